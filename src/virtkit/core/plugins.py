@@ -1,0 +1,30 @@
+"""One file, one plug-in: collect the objects that the modules of a folder offer."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+P = TypeVar("P")
+
+
+def names(folder: ModuleType) -> list[str]:
+    """The plug-ins of ``folder``, sorted, without importing any."""
+    return sorted(info.name for info in pkgutil.iter_modules(folder.__path__))
+
+
+def load(folder: ModuleType, name: str, kind: type[P], constant: str) -> P:
+    """``<folder>.<name>.<constant>``; TypeError if it does not offer what ``kind`` promises."""
+    plugin = getattr(import_module(f"{folder.__name__}.{name}"), constant)
+    if not isinstance(plugin, kind):
+        raise TypeError(f"{folder.__name__}.{name}.{constant} is not a {kind.__name__}")
+    return plugin
+
+
+def collect(folder: ModuleType, kind: type[P], constant: str) -> dict[str, P]:
+    """``name -> <folder>.<name>.<constant>`` for every module in ``folder``, sorted by name."""
+    return {name: load(folder, name, kind, constant) for name in names(folder)}
