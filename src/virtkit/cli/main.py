@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if argv == ["--version"]:
         sys.stdout.write(f"virtkit {__version__}\n")
         return 0
-    from virtkit.cli.show import Console  # noqa: PLC0415  not for --version
+    from virtkit.cli.show import Console  #  not for --version
 
     console = Console()
     try:
@@ -81,8 +81,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(prog="virtkit", description="Disks, networks, machines and tuning for KVM hosts.", epilog=_EPILOG,
-                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = _Parser(
+        prog="virtkit",
+        description="Disks, networks, machines and tuning for KVM hosts.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"virtkit {__version__}")
     first = next((word for word in argv if not word.startswith("-")), "")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")

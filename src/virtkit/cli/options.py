@@ -19,6 +19,9 @@ def change(parser: argparse.ArgumentParser) -> None:
     """``--plan`` and ``-y``: every command that changes something has them."""
     output(parser)
     parser.add_argument(
-        "--plan", "--dry-run", action="store_true", help="show what would change and stop: exit status 3, or 0 if nothing"
+        "--plan",
+        "--dry-run",
+        action="store_true",
+        help="show what would change and stop: exit status 3, or 0 if nothing",
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")

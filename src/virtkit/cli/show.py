@@ -47,11 +47,13 @@ class Console:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Columns aligned by display width; plain text where standard output is no terminal."""
-        from rich import box  # noqa: PLC0415  74 ms
-        from rich.console import Console as Rich  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
+        from rich import box  #  74 ms
+        from rich.console import Console as Rich
+        from rich.table import Table
 
-        table = Table(*columns, box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, header_style="bold", pad_edge=False)
+        table = Table(
+            *columns, box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, header_style="bold", pad_edge=False
+        )
         for row in rows:
             table.add_row(*row)
         Rich(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 240).print(table)
@@ -121,10 +123,24 @@ class _Lines:
 
 @contextmanager
 def _bars() -> Iterator[Sink]:
-    from rich.console import Console as Rich  # noqa: PLC0415  118 ms
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415  # fmt: skip
+    from rich.console import Console as Rich  #  118 ms
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())  # fmt: skip
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=Rich(stderr=True), transient=True) as bars:
 

@@ -101,7 +101,7 @@ class System:
 
         CommandError if it fails and ``check`` is set, or runs out of time; NotFoundError if it is not installed.
         """
-        import subprocess  # noqa: PLC0415  most commands of virtkit run nothing, and this import costs 5 ms
+        import subprocess  #  most commands of virtkit run nothing, and this import costs 5 ms
 
         environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
         stdin = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}

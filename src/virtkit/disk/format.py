@@ -141,5 +141,25 @@ class WritableFormat(Format, Protocol):
         ...
 
     def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
-        """Compress one unit, or None where that does not make it smaller; None instead of a function: cannot compress."""
+        """A function that compresses one unit, and answers None where that saves nothing. None: cannot compress."""
+        ...
+
+
+class Findings(NamedTuple):
+    """What ``check`` found; the counts are qemu-img's."""
+
+    corruptions: int
+    leaks: int  # clusters that are counted as used but are not
+    image_end: int  # bytes; where the last used cluster ends
+    total_clusters: int
+    allocated_clusters: int
+    fragmented_clusters: int = 0
+    compressed_clusters: int = 0
+    details: tuple[str, ...] = ()  # one line per finding, the first hundred
+
+
+@runtime_checkable
+class CheckableFormat(Format, Protocol):
+    def check(self, image: Image) -> Findings:
+        """Hold all metadata of an image that this format opened against each other; the data is not read."""
         ...
