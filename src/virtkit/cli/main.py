@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if argv == ["--version"]:
         sys.stdout.write(f"virtkit {__version__}\n")
         return 0
-    from virtkit.cli.show import Console  #  not for --version
+    from virtkit.cli.show import Console  # not for --version
 
     console = Console()
     try:

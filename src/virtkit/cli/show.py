@@ -47,7 +47,7 @@ class Console:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Columns aligned by display width; plain text where standard output is no terminal."""
-        from rich import box  #  74 ms
+        from rich import box  # 74 ms
         from rich.console import Console as Rich
         from rich.table import Table
 
@@ -68,10 +68,10 @@ class Console:
         for note in plan.notes:
             self.line(f"  note: {note}")
 
+    def can_ask(self) -> bool:
+        return sys.stdin.isatty()
+
     def ask(self, question: str) -> bool:
-        """Yes or no on the terminal; no without one."""
-        if not sys.stdin.isatty():
-            return False
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes", "是"}
@@ -123,7 +123,7 @@ class _Lines:
 
 @contextmanager
 def _bars() -> Iterator[Sink]:
-    from rich.console import Console as Rich  #  118 ms
+    from rich.console import Console as Rich  # 118 ms
     from rich.progress import (
         BarColumn,
         Progress,

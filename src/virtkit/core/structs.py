@@ -68,7 +68,8 @@ def layout(endian: Literal["<", ">"]) -> Callable[[type[S]], type[S]]:
         declared = dataclass(frozen=True)(cls)
         declared._codec = struct.Struct(endian + "".join(codes.values()))
         declared.SIZE = declared._codec.size
-        declared._offsets, seen = {}, endian
+        seen: str = endian
+        declared._offsets = {}
         for name, code in codes.items():
             declared._offsets[name] = struct.calcsize(seen)
             seen += code

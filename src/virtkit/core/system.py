@@ -101,12 +101,12 @@ class System:
 
         CommandError if it fails and ``check`` is set, or runs out of time; NotFoundError if it is not installed.
         """
-        import subprocess  #  most commands of virtkit run nothing, and this import costs 5 ms
+        import subprocess  # most commands of virtkit run nothing, and this import costs 5 ms
 
         environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
         stdin = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
         try:
-            done = subprocess.run(  # type: ignore[call-overload]  # stdin and input exclude each other
+            done = subprocess.run(
                 list(command), capture_output=True, text=True, timeout=timeout, check=False, env=environment, **stdin
             )
         except FileNotFoundError as error:
