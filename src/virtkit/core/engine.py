@@ -30,6 +30,7 @@ from virtkit.core.progress import Finished, Note, Started, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from virtkit.core.journal import Change, Journal, Log, Step
     from virtkit.core.plan import Action, Json, Plan
@@ -51,7 +52,7 @@ def run(plan: Plan, system: System, journal: Journal, report: Sink = silent, *, 
     RolledBackError if a step failed and everything was put back; UndoIncompleteError if not everything was;
     KeyboardInterrupt (after putting everything back) if the user or ``report`` broke it off.
     """
-    with journal.begin(plan, origin) as log:
+    with _interrupted_once(), journal.begin(plan, origin) as log:
         doing = plan.title
         try:
             for index, action in enumerate(plan.actions):
@@ -59,8 +60,7 @@ def run(plan: Plan, system: System, journal: Journal, report: Sink = silent, *, 
                 _carry_out(index, action, log, system, report)
             log.write("commit")
         except BaseException as error:
-            with _undisturbed():
-                _roll_back(log, system, _deaf(report), doing, error)
+            _roll_back(log, system, _deaf(report), doing, error)
             if not isinstance(error, Exception):
                 raise
             outcome = "everything was put back" if log.change.begun else "nothing was changed"
@@ -226,13 +226,21 @@ def _deaf(report: Sink) -> Sink:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C, or the terminal going away, does not stop the way back."""
+def _interrupted_once() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a lost terminal break a change off once; the way back is not broken off again."""
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    saved = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    broken_off = False
+
+    def break_off(_number: int, _frame: FrameType | None) -> None:
+        nonlocal broken_off
+        if not broken_off:
+            broken_off = True
+            raise KeyboardInterrupt
+
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    saved = [signal.signal(number, break_off) for number in numbers]
     try:
         yield
     finally:

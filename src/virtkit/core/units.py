@@ -10,7 +10,7 @@ KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 SECTOR = 512  # bytes; the unit of VMDK, of partition tables and of the kernel's block layer
 
 _SUFFIXES = "KMGTPE"
-_SIZE = re.compile(rf"(\d+)(?:\.(\d+))?\s*(?:B|([{_SUFFIXES}])(?:i?B)?)?", re.IGNORECASE)
+_SIZE = re.compile(rf"(\d+)(?:\.(\d+))?\s*(?:B|([{_SUFFIXES}])(?:i?B)?)?", re.IGNORECASE | re.ASCII)
 _LARGEST = (1 << 63) - 1  # what off_t holds
 
 
@@ -36,11 +36,9 @@ def format_size(size: int) -> str:
     """``10 GiB``, ``1.31 GiB``, ``512 B``: three significant digits, 1024-based."""
     if size < KIB:
         return f"{size} B"
-    value, index = float(size), -1
-    while value >= 999.5 and index < len(_SUFFIXES) - 1:  # noqa: PLR2004  1000 would print as four digits
+    value, index = size / KIB, 0
+    while value >= 999.5 and index < len(_SUFFIXES) - 1:  # noqa: PLR2004  1000 would print as 1e+03
         value, index = value / KIB, index + 1
-    if index < 0:  # 1000 to 1023 stay below the loop's first step only for plain bytes
-        value, index = value / KIB, 0
     return f"{value:.3g} {_SUFFIXES[index]}iB"
 
 

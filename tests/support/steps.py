@@ -1,0 +1,104 @@
+"""An action on two files that stumbles where it is told to, and a way to run plans in a process that dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from virtkit.core.errors import VerifyError
+from virtkit.core.plan import Action
+
+if TYPE_CHECKING:
+    from virtkit.core.plan import Json
+    from virtkit.core.progress import Sink
+    from virtkit.core.system import System
+
+POINTS = ("capture", "apply", "half", "applied", "verify")
+UNDO_POINTS = ("undo", "half undone", "undone")
+TESTS = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Write(Action):
+    """Two files get one text. ``trouble`` is ``<point>:<raise|verify|ctrl-c|kill>``."""
+
+    kind: ClassVar[str] = "test.write"
+    path: str
+    text: str = "new"
+    trouble: str = ""
+
+    def describe(self) -> str:
+        return f"write {self.path}"
+
+    def capture(self, system: System) -> Json:
+        self._stumble("capture")
+        return {path: system.read(path) if system.exists(path) else None for path in self._both()}
+
+    def apply(self, system: System, report: Sink) -> None:
+        self._stumble("apply")
+        first, second = self._both()
+        system.write(first, self.text)
+        self._stumble("half")
+        system.write(second, self.text)
+        self._stumble("applied")
+
+    def verify(self, system: System) -> None:
+        self._stumble("verify")
+        for path in self._both():
+            if (found := system.read(path)) != self.text:
+                raise VerifyError(self.describe(), f"is {found}")
+
+    def undo(self, system: System, before: Json) -> None:
+        self._stumble("undo")
+        assert isinstance(before, dict)
+        for path, text in before.items():
+            if text is None:
+                system.remove(path)
+            else:
+                system.write(path, str(text))
+            self._stumble("half undone")
+        self._stumble("undone")
+
+    def _both(self) -> tuple[str, str]:
+        return self.path, f"{self.path}.twin"
+
+    def _stumble(self, point: str) -> None:
+        at, _, how = self.trouble.partition(":")
+        if at != point:
+            return
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "ctrl-c":
+            raise KeyboardInterrupt
+        if how == "verify":
+            raise VerifyError(self.describe(), "it is still old")
+        raise OSError(28, "No space left on device")
+
+
+@dataclass(frozen=True)
+class WriteAlone(Write):
+    kind: ClassVar[str] = "test.write_alone"
+    stands_alone: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class WriteData(Write):
+    kind: ClassVar[str] = "test.write_data"
+    holds_data: ClassVar[bool] = True
+
+
+def files(root: Path) -> dict[str, str]:
+    """Every file below ``root`` and its text."""
+    return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def in_a_process(code: str, *arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``code``, which finds this module as ``support.steps``, in a Python of its own."""
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent / 'src'}:{TESTS}", "VIRTKIT_STATE_DIR": str(state)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
