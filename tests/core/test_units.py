@@ -32,8 +32,8 @@ def test_a_printed_size_is_right_to_three_digits(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024 * 1000, "0.977 MiB"), (1024, "1 KiB"), (10 * GIB, "10 GiB"), (1023 * MIB, "0.999 GiB"),
-     (999 * MIB, "999 MiB"), (1400 * MIB, "1.37 GiB"), (2**63 - 1, "8 EiB")],
+    [(0, "0 B"), (1023, "1023 B"), (1024 * 1000, "0.977 MiB"), (1024, "1 KiB"), (10 * GIB, "10 GiB"),
+     (1023 * MIB, "0.999 GiB"), (999 * MIB, "999 MiB"), (1400 * MIB, "1.37 GiB"), (2**63 - 1, "8 EiB")],
 )  # fmt: skip
 def test_sizes_are_printed_with_three_digits(size: int, text: str) -> None:
     assert format_size(size) == text
