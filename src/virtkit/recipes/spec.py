@@ -23,6 +23,7 @@ MOST_BYTES = 1 << 20
 MOST_NODES = 20_000  # aliases count each time they are used: a file of a few lines can otherwise mean gigabytes
 MOST_DEPTH = 20
 
+KEY = "[key]"  # last in a place: the key itself and not its value, as pydantic says it
 Place: TypeAlias = "tuple[str | int, ...]"  # the keys from the top of the file to a value
 
 
@@ -44,7 +45,6 @@ _IN_WORDS = {
     _MAC: "a unicast MAC address such as 52:54:00:12:34:56",
     "boolean": "true or false",
     "dictionary": "a mapping",
-    "dictionary or instance of Spec": "a mapping",
     "list": "a list",
     "string": "text",
     "integer": "a whole number",
@@ -125,8 +125,8 @@ def load(path: Path) -> Document:
         faults = _merge([_say(detail) for detail in error.errors(include_url=False)])
         raise SpecError(sorted((_fault(path, marks, *fault) for fault in faults), key=_position)) from error
     document = Document(path, spec, marks)
-    if faults := list(_dangling(document)):
-        raise SpecError(faults)
+    if dangling := _dangling(document):
+        raise SpecError(dangling)
     return document
 
 
@@ -148,7 +148,11 @@ def _fault(path: Path, marks: dict[Place, tuple[int, int]], place: Place, text: 
     while nearest not in marks:
         nearest = nearest[:-1]
     line, column = marks[nearest]
-    return f"{path}:{line}:{column}: {'.'.join(map(str, place)) or 'file'}: {text}"
+    return f"{path}:{line}:{column}: {_dotted(place) or 'file'}: {text}"
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(str(key) for key in place if key != KEY)
 
 
 def _position(fault: str) -> tuple[int, int]:
@@ -168,7 +172,7 @@ def _merge(faults: list[tuple[Place, str]]) -> list[tuple[Place, str]]:
 
 def _say(detail: ErrorDetails) -> tuple[Place, str]:
     """A pydantic error as a place that exists in the file, and in our words."""
-    place = tuple(key for key in detail["loc"] if key not in {"[key]", "dict[int,int]", "literal['auto','none']"})
+    place = tuple(key for key in detail["loc"] if key not in {"dict[int,int]", "literal['auto','none']"})
     kind, message = detail["type"], detail["msg"]
     if kind == "missing":
         return place, "is missing"
@@ -177,7 +181,7 @@ def _say(detail: ErrorDetails) -> tuple[Place, str]:
     if kind == "value_error":
         return place, "is " + message.removeprefix("Value error, ") if "expected" in message else message
     expected = detail["ctx"]["pattern"] if kind == "string_pattern_mismatch" else message
-    expected = re.sub(r"^Input should be (an? valid |a )?", "", expected)
+    expected = re.sub(r"^Input should be (an? valid |a )?| or instance of \w+$", "", expected)
     return place, f"is {_brief(detail['input'])}, expected {_IN_WORDS.get(expected, expected)}"
 
 
@@ -257,10 +261,11 @@ class _Walk:
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = self.value(key_node, (*place, "[key]"))
+            key = self.value(key_node, (*place, KEY))
+            line, column = self.marks[*place, KEY]
             if not isinstance(key, (str, int)) or key in found:
-                line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
                 text = "is there twice" if isinstance(key, (str, int)) else "is not a plain key"
-                raise SpecError([f"{self._path}:{line}:{column}: {'.'.join(map(str, (*place, key)))}: {text}"])
+                raise SpecError([f"{self._path}:{line}:{column}: {_dotted((*place, key))}: {text}"])
             found[key] = self.value(value_node, (*place, key))
+            self.marks[*place, key, KEY] = (line, column)  # only now: the keys inside the value were noted there too
         return found
