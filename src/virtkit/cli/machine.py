@@ -1,0 +1,98 @@
+"""``virtkit up | plan | status | down FILE``: the declarative file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtkit.cli import options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from virtkit.cli.show import Console
+    from virtkit.core.plan import Plan
+
+
+def build(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="a declarative file (docs/en/declarative-file.md)")
+    if verb in {"plan", "status"}:
+        options.output(parser)
+    else:
+        options.change(parser)
+    if verb == "down":
+        parser.add_argument("--disks", action="store_true", help="also delete the disks that the file made")
+        parser.add_argument("--force", action="store_true", help="also take back what somebody else changed since")
+    parser.set_defaults(run={"up": up, "plan": plan, "status": status, "down": down}[verb])
+
+
+def up(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.cli.change import carry_out
+    from virtkit.recipes.runner import origin
+
+    return carry_out(_plan(args), args, console, origin=origin(args.file))
+
+
+def plan(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.cli.change import PLAN_HAS_CHANGES
+
+    made = _plan(args)
+    console.plan(made)
+    return PLAN_HAS_CHANGES if made else 0
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    from virtkit.core.system import System
+    from virtkit.recipes import machine, spec
+
+    return machine.plan_up(spec.load(args.file), System())
+
+
+def status(args: argparse.Namespace, console: Console) -> int:
+    """Exit status 3 where something is not as the file says, as ``plan`` would."""
+    from virtkit.cli.change import PLAN_HAS_CHANGES
+    from virtkit.core.system import System
+    from virtkit.recipes import spec
+    from virtkit.recipes.status import compare
+
+    rows = compare(spec.load(args.file), System())
+    drifted = [row for row in rows if not row.same]
+    if console.json:
+        console.data([{**row._asdict(), "same": row.same} for row in rows])
+    else:
+        console.line(
+            "✓ as the file says" if not drifted else f"✗ {len(drifted)} of {len(rows)} values differ from the file"
+        )
+        console.table(
+            ("", "WHAT", "WANTED", "LIVE", "PERSISTENT"),
+            [("" if row.same else "✗", row.what, row.wanted, row.live, row.persistent) for row in rows],
+        )
+    return PLAN_HAS_CHANGES if drifted else 0
+
+
+def down(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.cli.change import PLAN_HAS_CHANGES, agree
+    from virtkit.core import engine
+    from virtkit.core.journal import Journal
+    from virtkit.core.system import System
+    from virtkit.recipes.runner import made_by, take_down
+
+    journal = Journal.default()
+    changes = made_by(journal, args.file)
+    ways = [engine.way_back(change, delete_data=args.disks) for change in changes]
+    lines = [f"put back: {step.text}" for back, _ in ways for step in back]
+    if args.plan:
+        console.data(lines) if console.json else [console.line(line) for line in lines or ["nothing to take down"]]
+        return PLAN_HAS_CHANGES if lines else 0
+    if lines and not args.yes:
+        agree(f"take down what {args.file} made", lines, console)
+    with console.progress() as report:
+        done = take_down(journal, changes, System(), report, force=args.force, delete_data=args.disks)
+    back, kept = sum(len(each.back) for each in done), [text for each in done for text in each.kept]
+    if console.json:
+        console.data({"back": [text for each in done for text in each.back], "kept": kept})
+        return 0
+    console.line(f"✓ {args.file}: {back} steps put back" if back else f"✓ {args.file}: nothing to take down")
+    for text in kept:
+        console.line(f"  kept, since it holds data: {text} (to delete it: virtkit down {args.file} --disks)")
+    return 0
