@@ -1,0 +1,154 @@
+"""Disk images: what they are, what they hold, and how to turn one into another.
+
+Every verb takes paths; ``source_format`` is the name of a format (``qcow2``), or None to tell it by the signature.
+raw has no signature and must be said. All verbs raise the errors of ``virtkit.core.errors``, among them NotFoundError
+(no such file), UnknownFormatError (no signature), ImageError (the signature is another format's),
+CorruptImageError, NotSupportedError and SystemCallError.
+
+An image may name other files. They are opened if they lie in or below its directory; elsewhere only with
+``allow_backing``, which is for images whose maker you trust: ForbiddenReferenceError.
+``trust_format`` opens an image as ``source_format`` although it carries another format's signature.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.progress import Sink, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from virtkit.disk.chain import Chain
+    from virtkit.disk.comparison import Comparison
+    from virtkit.disk.conversion import Converted
+    from virtkit.disk.description import Info
+    from virtkit.disk.format import Checked, Format
+    from virtkit.disk.mapping import Entry
+
+__all__ = ["check", "compare", "convert", "info", "known_formats", "map", "open"]
+
+
+def open(  # noqa: A001  disk.open, as gzip.open and tarfile.open
+    path: str, source_format: str | None = None, *, allow_backing: bool = False, trust_format: bool = False
+) -> Chain:
+    """The disk that a guest would see: ``size``, ``read(at, length)`` and ``extents(start, length)``, all in bytes.
+
+    It is a context manager; ``close`` closes every file of the backing chain.
+    """
+    from virtkit.disk.chain import open_chain
+
+    return open_chain(path, source_format, allow_backing=allow_backing, trust_format=trust_format)
+
+
+def info(path: str, source_format: str | None = None, *, trust_format: bool = False) -> Info:
+    """What the image says of itself; files that it names are not opened."""
+    from virtkit.disk.chain import open_image
+    from virtkit.disk.description import describe
+
+    layer = open_image(path, source_format, trust_format=trust_format)
+    try:
+        return describe(layer)
+    finally:
+        layer.image.close()
+
+
+def map(  # noqa: A001  qemu-img's word
+    path: str, source_format: str | None = None, *, allow_backing: bool = False, trust_format: bool = False
+) -> Iterator[Entry]:
+    """Where every byte of the guest's disk is, in order. The image is open until the last entry was taken."""
+    from virtkit.disk.mapping import entries
+
+    with open(path, source_format, allow_backing=allow_backing, trust_format=trust_format) as chain:
+        yield from entries(chain.extents())
+
+
+def convert(
+    source: str,
+    target: str,
+    *,
+    source_format: str | None = None,
+    target_format: str | None = None,
+    size: int | None = None,
+    compress: bool = False,
+    level: str = "balanced",
+    options: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    durable: bool = False,
+    allow_backing: bool = False,
+    trust_format: bool = False,
+    report: Sink = silent,
+) -> Converted:
+    """Write the disk of ``source`` and its backing images into the new, self-contained image ``target``.
+
+    ``target`` appears when it is whole; after any error, Ctrl-C or SIGKILL there is nothing, and what stood there
+    before is untouched. It replaces an existing file only with ``overwrite``; a block device is written in place.
+
+    ``target_format`` None: told by the suffix; UsageError if that says nothing.
+    ``size``: bytes of the new disk; it only grows. ``level`` of compression: fast, balanced or small.
+    ``options`` are ``qemu-img -o``'s, UsageError where the format does not have one.
+    ``durable``: return when it is on stable storage. Whatever ``report`` raises cancels.
+    A full disk is a SystemCallError with its ``errno``.
+    """
+    from virtkit.disk import conversion
+
+    with open(source, source_format, allow_backing=allow_backing, trust_format=trust_format) as chain:
+        wanted = conversion.order(
+            chain,
+            target,
+            target_format=target_format,
+            size=size,
+            options=options,
+            level=level if compress else None,
+            overwrite=overwrite,
+            durable=durable,
+        )
+        return conversion.convert(chain, wanted, report)
+
+
+def compare(
+    left: str,
+    right: str,
+    *,
+    left_format: str | None = None,
+    right_format: str | None = None,
+    strict: bool = False,
+    allow_backing: bool = False,
+    trust_format: bool = False,
+    report: Sink = silent,
+) -> Comparison:
+    """Whether a guest sees the same bytes; where one disk is longer, zeros count as nothing.
+
+    ``strict`` also tells where one has data and the other has zeros without data.
+    """
+    from virtkit.disk import comparison
+
+    with (
+        open(left, left_format, allow_backing=allow_backing, trust_format=trust_format) as one,
+        open(right, right_format, allow_backing=allow_backing, trust_format=trust_format) as other,
+    ):
+        return comparison.compare(one, other, report, strict=strict)
+
+
+def check(path: str, source_format: str | None = None, *, trust_format: bool = False) -> Checked:
+    """Hold the metadata of one image against each other; NotSupportedError where the format has none to check."""
+    from virtkit.core.errors import NotSupportedError
+    from virtkit.disk import catalog
+    from virtkit.disk.chain import open_image
+    from virtkit.disk.format import CheckableFormat, Checked
+
+    layer = open_image(path, source_format, trust_format=trust_format)
+    try:
+        kind = catalog.load(layer.format)
+        if not isinstance(kind, CheckableFormat):
+            raise NotSupportedError(f"{path}: format {layer.format} has nothing to check")
+        return Checked(layer.format, kind.check(layer.image))
+    finally:
+        layer.image.close()
+
+
+def known_formats() -> dict[str, Format]:
+    """By the name that users type; which of them can be written and checked is told by their types."""
+    from virtkit.disk import catalog
+
+    return catalog.load_all()

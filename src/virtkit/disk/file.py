@@ -1,14 +1,22 @@
-"""One open file or block device: positioned reads and writes, holes, size."""
+"""One open file or block device: positioned reads and writes, holes, size, shared blocks."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import stat
 from typing import TYPE_CHECKING, Self
 
-from virtkit.core.errors import NotFoundError, SystemCallError
+from virtkit.core.errors import NotFoundError, NotSupportedError, SystemCallError
 
 if TYPE_CHECKING:
-    from virtkit.disk.format import Buffer
+    from collections.abc import Iterator
+
+FICLONERANGE = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range), linux/fs.h
+BLKZEROOUT = 0x127F  # _IO(0x12, 127), linux/fs.h
+_NOT_SHARED = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY, errno.EPERM}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class File:
@@ -22,19 +30,42 @@ class File:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, writable: bool = False) -> Self:
-        """NotFoundError, SystemCallError."""
+        """NotFoundError, SystemCallError; NotSupportedError for what is neither a file nor a block device."""
         name = os.fspath(path)
+        flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hang us
         try:
-            return cls(os.open(name, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC), name)
+            opened = cls(os.open(name, flags), name)
         except FileNotFoundError as error:
             raise NotFoundError(f"{name}: no such file") from error
         except OSError as error:
             raise SystemCallError(f"open {name}", error) from error
+        mode = os.fstat(opened.fd).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            opened.close()
+            kind = "directory" if stat.S_ISDIR(mode) else "pipe, socket or character device"
+            raise NotSupportedError(f"{name}: is a {kind}, expected a file or a block device")
+        return opened
 
     @property
     def size(self) -> int:
         """Bytes; of a block device too."""
         return os.lseek(self.fd, 0, os.SEEK_END)
+
+    @property
+    def allocated(self) -> int:
+        """Bytes that the file takes on its file system; the whole size for a block device."""
+        status = os.fstat(self.fd)
+        return self.size if stat.S_ISBLK(status.st_mode) else status.st_blocks * 512
+
+    @property
+    def is_device(self) -> bool:
+        return stat.S_ISBLK(os.fstat(self.fd).st_mode)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Equal for two names of one file."""
+        status = os.fstat(self.fd)
+        return (status.st_rdev, -1) if stat.S_ISBLK(status.st_mode) else (status.st_dev, status.st_ino)
 
     def read(self, at: int, length: int) -> bytes:
         """Up to ``length`` bytes at ``at``; fewer only at the end of the file."""
@@ -46,14 +77,79 @@ class File:
             raise SystemCallError(f"{self.name}: read {length} bytes at {at:#x}", error) from error
         return got
 
-    def write(self, at: int, data: Buffer) -> None:
+    def read_into(self, at: int, room: memoryview) -> int:
+        """Fill ``room`` from ``at`` on; fewer bytes than it holds only at the end of the file."""
+        done = 0
+        try:
+            while done < len(room) and (got := os.preadv(self.fd, (room[done:],), at + done)):
+                done += got
+        except OSError as error:
+            raise SystemCallError(f"{self.name}: read {len(room)} bytes at {at:#x}", error) from error
+        return done
+
+    def write(self, at: int, data: bytes | bytearray | memoryview) -> None:
         rest = memoryview(data)
         try:
             while rest:
                 done = os.pwrite(self.fd, rest, at)
                 rest, at = rest[done:], at + done
         except OSError as error:
-            raise SystemCallError(f"{self.name}: write at {at:#x}", error) from error
+            raise self._refused(f"write at {at:#x}", error) from error
+
+    def data(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Stretches [from, to) within [start, end) that may hold something; the rest are holes."""
+        while start < end:
+            try:
+                begin = os.lseek(self.fd, start, os.SEEK_DATA)
+                if begin >= end:
+                    return
+                start = min(os.lseek(self.fd, begin, os.SEEK_HOLE), end)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # no data from here on
+                    return
+                if error.errno != errno.EINVAL:
+                    raise SystemCallError(f"{self.name}: look for holes at {start:#x}", error) from error
+                begin, start = start, end  # block devices know no holes
+            yield begin, start
+
+    def share(self, at: int, source: File, source_at: int, length: int) -> bool:
+        """Let [at, at + length) refer to blocks of ``source``; False where the two cannot share these."""
+        import struct  #  only who copies needs it
+
+        request = struct.pack("qQQQ", source.fd, source_at, length, at)
+        try:
+            fcntl.ioctl(self.fd, FICLONERANGE, request)
+        except OSError as error:
+            if error.errno in _NOT_SHARED:
+                return False
+            raise self._refused(f"share {length} bytes at {at:#x}", error) from error
+        return True
+
+    def resize(self, size: int) -> None:
+        try:
+            os.ftruncate(self.fd, size)
+        except OSError as error:
+            raise self._refused(f"resize to {size} bytes", error) from error
+
+    def zero(self, start: int, length: int) -> None:
+        """Make a stretch of a block device read as zeros; its driver decides how."""
+        import struct
+
+        try:
+            fcntl.ioctl(self.fd, BLKZEROOUT, struct.pack("QQ", start, length))
+        except OSError as error:
+            raise self._refused(f"write zeros at {start:#x}", error) from error
+
+    def sync(self) -> None:
+        """Return when everything written is on stable storage."""
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            raise self._refused("sync", error) from error
 
     def close(self) -> None:
         os.close(self.fd)
+
+    def _refused(self, doing: str, error: OSError) -> SystemCallError:
+        hint = f"df -h {os.path.dirname(self.name) or '.'}" if error.errno in _FULL else ""
+        return SystemCallError(f"{self.name}: {doing}", error, hint=hint)

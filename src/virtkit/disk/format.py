@@ -158,6 +158,13 @@ class Findings(NamedTuple):
     details: tuple[str, ...] = ()  # one line per finding, the first hundred
 
 
+class Checked(NamedTuple):
+    """What ``disk.check`` answers."""
+
+    format: str
+    findings: Findings
+
+
 @runtime_checkable
 class CheckableFormat(Format, Protocol):
     def check(self, image: Image) -> Findings:

@@ -1,0 +1,53 @@
+"""What ``disk info`` tells of one image file, in qemu-img's words."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from virtkit.core.plan import Json
+    from virtkit.disk.chain import Layer
+    from virtkit.disk.format import Facts, Reference
+
+
+class Info(NamedTuple):
+    """One image without what lies below it; sizes in bytes."""
+
+    filename: str
+    format: str
+    virtual_size: int
+    actual_size: int  # what the file takes on its file system
+    facts: Facts
+    backing: Reference | None = None
+
+    def data(self) -> dict[str, Json]:
+        """Exactly the keys and values of ``qemu-img info --output json``."""
+        shown: dict[str, Json] = {
+            "virtual-size": self.virtual_size,
+            "filename": self.filename,
+            "format": self.format,
+            "actual-size": self.actual_size,
+            "dirty-flag": self.facts.dirty,
+        }
+        if self.facts.cluster_size:
+            shown["cluster-size"] = self.facts.cluster_size
+        if self.facts.encrypted:
+            shown["encrypted"] = True
+        if self.facts.specific is not None:
+            shown["format-specific"] = {"type": self.format, "data": dict(self.facts.specific)}  # type: ignore[arg-type]  # Facts promises qemu-img's data
+        if self.facts.snapshots:
+            shown["snapshots"] = [dict(snapshot) for snapshot in self.facts.snapshots]  # type: ignore[arg-type]  # likewise
+        if self.backing:
+            shown.update(self._backing(self.backing))
+        return shown
+
+    def _backing(self, backing: Reference) -> dict[str, Json]:
+        full = os.path.join(os.path.dirname(self.filename), backing.name)
+        shown: dict[str, Json] = {"backing-filename": backing.name, "full-backing-filename": full}
+        return {**shown, "backing-filename-format": backing.format} if backing.format else shown
+
+
+def describe(layer: Layer) -> Info:
+    image = layer.image
+    return Info(image.file.name, layer.format, image.size, image.file.allocated, image.facts, image.backing)

@@ -1,0 +1,48 @@
+"""qcow2, versions 2 and 3: QEMU's own format. Specification: QEMU, docs/interop/qcow2.txt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.disk.formats.qcow2.head import read_head
+from virtkit.disk.formats.qcow2.layout import COMPRESSIONS, MAGIC
+from virtkit.disk.formats.qcow2.mapping import Qcow2Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from virtkit.disk.file import File
+    from virtkit.disk.format import Buffer, Findings, Image, Writer
+
+_VERSIONS = (b"\0\0\0\2", b"\0\0\0\3")
+
+
+class Qcow2:
+    title = "QEMU copy-on-write image"
+    suffixes = (".qcow2",)
+
+    def probe(self, head: bytes) -> bool:
+        return head[:4] == MAGIC and head[4:8] in _VERSIONS
+
+    def open(self, file: File) -> Qcow2Image:
+        return Qcow2Image(file, read_head(file))
+
+    def writer(self, file: File, size: int, data: int, options: Mapping[str, str]) -> Writer:
+        from virtkit.disk.formats.qcow2.writer import Qcow2Writer  #  readers do without
+
+        return Qcow2Writer(file, size, data, options)
+
+    def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
+        from virtkit.disk import codecs
+
+        return codecs.encoder(options.get("compression_type", COMPRESSIONS[0]), level)
+
+    def check(self, image: Image) -> Findings:
+        from virtkit.disk.formats.qcow2.check import check
+
+        if not isinstance(image, Qcow2Image):
+            raise TypeError(f"{image.file.name} was not opened as qcow2")
+        return check(image)
+
+
+FORMAT = Qcow2()

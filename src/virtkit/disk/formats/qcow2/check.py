@@ -1,0 +1,219 @@
+"""Hold the metadata of a qcow2 image against each other.
+
+The question is whether every cluster is used as often as its refcount says.
+
+What counts as one corruption or one leak is QEMU's decision (block/qcow2-refcount.c), so that numbers compare.
+An L2 table that many L1 entries name is walked once and counted many times.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import CorruptImageError, NotSupportedError
+from virtkit.core.units import divide_up
+from virtkit.disk.format import Findings
+from virtkit.disk.formats.qcow2 import bitmaps, snapshots
+from virtkit.disk.formats.qcow2.layout import (
+    COPIED,
+    ENTRY,
+    L1_RESERVED,
+    MAX_L1_SIZE,
+    OFFSET,
+    REFCOUNT_TABLE_RESERVED,
+    EncryptionHeader,
+    Extension,
+    Incompatible,
+)
+from virtkit.disk.formats.qcow2.ledger import Ledger
+from virtkit.disk.formats.qcow2.tablecheck import TableCheck
+from virtkit.disk.runs import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from virtkit.disk.formats.qcow2.mapping import Qcow2Image
+
+_LEAST_EXTRA = 16  # bytes of extra data that a snapshot of version 3 has
+_BITMAP_RESERVED = 0xFF00_0000_0000_01FE
+_BITMAP_ALL_ONES = 1  # a table entry without a cluster: every bit of it is set
+
+
+def check(image: Qcow2Image) -> Findings:
+    """CorruptImageError where snapshot table or bitmap directory cannot be read, NotSupportedError."""
+    for feature in (Incompatible.EXTENDED_L2, Incompatible.DATA_FILE):
+        if image.head.has(feature):
+            name = "extended L2 entries" if feature is Incompatible.EXTENDED_L2 else "an external data file"
+            raise NotSupportedError(f"{image.file.name}: has {name}, which virtkit cannot check")
+    found = _Check(image)
+    found.count_references()
+    found.compare()
+    return found.findings()
+
+
+@dataclass
+class _Table:
+    """An L2 table, and how many L1 entries name it."""
+
+    active: int = 0
+    all: int = 0
+
+
+class _Check:
+    def __init__(self, image: Qcow2Image) -> None:
+        self.ledger = Ledger(image)
+        self.file, self.head = image.file, image.head
+        self.tally = self.ledger.tally
+        self.tables: dict[int, _Table] = {}
+        self.last_used = 0  # cluster
+
+    def findings(self) -> Findings:
+        tally, cluster = self.tally, self.head.cluster_size
+        return Findings(
+            corruptions=tally.corruptions,
+            leaks=tally.leaks,
+            image_end=(self.last_used + 1) * cluster,
+            total_clusters=divide_up(self.head.header.size, cluster),
+            allocated_clusters=tally.allocated,
+            fragmented_clusters=tally.fragmented,
+            compressed_clusters=tally.compressed,
+            details=tuple(tally.details),
+        )
+
+    def count_references(self) -> None:
+        header, cluster = self.head.header, self.head.cluster_size
+        self.ledger.use("header", 0, cluster)
+        self._count_l1("L1 table", header.l1_offset, header.l1_size, 1, active=True)
+        self._count_snapshots()
+        for at, table in self.tables.items():
+            TableCheck(self.ledger, at, weight=table.all, active=table.active).run()
+        self.ledger.use("refcount table", header.refcount_table_offset, header.refcount_table_clusters * cluster)
+        if encryption := self.head.extensions.get(Extension.ENCRYPTION):
+            place = EncryptionHeader.parse(encryption, source=self.file.name)
+            self.ledger.use("encryption header", place.offset, place.length)
+        self._count_bitmaps()
+        self._count_refcount_blocks()
+
+    def _count_l1(self, what: str, at: int, entries: int, weight: int, *, active: bool) -> None:
+        self.ledger.use(what, at, entries * ENTRY, weight)
+        for entry, count in self.ledger.count_entries(at, entries).items():
+            if entry & L1_RESERVED:
+                self.tally.corrupt(f"{what}: an entry is {entry:#x}, expected no reserved bits", count * weight)
+            table = self.tables.setdefault(entry & OFFSET, _Table())
+            table.all += count * weight
+            if active:
+                table.active += count
+                self._check_copied(what, entry, count)
+
+    def _check_copied(self, what: str, entry: int, count: int) -> None:
+        offset = entry & OFFSET
+        (refcount,) = self.ledger.refcounts.get(offset // self.head.cluster_size, 1)
+        if offset and (refcount == 1) != bool(entry & COPIED):
+            detail = f"{what}: an entry is {entry:#x}, but the refcount of its table is {refcount}"
+            self.tally.corrupt(detail, count)
+
+    def _count_snapshots(self) -> None:
+        header = self.head.header
+        end = header.snapshots_offset
+        l1_tables: Counter[tuple[int, int]] = Counter()
+        for snapshot in snapshots.read(self.file, self.head):
+            end = snapshot.end
+            what = f"snapshot {snapshot.id}"
+            at, entries = snapshot.header.l1_offset, snapshot.header.l1_size
+            if header.version > 2 and len(snapshot.extra) < _LEAST_EXTRA:  # noqa: PLR2004  version 2 has no such rule
+                self.tally.corrupt(f"{what}: extra data is {len(snapshot.extra)} bytes, expected {_LEAST_EXTRA}")
+            if at % self.head.cluster_size:
+                self.tally.corrupt(f"{what}: L1 table is at {at:#x}, expected an aligned cluster")
+            elif entries * ENTRY > MAX_L1_SIZE:
+                self.tally.corrupt(f"{what}: L1 table has {entries} entries, expected {MAX_L1_SIZE // ENTRY} at most")
+            else:
+                l1_tables[at, entries] += 1
+        for (at, entries), weight in self._apart("L1 tables of snapshots", l1_tables):
+            self._count_l1("L1 table of a snapshot", at, entries, weight, active=False)
+        self.ledger.use("snapshot table", header.snapshots_offset, end - header.snapshots_offset)
+
+    def _apart(self, what: str, places: Counter[tuple[int, int]]) -> list[tuple[tuple[int, int], int]]:
+        """Tables in the order of their offsets. Overlapping ones would let a small file ask for work without end."""
+        found = sorted(place for place in places.items() if place[0][1])
+        for ((at, entries), _), ((following, _), _) in pairwise(found):
+            if at + entries * ENTRY > following:
+                raise CorruptImageError(
+                    self.file.name,
+                    what,
+                    found=f"overlapping at {following:#x}",
+                    expected="one after the other",
+                    offset=at,
+                )
+        return found
+
+    def _count_bitmaps(self) -> None:
+        directory = bitmaps.directory(self.head, self.file.name)
+        if directory is None:
+            return
+        self.ledger.use("bitmap directory", directory.directory_offset, directory.directory_size)
+        tables: Counter[tuple[int, int]] = Counter()
+        for bitmap in bitmaps.read(self.file, self.head):
+            at, entries = bitmap.entry.table_offset, bitmap.entry.table_size
+            if entries > bitmaps.MAX_TABLE or at + entries * ENTRY > self.ledger.file_size:
+                detail = f"bitmap {bitmap.name}: table of {entries} entries at {at:#x} ends behind the end of the file"
+                self.tally.corrupt(detail)
+            else:
+                tables[at, entries] += 1
+        for (at, entries), weight in self._apart("bitmap tables", tables):
+            self.ledger.use("bitmap table", at, entries * ENTRY, weight)
+            for entry, count in self.ledger.count_entries(at, entries).items():
+                self._count_bitmap_entry(entry, count * weight)
+
+    def _count_bitmap_entry(self, entry: int, weight: int) -> None:
+        offset = entry & OFFSET
+        misplaced = offset % self.head.cluster_size or (offset and entry & _BITMAP_ALL_ONES)
+        if entry & _BITMAP_RESERVED or misplaced:
+            self.tally.corrupt(f"bitmap table: an entry is {entry:#x}, expected an aligned cluster", weight)
+        elif offset:
+            self.ledger.use("bitmap", offset, self.head.cluster_size, weight)
+
+    def _count_refcount_blocks(self) -> None:
+        cluster = self.head.cluster_size
+        blocks_end = divide_up(self.ledger.file_size, cluster) * cluster
+        for run in runs(self.ledger.refcounts.table, 0, len(self.ledger.refcounts.table), cluster, (0,)):
+            if not run.stride:
+                continue
+            for index in range(run.begin, run.end):
+                entry = run.entry + (index - run.begin) * cluster
+                what = f"refcount block {index}"
+                if entry & REFCOUNT_TABLE_RESERVED or entry % cluster:
+                    self.tally.corrupt(f"{what} is at {entry:#x}, expected an aligned cluster")
+                elif entry >= blocks_end:
+                    self.tally.corrupt(f"{what} is at {entry:#x}, expected one within {blocks_end:#x} bytes")
+                else:
+                    self.ledger.use(what, entry, cluster)
+                    if (used := self.ledger.references.counts[entry // cluster]) != 1:
+                        self.tally.corrupt(f"{what} at {entry:#x} is used {used} times, expected once")
+
+    def compare(self) -> None:
+        """Refcounts against references, refcount block by refcount block."""
+        step, last = self.ledger.refcounts.block_entries, self.ledger.references.clusters
+        for first in range(0, last, step):
+            end = min(first + step, last)
+            stored = self.ledger.refcounts.get(first, end - first)
+            counted = self.ledger.references.counts[first:end]
+            if stored.tobytes() != counted.tobytes():
+                self._tell_differences(first, stored, counted)
+            if used := max(len(stored.tobytes().rstrip(b"\0")), len(counted.tobytes().rstrip(b"\0"))):
+                self.last_used = first + (used - 1) // stored.itemsize
+
+    def _tell_differences(self, first: int, stored: Iterable[int], counted: Iterable[int]) -> None:
+        readable = self.ledger.refcounts.readable(first // self.ledger.refcounts.block_entries)
+        for cluster, (says, uses) in enumerate(zip(stored, counted, strict=True), first):
+            if says == uses or not readable:
+                continue
+            detail = (
+                f"cluster {cluster} at {cluster * self.head.cluster_size:#x}: refcount is {says}, used {uses} times"
+            )
+            if says < uses:
+                self.tally.corrupt(detail)
+            else:
+                self.tally.leak(detail)

@@ -1,0 +1,81 @@
+"""What a check knows so far: references counted, refcounts read, findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from virtkit.core.units import MIB, round_down, round_up
+from virtkit.disk.formats.qcow2.layout import ENTRY
+from virtkit.disk.formats.qcow2.refcounts import Refcounts, References
+from virtkit.disk.runs import table_of
+
+if TYPE_CHECKING:
+    from array import array
+
+    from virtkit.disk.formats.qcow2.mapping import Qcow2Image
+
+_MOST_DETAILS = 100
+_PIECE = 4 * MIB  # bytes of a table read at once
+
+
+@dataclass
+class Tally:
+    corruptions: int = 0
+    leaks: int = 0
+    allocated: int = 0
+    fragmented: int = 0
+    compressed: int = 0
+    details: list[str] = field(default_factory=list)
+
+    def corrupt(self, detail: str, count: int = 1) -> None:
+        self.corruptions += count
+        self._note(detail)
+
+    def leak(self, detail: str) -> None:
+        self.leaks += 1
+        self._note(detail)
+
+    def _note(self, detail: str) -> None:
+        if len(self.details) < _MOST_DETAILS:
+            self.details.append(detail)
+
+
+class Ledger:
+    def __init__(self, image: Qcow2Image) -> None:
+        self.file, self.head = image.file, image.head
+        self.file_size = image.file.size  # bytes
+        self.cluster = image.head.cluster_size
+        self.references = References(image.file, image.head)
+        self.refcounts = Refcounts(image.file, image.head)
+        self.tally = Tally()
+
+    def use(self, what: str, at: int, size: int, weight: int = 1) -> None:
+        """Count references to every cluster of [at, at + size); the last may reach behind the file's end."""
+        if size <= 0:
+            return
+        if at + size - self.file_size >= self.cluster:
+            self.tally.corrupt(f"{what} at {at:#x} ends behind the file's {self.file_size:#x} bytes", weight)
+            return
+        first, last = at // self.cluster, (at + size - 1) // self.cluster
+        if over := self.references.add(first, last - first + 1, weight):
+            self.tally.corrupt(f"{what} at {at:#x} is used more often than a refcount can say", over)
+
+    def read(self, at: int, entries: int) -> array[int]:
+        """A table; what lies behind the file's end reads as zeros, as in QEMU, and is found as a bad reference."""
+        size = entries * ENTRY
+        data = self.file.read(at, size) if at < self.file_size else b""
+        return table_of(data.ljust(size, b"\0"), code="Q", endian="big")
+
+    def count_entries(self, at: int, entries: int) -> Counter[int]:
+        """How often each entry but 0 is in a table, in their order. Holes of the file are not even read."""
+        found: Counter[int] = Counter()
+        end = at + entries * ENTRY
+        for begin, stop in self.file.data(at, min(end, self.file_size)):
+            first = at + round_down(begin - at, ENTRY)
+            last = at + round_up(stop - at, ENTRY)
+            for piece in range(first, last, _PIECE):
+                found.update(self.read(piece, (min(piece + _PIECE, last) - piece) // ENTRY))
+        found.pop(0, None)
+        return found

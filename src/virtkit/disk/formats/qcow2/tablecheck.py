@@ -1,0 +1,105 @@
+"""The check of one L2 table: where its entries point, and whether they say so correctly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.units import divide_up
+from virtkit.disk.formats.qcow2.layout import COMPRESSED, COPIED, ENTRY, L2_RESERVED, OFFSET, ZERO
+from virtkit.disk.formats.qcow2.mapping import compressed_place
+from virtkit.disk.runs import Run, runs
+
+if TYPE_CHECKING:
+    from array import array
+
+    from virtkit.disk.formats.qcow2.ledger import Ledger
+
+_NO_CLUSTER = frozenset({0, ZERO, COPIED, COPIED | ZERO})  # entries that name none, and may repeat
+
+
+class TableCheck:
+    """``weight`` L1 entries name the table at ``at``, ``active`` of them in the active L1 table."""
+
+    def __init__(self, ledger: Ledger, at: int, *, weight: int, active: int) -> None:
+        self.ledger, self.tally, self.at = ledger, ledger.tally, at
+        self.weight, self.active = weight, active
+        self.cluster = ledger.cluster
+        self.next_offset = 0  # where the next data cluster would not be a fragment
+
+    def run(self) -> None:
+        self.ledger.use("L2 table", self.at, self.cluster, self.weight)
+        if self.at % self.cluster:
+            self.tally.corrupt(f"L2 table is at {self.at:#x}, expected an aligned cluster", self.weight)
+        table = self.ledger.read(self.at, self.cluster // ENTRY)
+        first = 0
+        while first < len(table):
+            if table[first] & COMPRESSED:
+                first = self._compressed(table, first)
+                continue
+            run = next(runs(table, first, len(table), self.cluster, _NO_CLUSTER))
+            self._standard(run)
+            first = run.end
+
+    def _standard(self, run: Run) -> None:
+        count, offset = run.end - run.begin, run.entry & OFFSET
+        if run.entry & L2_RESERVED:
+            detail = f"L2 table at {self.at:#x}: entry {run.begin} is {run.entry:#x}, expected no reserved bits"
+            self.tally.corrupt(detail, count * self.weight)
+        if not offset:  # names no cluster; the next entry of a ramp does
+            count, offset = (count - 1, self.cluster) if run.stride else (0, 0)
+        if not count:
+            return
+        if self.active:
+            self.tally.allocated += count * self.active
+            if self.next_offset and offset != self.next_offset:
+                self.tally.fragmented += self.active
+            if self.at:  # as QEMU: a table in the header is bad enough
+                self._check_copied(run.entry, offset, count)
+        self.next_offset = offset + count * self.cluster
+        if offset % self.cluster:
+            self._misaligned(offset, count)
+        else:
+            self._aligned(offset, count)
+
+    def _aligned(self, offset: int, count: int) -> None:
+        there = min(max(divide_up(self.ledger.file_size - offset, self.cluster), 0), count)
+        if there < count:
+            detail = f"data clusters from {offset + there * self.cluster:#x} on lie behind the file's end"
+            self.tally.corrupt(detail, (count - there) * self.weight)
+        if there and (over := self.ledger.references.add(offset // self.cluster, there, self.weight)):
+            self.tally.corrupt(f"data at {offset:#x} is used more often than a refcount can say", over)
+
+    def _misaligned(self, offset: int, count: int) -> None:
+        for at in range(offset, offset + count * self.cluster, self.cluster):
+            self.tally.corrupt(f"data is at {at:#x}, expected an aligned cluster", self.weight)
+            self.ledger.use("data", at, self.cluster, self.weight)
+
+    def _check_copied(self, entry: int, offset: int, count: int) -> None:
+        """The flag says that the refcount is exactly one."""
+        single = self.ledger.refcounts.get(offset // self.cluster, count).count(1)
+        wrong = count - single if entry & COPIED else single
+        if wrong:
+            flag = "set" if entry & COPIED else "not set"
+            detail = f"data at {offset:#x}: the copied flag is {flag} against the refcounts of {wrong} clusters"
+            self.tally.corrupt(detail, wrong * self.active)
+
+    def _compressed(self, table: array[int], first: int) -> int:
+        """Consecutive compressed entries from ``first`` on; returns where they end."""
+        bits, add = self.ledger.head.header.cluster_bits, self.ledger.references.add
+        limit = self.ledger.file_size + self.cluster
+        end = next((index for index in range(first, len(table)) if not table[index] & COMPRESSED), len(table))
+        for entry in table[first:end]:
+            at, stored = compressed_place(entry, bits)
+            if entry & COPIED:
+                self.tally.corrupt(f"compressed data at {at:#x} have the copied flag", self.weight)
+            if at + stored >= limit:
+                self.tally.corrupt(f"compressed data at {at:#x} lie behind the file's end", self.weight)
+            elif over := add(at >> bits, (at + stored - 1 >> bits) - (at >> bits) + 1, self.weight):
+                self.tally.corrupt(f"compressed data at {at:#x} are used more often than a refcount can say", over)
+        self._count_compressed(end - first)
+        return end
+
+    def _count_compressed(self, count: int) -> None:
+        self.tally.allocated += count * self.active
+        self.tally.compressed += count * self.active
+        self.tally.fragmented += count * self.active  # QEMU's view: they share sectors with their neighbours

@@ -1,0 +1,91 @@
+"""raw: the guest's bytes and nothing else, in a file or on a block device.
+
+There is no signature, so nothing is ever recognised as raw: a guest could write any signature into its own disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import NotSupportedError, UsageError
+from virtkit.core.units import KIB, SECTOR, format_size, round_up
+from virtkit.disk.format import Extent, Facts, Kind, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from virtkit.disk.file import File
+    from virtkit.disk.format import Buffer
+
+
+class RawImage:
+    backing: Reference | None = None
+    facts = Facts()
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self._end = file.size
+        self.size = round_up(self._end, SECTOR)  # a disk has whole sectors; the rest of the last one is zeros
+
+    def extents(self, start: int, length: int) -> Iterator[Extent]:
+        end = start + length
+        for begin, stop in self.file.data(start, min(end, self._end)):
+            if start < begin:
+                yield self._zeros(start, begin)
+            yield Extent(begin, stop - begin, Kind.DATA, self.file, begin)
+            start = stop
+        if start < end:
+            yield self._zeros(start, end)
+
+    def _zeros(self, start: int, end: int) -> Extent:
+        return Extent(start, end - start, Kind.ZERO, self.file, start, preallocated=True)
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class RawWriter:
+    unit = 4 * KIB  # the block of most file systems: smaller holes would save nothing
+
+    def __init__(self, file: File, size: int) -> None:
+        if file.is_device:
+            _fit(file, size)
+            file.zero(0, size)
+        else:
+            file.resize(size)
+
+    def place(self, start: int, length: int) -> int:
+        return start
+
+    def store(self, start: int, coded: Buffer) -> None:
+        raise NotSupportedError("raw: cannot be compressed", hint="-O qcow2")
+
+    def finish(self) -> None:
+        """The data is all there is."""
+
+
+def _fit(device: File, size: int) -> None:
+    if device.size < size:
+        raise UsageError(f"{device.name}: size is {format_size(device.size)}, expected at least {format_size(size)}")
+
+
+class Raw:
+    title = "Raw bytes"
+    suffixes = (".raw", ".img")
+
+    def probe(self, head: bytes) -> bool:
+        return False
+
+    def open(self, file: File) -> RawImage:
+        return RawImage(file)
+
+    def writer(self, file: File, size: int, data: int, options: Mapping[str, str]) -> RawWriter:
+        if options:
+            raise UsageError(f"raw: option {min(options)} is not known, expected none")
+        return RawWriter(file, size)
+
+    def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
+        return None
+
+
+FORMAT = Raw()

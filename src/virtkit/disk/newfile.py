@@ -1,0 +1,126 @@
+"""A file that appears under its name when it is whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, Self
+
+from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
+from virtkit.disk.file import File
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_NO_NAMELESS = {
+    errno.EOPNOTSUPP,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.EINVAL,
+}  # what O_TMPFILE answers where it is unknown
+_MODE = 0o644
+
+
+class NewFile:
+    """Use as a context: ``publish`` gives ``file`` its name; leaving without it leaves nothing behind.
+
+    The file has no name until then, so that even SIGKILL leaves nothing; where the file system cannot do that, it has
+    a hidden name beside the target. A symbolic link is followed. A block device is written in place.
+    """
+
+    def __init__(self, path: str, *, overwrite: bool = False) -> None:
+        self.path = os.path.realpath(path)
+        self._directory, name = os.path.split(self.path)
+        self._hidden = os.path.join(self._directory, f".{name}.{os.getpid()}.part")
+        self._named = False  # whether something stands under the hidden name
+        self._overwrite = overwrite
+        self._old = _status(self.path)
+        if self._old and not overwrite:
+            raise UsageError(f"{path}: exists already", hint="another name, or --overwrite")
+        self._in_place = bool(self._old and stat.S_ISBLK(self._old.st_mode))
+        if self._old and not self._in_place and not stat.S_ISREG(self._old.st_mode):
+            raise UsageError(f"{path}: is no file and no block device")
+        self.file = File.open(path, writable=True) if self._in_place else self._create(path)
+
+    def _create(self, path: str) -> File:
+        flags = os.O_RDWR | os.O_CLOEXEC
+        try:
+            try:
+                return File(os.open(self._directory, flags | os.O_TMPFILE, _MODE), path)
+            except OSError as error:
+                if error.errno not in _NO_NAMELESS:
+                    raise
+            fd = os.open(self._hidden, flags | os.O_CREAT | os.O_EXCL, _MODE)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{self._directory}: no such directory") from error
+        except OSError as error:
+            raise SystemCallError(f"create {path}", error) from error
+        self._named = True
+        return File(fd, path)
+
+    def publish(self, *, durable: bool = False) -> None:
+        """Give the file its name. With ``durable`` its bytes and its name are on stable storage first."""
+        if durable:
+            self.file.sync()
+        if self._in_place:
+            return
+        try:
+            if self._old:
+                self._inherit(self._old)
+            self._name()
+            if durable:
+                self._sync_directory()
+        except FileExistsError as error:
+            raise UsageError(f"{self.file.name}: exists already", hint="another name, or --overwrite") from error
+        except OSError as error:
+            raise SystemCallError(f"create {self.file.name}", error) from error
+
+    def _name(self) -> None:
+        """A link fails where the name was taken meanwhile; a rename replaces."""
+        wanted = self._hidden if self._overwrite else self.path
+        if not self._named:
+            self._link(f"/proc/self/fd/{self.file.fd}", wanted)
+            self._named = self._overwrite
+        elif not self._overwrite:
+            self._link(self._hidden, self.path)
+        if self._overwrite:
+            os.rename(self._hidden, self.path)
+            self._named = False
+
+    def _link(self, existing: str, new: str) -> None:
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # with a directory given, os.link() follows the symbolic link in /proc
+            os.link(existing, os.path.basename(new), dst_dir_fd=directory)
+        finally:
+            os.close(directory)
+
+    def _inherit(self, old: os.stat_result) -> None:
+        """Who could use the file that is replaced can use the new one."""
+        os.fchmod(self.file.fd, stat.S_IMODE(old.st_mode))
+        if os.geteuid() == 0:
+            os.fchown(self.file.fd, old.st_uid, old.st_gid)
+
+    def _sync_directory(self) -> None:
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.file.close()
+        if self._named:
+            os.unlink(self._hidden)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SystemCallError(f"look at {path}", error) from error

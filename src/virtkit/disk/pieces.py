@@ -1,0 +1,123 @@
+"""Extents cut into jobs that fit a buffer, and the guest's bytes of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtkit.core.errors import CorruptImageError
+from virtkit.core.units import MIB, round_down, round_up
+from virtkit.disk.format import Extent, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SMALLEST_LOOK = MIB  # bytes; below, reading a hole in a file costs less than looking for it
+
+
+class Job(NamedTuple):
+    """A stretch of the guest's disk, in whole units; what no piece covers is zeros."""
+
+    start: int
+    length: int
+    pieces: list[Extent]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that have to be moved."""
+        return sum(piece.length for piece in self.pieces)
+
+
+def part(extent: Extent, start: int, end: int) -> Extent:
+    """The bytes [start, end) of ``extent``."""
+    offset = start - extent.start
+    if extent.kind is Kind.CODED:
+        return extent._replace(start=start, length=end - start, skip=extent.skip + offset)
+    return Extent(start, end - start, extent.kind, extent.file, extent.at + offset, depth=extent.depth)
+
+
+def stored(extents: Iterable[Extent]) -> Iterator[Extent]:
+    """What has to be read: DATA without the holes of its file, and CODED."""
+    holey: dict[int, bool] = {}  # by descriptor
+    for extent in extents:
+        if extent.kind is Kind.CODED:
+            yield extent
+        elif extent.kind is Kind.DATA and extent.file:
+            fd = extent.file.fd
+            if fd not in holey:
+                holey[fd] = extent.file.allocated < extent.file.size
+            if holey[fd] and extent.length >= SMALLEST_LOOK:
+                yield from _without_holes(extent)
+            else:
+                yield extent
+
+
+def _without_holes(extent: Extent) -> Iterator[Extent]:
+    if extent.file:
+        shift = extent.start - extent.at
+        for begin, stop in extent.file.data(extent.at, extent.at + extent.length):
+            yield part(extent, begin + shift, stop + shift)
+
+
+def cut(extents: Iterable[Extent], limit: int) -> Iterator[Extent]:
+    """The same bytes; none crosses a multiple of ``limit``."""
+    for extent in extents:
+        start, end = extent.start, extent.end
+        edge = round_down(start, limit) + limit
+        if end <= edge:
+            yield extent
+            continue
+        while start < end:
+            yield part(extent, start, min(edge, end))
+            start, edge = edge, edge + limit
+
+
+def jobs(extents: Iterable[Extent], *, unit: int, limit: int, end: int) -> Iterator[Job]:
+    """Jobs in order: their edges are multiples of ``unit`` or ``end``; none crosses a multiple of ``limit``."""
+    pieces: list[Extent] = []
+    start = stop = window = 0
+    for piece in cut(extents, limit):
+        begin = round_down(piece.start, unit)
+        if pieces and (begin > stop or piece.start >= window):
+            yield Job(start, stop - start, pieces)
+            pieces = []
+        if not pieces:
+            start, window = begin, round_down(begin, limit) + limit
+        pieces.append(piece)
+        stop = min(round_up(piece.end, unit), end)
+    if pieces:
+        yield Job(start, stop - start, pieces)
+
+
+def load(extent: Extent, room: memoryview) -> None:
+    """The guest's bytes of ``extent`` into ``room``, which is as long."""
+    done = 0
+    if extent.file and extent.kind is Kind.DATA:
+        done = extent.file.read_into(extent.at, room)
+    elif extent.file and extent.decode:
+        coded = extent.file.read(extent.at, extent.stored)
+        plain = memoryview(extent.decode(extent, coded))[extent.skip : extent.skip + extent.length]
+        done = len(plain)
+        if done < extent.length:
+            raise CorruptImageError(
+                extent.file.name,
+                "compressed data",
+                found=f"{extent.skip + done} bytes long",
+                expected=f"at least {extent.skip + extent.length}",
+                offset=extent.at,
+            )
+        room[:done] = plain
+    if done < len(room):
+        room[done:] = bytes(len(room) - done)
+
+
+def fill(job: Job, room: memoryview) -> None:
+    """The guest's bytes of ``job`` into the front of ``room``."""
+    at = 0
+    for piece in job.pieces:
+        begin = piece.start - job.start
+        if at < begin:
+            room[at:begin] = bytes(begin - at)
+        at = begin + piece.length
+        load(piece, room[begin:at])
+    if at < job.length:
+        room[at : job.length] = bytes(job.length - at)

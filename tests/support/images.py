@@ -1,0 +1,89 @@
+"""Disk images that QEMU's tools made, of every kind that we read."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KIB, MIB = 1 << 10, 1 << 20
+SIZE = 5 * MIB + 7 * 512  # bytes; no multiple of any cluster
+
+
+class Specimen(NamedTuple):
+    format: str
+    options: str = ""  # of qemu-img convert
+    script: tuple[str, ...] = ()  # qemu-io commands that follow
+
+    def __str__(self) -> str:
+        return " ".join((self.format, self.options, *self.script)).strip()
+
+    def make(self, folder: Path) -> tuple[Path, bytes]:
+        """An image in ``folder``, and what a guest reads from it."""
+        source, image = folder / "source.raw", folder / f"image.{self.format}"
+        source.write_bytes(disk())
+        run("qemu-img", "convert", "-f", "raw", "-O", self.format, *self.options.split(), source, image)
+        for command in self.script:
+            run("qemu-io", "-f", self.format, "-c", command, image)
+        return image, read_by_qemu(image, self.format)
+
+
+SPECIMENS = (
+    Specimen("raw"),
+    Specimen("qcow2"),
+    Specimen("qcow2", "-o compat=0.10"),
+    Specimen("qcow2", "-o cluster_size=512"),
+    Specimen("qcow2", "-o cluster_size=2M"),
+    Specimen("qcow2", "-o preallocation=metadata"),
+    Specimen("qcow2", "-o refcount_bits=1"),
+    Specimen("qcow2", "-o refcount_bits=64,lazy_refcounts=on"),
+    Specimen("qcow2", "-S 0", ("write -z 64k 256k", "write -z -u 1M 1M")),
+    Specimen("qcow2", "", ("write -P 7 4500k 512",)),
+    Specimen("qcow2", "-c"),
+    Specimen("qcow2", "-c -o compat=0.10"),
+    Specimen("qcow2", "-c -o cluster_size=512"),
+    Specimen("qcow2", "-c -o cluster_size=2M"),
+    Specimen("qcow2", "-c", ("write -P 9 100k 200k", "write -z 1M 256k")),
+    Specimen("qcow2", "-c -o compression_type=zstd"),
+    Specimen("qcow2", "-c -o compression_type=zstd,cluster_size=4k"),
+    Specimen("vmdk"),
+    Specimen("vmdk", "-o zeroed_grain=on", ("write -z 1M 256k",)),
+    Specimen("vmdk", "-o compat6"),
+    Specimen("vmdk", "-o subformat=streamOptimized"),
+    Specimen("vdi"),
+    Specimen("vdi", "-o static=on"),
+)
+
+
+def disk() -> bytes:
+    """Random bytes, text-like bytes, zeros and holes in pieces of odd sizes; the same every time."""
+    chance = random.Random(5)
+    data = bytearray(SIZE)
+    at = 0
+    while at < SIZE:
+        length = min(512 * chance.randrange(1, 500), SIZE - at)
+        kind = chance.randrange(4)
+        if kind == 0:
+            data[at : at + length] = chance.randbytes(length)
+        elif kind == 1:
+            data[at : at + length] = (chance.randbytes(40) * (length // 40 + 1))[:length]
+        at += length
+    return bytes(data)
+
+
+def read_by_qemu(image: Path, format_: str) -> bytes:
+    """The guest's bytes as qemu-img sees them."""
+    back = image.with_name("back.raw")
+    run("qemu-img", "convert", "-f", format_, "-O", "raw", image, back)
+    data = back.read_bytes()
+    back.unlink()
+    return data
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
