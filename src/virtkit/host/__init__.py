@@ -1,0 +1,30 @@
+"""The host: what it is, what it has, how it is set. Verbs only read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from virtkit.core.system import System
+    from virtkit.host.accelerator import Kvm
+    from virtkit.host.picture import HostFacts
+
+
+def facts(system: System) -> HostFacts:
+    """One picture of the whole host. UsageError if VIRTKIT_ACCEL is neither kvm nor tcg."""
+    from virtkit.host.accelerator import OVERRIDE
+    from virtkit.host.picture import read_facts
+
+    return read_facts(system, os.environ.get(OVERRIDE, ""))
+
+
+def kvm(system: System) -> Kvm:
+    """Only whether machines can run under KVM, and under what they will. UsageError as ``facts``."""
+    from virtkit.host.accelerator import OVERRIDE, read_kvm
+    from virtkit.host.cpu import read_cpu, read_guest
+    from virtkit.host.kernel import Kernel
+
+    kernel = Kernel(system)
+    cpu = read_cpu(kernel)
+    return read_kvm(kernel, cpu, read_guest(kernel, cpu), os.environ.get(OVERRIDE, ""))

@@ -1,0 +1,241 @@
+"""``virtkit host``: what the host is and how it is set. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.cli import options
+from virtkit.core.units import format_size
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator
+
+    from virtkit.cli.show import Console
+    from virtkit.host.accelerator import Kvm
+    from virtkit.host.disks import Disk
+    from virtkit.host.hugepages import HugePages
+    from virtkit.host.memory import Ksm, Thp
+    from virtkit.host.picture import HostFacts
+    from virtkit.host.topology import Topology
+    from virtkit.recipes.overcommit import Overcommit, Share
+
+ABSENT = "not available"
+
+_THP = {  # Documentation/admin-guide/mm/transhuge.rst
+    "always": "memory of all programs",
+    "madvise": "memory of programs that ask, as QEMU does",
+    "never": "no memory",
+}
+_DOUBTS = 5  # lines, unless -v
+
+
+def build(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
+    about = "KVM, CPUs, memory, huge pages, KSM, disks' schedulers, and what machines ask of them"
+    verb = verbs.add_parser("show", help=about, description=about)
+    options.output(verb)
+    verb.set_defaults(run=show)
+    about = "nodes, packages, caches, cores and threads"
+    verb = verbs.add_parser("topology", help=about, description=about)
+    options.output(verb)
+    verb.set_defaults(run=topology)
+
+
+def show(args: argparse.Namespace, console: Console) -> int:
+    from virtkit import host
+    from virtkit.core.system import System
+
+    facts = host.facts(System())
+    overcommit, libvirt = _overcommit(facts)
+    if console.json:
+        joined = overcommit.data() if overcommit else None
+        console.data({**facts.data(), "libvirt": libvirt, "overcommit": joined})
+        return 0
+    for line in _result(facts.kvm):
+        console.line(line)
+    machines = _machines(overcommit) if overcommit else [("libvirt", libvirt)]
+    _section(console, "host", _host(facts))
+    _section(console, "CPU", _cpu(facts))
+    for line in _drawing(facts.topology):
+        console.line(f"    {line}")
+    _section(console, "memory", _memory(facts))
+    _section(console, "disks", [(disk.name, _disk(disk)) for disk in facts.disks])
+    _section(console, "machines", machines)
+    _doubts(console, facts)
+    return 0
+
+
+def topology(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.core.system import System
+    from virtkit.host.kernel import Kernel
+    from virtkit.host.picture import data
+    from virtkit.host.topology import read_topology
+
+    found = read_topology(Kernel(System()))
+    if console.json:
+        console.data(data(found))
+        return 0
+    console.line(_counts(found))
+    for line in _drawing(found):
+        console.line(f"  {line}")
+    return 0
+
+
+def _overcommit(facts: HostFacts) -> tuple[Overcommit | None, str]:
+    """The joined picture and ``reachable``, or why there is none."""
+    from virtkit.core.errors import VirtkitError
+    from virtkit.recipes.overcommit import known_machines, measure
+
+    try:
+        return measure(facts, known_machines()), "reachable"
+    except VirtkitError as error:
+        return None, f"not reachable: {error.message}"
+
+
+def _section(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
+    rows = list(rows)
+    width = max((len(label) for label, _ in rows), default=0)
+    console.line(f"\n{title}")
+    for label, text in rows:
+        console.line(f"  {label:{width}}  {text}")
+
+
+def _result(kvm: Kvm) -> Iterator[str]:
+    verdict = "✓ KVM: can be used" if kvm.usable else f"✗ KVM: cannot be used: {kvm.why}"
+    under = "KVM" if kvm.accelerator == "kvm" else "TCG (emulation, about 10-20 times slower)"
+    forced = f" all the same, because of {kvm.forced}" if kvm.forced else ""
+    yield f"{verdict}; machines run under {under}{forced}"
+    if kvm.advice:
+        yield f"  to do: {kvm.advice}"
+
+
+def _host(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    guest = facts.guest
+    inside = {True: "yes", False: "no", None: "cannot be told"}[guest.inside]
+    groups = facts.cgroups
+    yield "kernel", facts.kernel or ABSENT
+    yield "itself a guest", inside + (f" ({guest.product})" if guest.product else "")
+    controllers = ", ".join(groups.v1_controllers) if groups.version == "hybrid" else ""
+    yield "control groups", f"version {groups.version}" + (f"; version 1 has {controllers}" if controllers else "")
+    yield "KVM modules", ", ".join(facts.kvm.modules) or "none"
+    yield "nested KVM", _switch(facts.kvm.nested)
+
+
+def _cpu(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    level = facts.kvm.second_level
+    yield "model", facts.cpu.model or ABSENT
+    yield "CPUs", _counts(facts.topology)
+    if level:
+        in_cpu = "the CPU has it" if level.in_cpu else "the CPU does not show it"
+        yield level.name, f"{_switch(level.enabled)}; {in_cpu}"
+    else:
+        yield "EPT / NPT", ABSENT
+
+
+def _counts(topology: Topology) -> str:
+    threads = topology.threads_per_core
+    offline = len(topology.present) - len(topology.cpus)
+    parts = (
+        f"{len(topology.cpus)} online" + (f", {offline} offline" if offline else ""),
+        _count(len(topology.packages), "package"),
+        _count(len(topology.cores), "core"),
+        f"{_count(threads, 'thread')} per core" if threads else "",
+        _count(len(topology.nodes), "NUMA node"),
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
+def _drawing(topology: Topology) -> list[str]:
+    from virtkit.host.drawing import draw
+
+    return draw(topology)
+
+
+def _memory(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    memory = facts.memory
+    yield "total", _size(memory.total)
+    yield "available", _size(memory.available)
+    used = (f"{swap.name} {format_size(swap.size)}, {format_size(swap.used)} used" for swap in memory.swaps)
+    yield "swap", "; ".join(used) or "none"
+    yield "transparent huge pages", _thp(facts.thp, memory.in_transparent_huge_pages)
+    yield "KSM (merges like pages)", _ksm(facts.ksm)
+    yield from ((f"huge pages {format_size(pool.size)}", _pool(pool)) for pool in facts.hugepages)
+    for node in facts.topology.nodes if len(facts.topology.nodes) > 1 else ():
+        distances = " ".join(str(distance) for distance in node.distances.values())
+        pools = "".join(f"; {format_size(pool.size)} pages: {_pool(pool)}" for pool in node.hugepages if pool.total)
+        yield f"node {node.number}", f"{_size(node.memory)}, {_size(node.free)} free; distances {distances}{pools}"
+
+
+def _thp(thp: Thp | None, used: int | None) -> str:
+    if thp is None:
+        return ABSENT
+    word = thp.enabled.value
+    text = f"{word} ({_THP[word]})" if word in _THP else word
+    return text + (f", defrag {thp.defrag.value}" if thp.defrag else "") + (f"; {_size(used)} in use" if used else "")
+
+
+def _ksm(ksm: Ksm | None) -> str:
+    if ksm is None:
+        return ABSENT
+    advisor = f", advisor {ksm.advisor.value}" if ksm.advisor else ""
+    return f"{ksm.state}{advisor}; saves {_saved(ksm.saved)}"
+
+
+def _saved(saved: int | None) -> str:
+    """Below zero where the records of what was compared cost more than merging gave."""
+    if saved is None:
+        return f"({ABSENT})"
+    return format_size(saved) if saved >= 0 else f"-{format_size(-saved)}: it costs more than it gives"
+
+
+def _pool(pool: HugePages) -> str:
+    if not pool.total:
+        return "none set aside"
+    free = "" if pool.free is None else f", {pool.free} free"
+    reserved = f", {pool.reserved} reserved" if pool.reserved else ""
+    return f"{pool.total} ({format_size(pool.total * pool.size)}){free}{reserved}"
+
+
+def _disk(disk: Disk) -> str:
+    kind = {True: "rotating, by its own account", False: "solid state", None: "kind not available"}[disk.rotating]
+    if disk.scheduler is None:
+        return f"{_size(disk.size)}, {kind}; no scheduler"
+    others = ", ".join(word for word in disk.scheduler.choices if word != disk.scheduler.value)
+    return f"{_size(disk.size)}, {kind}; scheduler {disk.scheduler.value}" + (f" (also: {others})" if others else "")
+
+
+def _machines(overcommit: Overcommit) -> Iterator[tuple[str, str]]:
+    if not overcommit.defined:
+        yield "machines", "none defined"
+        return
+    yield "machines", f"{overcommit.running} running of {overcommit.defined}"
+    yield "vCPUs", _share(overcommit.vcpus, str) + f" on {_count(overcommit.vcpus.host, 'CPU')}"
+    now = f"; have now {format_size(overcommit.memory_now)}"
+    yield "memory", f"{_share(overcommit.memory, format_size)} of {format_size(overcommit.memory.host)}{now}"
+    yield from (("judgement", text) for text in overcommit.judgement)
+
+
+def _share(share: Share, spell: Callable[[int], str]) -> str:
+    running = f"{spell(share.running)} running ({share.running_ratio:.2f}x)"
+    return f"{running}, {spell(share.defined)} defined ({share.defined_ratio:.2f}x)"
+
+
+def _doubts(console: Console, facts: HostFacts) -> None:
+    shown = facts.doubts if console.verbose else facts.doubts[:_DOUBTS]
+    for doubt in shown:
+        console.note(f"doubt: {doubt}")
+    if len(shown) < len(facts.doubts):
+        console.note(f"{len(facts.doubts) - len(shown)} more doubts: add -v")
+
+
+def _switch(value: bool | None) -> str:  # noqa: FBT001  the value itself is what is spelled
+    return {True: "on", False: "off", None: ABSENT}[value]
+
+
+def _size(value: int | None) -> str:
+    return ABSENT if value is None else format_size(value)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from virtkit.core.units import MIB
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NO_LIBVIRT = "qemu+unix:///system?socket=/nonexistent"
+
+
+def _virtkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "VIRTKIT_ACCEL"}
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        [sys.executable, "-m", "virtkit", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=inherited | {"PYTHONPATH": path, "LIBVIRT_DEFAULT_URI": NO_LIBVIRT} | environment,
+    )
+
+
+def _host(*path: str, **environment: str) -> object:
+    """The value that a program finds in the picture below these keys."""
+    done = _virtkit("host", "show", "--output", "json", **environment)
+    assert done.returncode == 0
+    value: object = json.loads(done.stdout)
+    for key in path:
+        assert isinstance(value, dict)
+        value = value[key]
+    return value
+
+
+def test_the_first_line_says_what_machines_run_under() -> None:
+    done = _virtkit("host", "show")
+    assert done.returncode == 0
+    first = done.stdout.splitlines()[0]
+    why = _host("kvm", "why")
+    assert first.startswith("✓ KVM: can be used;" if _host("kvm", "usable") else f"✗ KVM: cannot be used: {why};")
+    assert f"machines run under {str(_host('kvm', 'accelerator')).upper()}" in first
+
+
+def test_without_the_cpu_flag_machines_run_under_tcg() -> None:
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        flags = set(cpuinfo.read().split())
+    if flags & {"vmx", "svm"} or "Features" in flags:
+        pytest.skip("the CPU of this host has the flag, or needs none")
+    assert _host("kvm", "accelerator") == "tcg"
+
+
+@pytest.mark.parametrize("wanted", ["kvm", "tcg"])
+def test_the_environment_overrides_the_accelerator(wanted: str) -> None:
+    assert _host("kvm", "accelerator", VIRTKIT_ACCEL=wanted) == wanted
+
+
+def test_a_wrong_override_is_wrong_usage() -> None:
+    done = _virtkit("host", "show", VIRTKIT_ACCEL="xen")
+    assert done.returncode == 2
+    assert "VIRTKIT_ACCEL is 'xen', expected kvm or tcg" in done.stderr
+
+
+def test_shows_every_group_in_order() -> None:
+    shown = _virtkit("host", "show").stdout.splitlines()
+    titles = [line for line in shown[1:] if line and not line.startswith(" ")]
+    assert titles == ["host", "CPU", "memory", "disks", "machines"]
+
+
+def test_a_libvirt_that_does_not_answer_is_one_line_and_no_error() -> None:
+    shown = _virtkit("host", "show").stdout.splitlines()
+    assert len([line for line in shown if "not reachable" in line]) == 1
+    assert _host("overcommit") is None
+    assert str(_host("libvirt")).startswith("not reachable: ")
+
+
+NODE = """<node>
+  <domain type='test'><name>on</name><memory unit='MiB'>96</memory><currentMemory unit='MiB'>64</currentMemory>
+    <vcpu current='2'>3</vcpu><os><type>hvm</type></os></domain>
+  <domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'><name>off</name>
+    <memory unit='MiB'>32</memory><vcpu>1</vcpu><os><type>hvm</type></os><test:runstate>5</test:runstate></domain>
+</node>"""
+
+
+@pytest.mark.skipif(not shutil.which("virsh"), reason="libvirt is not installed")
+def test_machines_are_summed_as_libvirt_knows_them(tmp_path: Path) -> None:
+    """libvirt's own test driver: machines without QEMU, in its real API."""
+    (tmp_path / "node.xml").write_text(NODE)
+    environment = {"LIBVIRT_DEFAULT_URI": f"test://{tmp_path}/node.xml"}
+    assert _host("overcommit", "machines", **environment) == {"running": 1, "defined": 2}
+    for what, expected in (
+        (("vcpus", "running"), 2),
+        (("vcpus", "defined"), 3),
+        (("memory", "running"), 96 * MIB),
+        (("memory", "running_now"), 64 * MIB),
+        (("memory", "defined"), 128 * MIB),
+    ):
+        assert _host("overcommit", *what, **environment) == expected
+    assert "1 running of 2" in _virtkit("host", "show", **environment).stdout
+
+
+def test_the_topology_alone_is_the_same_as_in_the_whole() -> None:
+    alone = json.loads(_virtkit("host", "topology", "--output", "json").stdout)
+    whole = _host("topology")
+    assert isinstance(whole, dict)
+    for node in (*alone["nodes"], *whole["nodes"]):
+        del node["free"], node["memory"]  # drift: memory may be plugged in meanwhile
+    assert alone == whole
+
+
+def test_the_topology_is_drawn_below_its_counts() -> None:
+    lines = _virtkit("host", "topology").stdout.splitlines()
+    assert lines[0].startswith(f"{os.cpu_count()} online, ")
+    assert len(re.findall(r"\[|\bcores?, CPUs", "\n".join(lines[1:]))) > 0
+
+
+@pytest.mark.parametrize("arguments", [("host",), ("host", "shwo"), ("host", "show", "--output", "xml")])
+def test_wrong_usage_names_the_help(arguments: tuple[str, ...]) -> None:
+    done = _virtkit(*arguments)
+    assert done.returncode == 2
+    assert "--help" in done.stderr

@@ -1,0 +1,72 @@
+"""Directories that stand in for a host: written by the test, or taken from hwloc's collection of real machines."""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pytest
+
+from virtkit.core.system import System
+from virtkit.host.kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NODES = "/sys/devices/system/node"
+CPUS = "/sys/devices/system/cpu"
+
+_OF_CPU = r"online|topology/\w*(?:cpus|siblings|id)(?:_list)?|cache/index\d+/(?:level|type|size|shared_cpu_\w+)"
+_CPU = rf"cpu/(?:online|possible|present|cpu\d+/(?:{_OF_CPU}))"
+_NODE = r"node/(?:\w+|node\d+/(?:cpumap|cpulist|meminfo|distance|hugepages/.*|access\d/initiators/.*))"
+_READ = re.compile(rf"sys/devices/system/(?:{_CPU}|{_NODE})|proc/(?:cpu|mem)info")
+
+
+def plant(root: Path, files: Mapping[str, str]) -> System:
+    """A host of exactly these files; paths are absolute, as on the host."""
+    for name, text in files.items():
+        path = root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return System(root)
+
+
+def planted(root: Path, files: Mapping[str, str]) -> Kernel:
+    return Kernel(plant(root, files))
+
+
+def collection() -> Path:
+    """Where hwloc's tarballs and its own reading of each lie; the test skips where they are not."""
+    given = os.environ.get("VIRTKIT_TEST_DATA")
+    folder = (Path(given) if given else Path(__file__).parents[2].parent / "shared" / "data") / "topologies"
+    if not folder.is_dir():
+        pytest.skip(f"no trees of real machines at {folder}: set VIRTKIT_TEST_DATA")
+    return folder
+
+
+@contextmanager
+def machine(name: str) -> Iterator[System]:
+    """The files of one machine that a topology is read from; in memory where that is possible, for they are many."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(prefix="virtkit-tree-", dir=memory) as folder:
+        yield _unpack(name, Path(folder))
+
+
+def _unpack(name: str, root: Path) -> System:
+    with tarfile.open(collection() / f"{name}.tar.bz2") as tree:
+        for member in tree:
+            _, _, path = member.name.partition("/")
+            if not _READ.fullmatch(path) or member.isdir():
+                continue
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            content = tree.extractfile(member) if member.isreg() else None
+            if content:
+                (root / path).write_bytes(content.read())
+            elif "/initiators/" in path:  # links to nodes; their names say all
+                (root / path).mkdir(exist_ok=True)
+    return System(root)
