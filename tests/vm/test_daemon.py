@@ -1,0 +1,113 @@
+"""Each test has a /run, a /var/log and a process table of its own: the host's own libvirt is never met."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.guest,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.skipif(not Path("/usr/sbin/libvirtd").exists(), reason="needs libvirtd"),
+]
+
+FRESH = """\
+set -eu
+mkdir "$0/libvirt"
+cp /etc/libvirt/*.conf "$0/libvirt"
+mount --bind "$0/libvirt" /etc/libvirt
+for place in /run /var/log /var/lib/libvirt /var/cache/libvirt; do mount -t tmpfs fresh $place; done
+"$@"
+exit # not exec: somebody has to be there for the children of those who end
+"""
+
+CALLS = """\
+import os
+from virtkit.core.errors import VirtkitError
+from virtkit.core.system import System
+from virtkit.vm.daemon import ensure_running
+
+def call():
+    try:
+        said = ensure_running(System())
+    except VirtkitError as error:
+        said = f"{type(error).__name__}: {error}"
+    os.write(1, f"{said}\\n".encode())  # in one piece, for others write too
+"""
+
+COUNT = """\
+from pathlib import Path
+
+def daemons():
+    names = (Path(entry, "comm") for entry in Path("/proc").glob("[0-9]*"))
+    return sorted(name.read_text().strip() for name in names if name.exists() and "virt" in name.read_text())
+"""
+
+
+def on_a_fresh_host(place: Path, script: str) -> list[str]:
+    """The lines that ``script`` prints where no libvirt runs; all that it starts ends with it."""
+    command = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc"]
+    program = [sys.executable, "-c", CALLS + COUNT + script]
+    done = subprocess.run(
+        [*command, "sh", "-c", FRESH, str(place), *program], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_starts_libvirt_once_and_then_finds_it_running(tmp_path: Path) -> None:
+    said = on_a_fresh_host(tmp_path, "call(); print(daemons(), flush=True); call(); print(daemons())")
+    assert said == ["started virtlogd and libvirtd", "['libvirtd', 'virtlogd']", "None", "['libvirtd', 'virtlogd']"]
+
+
+def test_what_it_started_answers_to_libvirts_own_client(tmp_path: Path) -> None:
+    asks = "call(); os.execvp('virsh', ['virsh', '-c', 'qemu:///system', 'uri'])"
+    assert on_a_fresh_host(tmp_path, asks)[:2] == ["started virtlogd and libvirtd", "qemu:///system"]
+
+
+def test_of_many_processes_that_ask_at_once_one_starts_it(tmp_path: Path) -> None:
+    crowd = """
+import multiprocessing
+crowd = [multiprocessing.Process(target=call) for _ in range(6)]
+for each in crowd: each.start()
+for each in crowd: each.join()
+print(daemons())
+"""
+    said = on_a_fresh_host(tmp_path, crowd)
+    assert sorted(said[:-1]) == ["None"] * 5 + ["started virtlogd and libvirtd"]
+    assert said[-1] == "['libvirtd', 'virtlogd']"
+
+
+def test_is_not_fooled_by_the_socket_that_a_killed_daemon_left(tmp_path: Path) -> None:
+    again = """
+import signal, time
+call()
+os.kill(int(Path("/run/libvirtd.pid").read_text()), signal.SIGKILL)
+while "libvirtd" in daemons(): time.sleep(0.01)
+print(Path("/run/libvirt/libvirt-sock").exists(), flush=True)
+call()
+"""
+    assert on_a_fresh_host(tmp_path, again) == ["started virtlogd and libvirtd", "True", "started libvirtd"]
+
+
+def test_says_why_a_daemon_does_not_start(tmp_path: Path) -> None:
+    said = on_a_fresh_host(tmp_path, 'Path("/etc/libvirt/libvirtd.conf").write_text("log_level = \\n"); call()')
+    assert len(said) == 1
+    assert said[0].startswith("MachineError: libvirtd does not start: ")
+    assert "/etc/libvirt/libvirtd.conf:1" in said[0]
+
+
+def test_says_what_the_log_says_when_it_fails_in_the_background(tmp_path: Path) -> None:
+    held = """
+import fcntl
+pidfile = open("/run/libvirtd.pid", "w")
+fcntl.lockf(pidfile, fcntl.LOCK_EX)
+call()
+"""
+    said = on_a_fresh_host(tmp_path, held)
+    assert len(said) == 1
+    assert "Failed to acquire pid file '/run/libvirtd.pid'" in said[0]
