@@ -1,0 +1,125 @@
+"""``virtkit net``: this host's links and bridges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.cli import options
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from virtkit.cli.show import Console
+    from virtkit.net import View
+
+
+def build(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    show = verbs.add_parser("show", help="links with addresses, ports and default routes")
+    show.add_argument("name", metavar="IF", nargs="?", help="only this link, with all of its routes")
+    options.output(show)
+    show.set_defaults(run=_show)
+    bridge = verbs.add_parser("bridge", help="create, delete or show bridges")
+    _build_bridge(bridge)
+
+
+def _build_bridge(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    create = verbs.add_parser("create", help="a bridge, over a port if one is given, without losing the network")
+    create.add_argument("name", metavar="NAME", help="the new bridge, as in br0")
+    create.add_argument("--port", metavar="IF", help="the link whose addresses and routes move to the bridge")
+    options.change(create)
+    create.set_defaults(run=_create)
+    delete = verbs.add_parser("delete", help="give addresses and routes back to the port, and delete the bridge")
+    delete.add_argument("name", metavar="NAME")
+    delete.add_argument("--force", action="store_true", help="also a bridge that virtkit did not make")
+    options.change(delete)
+    delete.set_defaults(run=_delete)
+    show = verbs.add_parser("show", help="the bridges and their ports")
+    show.add_argument("name", metavar="NAME", nargs="?", help="only this bridge")
+    options.output(show)
+    show.set_defaults(run=_show_bridges)
+
+
+def _show(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.net import show
+
+    views = show(args.name)
+    if console.json:
+        console.data([view.data() for view in views])
+        return 0
+    columns = ("LINK", "KIND", "STATE", "MAC", "MTU", "ADDRESSES", "BRIDGE OR PORTS", "DEFAULT ROUTE")
+    console.table(columns, [_row(view) for view in views])
+    if args.name or console.verbose:
+        for view in views:
+            for route in view.routes:
+                console.line(f"{view.link.name}: route {route.line(view.link.index)}")
+    return 0
+
+
+def _create(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.cli.change import carry_out
+    from virtkit.net import plan_bridge
+
+    return carry_out(plan_bridge(args.name, args.port), args, console)
+
+
+def _delete(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.cli.change import carry_out
+    from virtkit.net import plan_delete_bridge
+
+    return carry_out(plan_delete_bridge(args.name, force=args.force), args, console)
+
+
+def _show_bridges(args: argparse.Namespace, console: Console) -> int:
+    from virtkit.core.errors import NotFoundError
+    from virtkit.net import show
+
+    bridges = [view for view in show(args.name) if view.link.bridge]
+    if args.name and not bridges:
+        raise NotFoundError(f"{args.name}: is not a bridge", hint="virtkit net show")
+    if console.json:
+        console.data([view.data() for view in bridges])
+    elif not bridges:
+        console.line("no bridges")
+    else:
+        columns = ("BRIDGE", "STATE", "MAC", "MTU", "STP", "PORTS", "ADDRESSES", "MADE BY")
+        console.table(columns, [_bridge_row(view) for view in bridges])
+    return 0
+
+
+def _row(view: View) -> Sequence[str]:
+    link = view.link
+    belongs = f"in {view.master}" if view.master else " ".join(view.ports)
+    return (
+        link.name,
+        view.kind,
+        _state(view),
+        link.mac,
+        str(link.mtu),
+        " ".join(address.text for address in view.addresses),
+        belongs,
+        " ".join(f"via {gateway}" if gateway else "direct" for gateway in view.gateways),
+    )
+
+
+def _bridge_row(view: View) -> Sequence[str]:
+    link = view.link
+    return (
+        link.name,
+        _state(view),
+        link.mac,
+        str(link.mtu),
+        "on" if link.bridge and link.bridge.stp else "off",
+        " ".join(view.ports),
+        " ".join(address.text for address in view.addresses),
+        "virtkit" if link.ours else "others",
+    )
+
+
+def _state(view: View) -> str:
+    """An administrator's "down" and a cable's are two things; loopback and tap know no other state than "unknown"."""
+    if not view.link.up:
+        return "down"
+    return "up" if view.link.state in {"up", "unknown"} else "no carrier"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from net.samples import PORT, address, link, network
+from virtkit.core.errors import NotSupportedError, UsageError
+from virtkit.core.system import System
+from virtkit.net import refusals
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("name", ["br0", "a", "fifteen-letters", "brücke"])
+def test_takes_names_that_the_kernel_takes(name: str) -> None:
+    refusals.check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a b", "a:1", "br%d", "sixteen-letters-", "brückebrückebrü", "a\0"]
+)
+def test_refuses_names_that_the_kernel_refuses(name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        refusals.check_name(name)
+
+
+def test_wifi_is_refused_and_the_way_out_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sys/class/net/eth0/phy80211").mkdir(parents=True)
+    with pytest.raises(NotSupportedError, match="is Wi-Fi") as caught:
+        refusals.check_port(System(tmp_path), network(), link(PORT), "br0")
+    assert "NAT" in caught.value.hint
+
+
+@pytest.mark.parametrize("root", ["10.0.0.1:/export / nfs4 rw 0 0", "/dev/nbd0 / ext4 rw 0 0"])
+def test_host_that_lives_on_the_network_is_refused(tmp_path: Path, root: str) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/mounts").write_text(f"proc /proc proc rw 0 0\n{root}\n")
+    with pytest.raises(NotSupportedError, match="would take the host with it"):
+        refusals.check_port(System(tmp_path), network(), link(PORT), "br0")
+
+
+def test_network_file_system_elsewhere_is_no_reason(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/mounts").write_text("/dev/vda / ext4 rw 0 0\n10.0.0.1:/home /home nfs4 rw 0 0\n")
+    refusals.check_port(System(tmp_path), network(), link(PORT), "br0")
+
+
+def test_vlan_on_the_port_is_listed(tmp_path: Path) -> None:
+    vlan = replace(link(PORT), index=9, name="eth0.100", kind="vlan", lower=PORT)
+    shown = network()
+    shown = replace(shown, links=(*shown.links, vlan))
+    with pytest.raises(Exception, match=r"carries eth0\.100 \(vlan\)"):
+        refusals.check_port(System(tmp_path), shown, link(PORT), "br0")
+
+
+def test_label_that_would_be_too_long_on_the_bridge_is_refused(tmp_path: Path) -> None:
+    shown = network((address("10.9.0.12/24", label="eth0:12"),))
+    with pytest.raises(UsageError, match="label of 10"):
+        refusals.check_port(System(tmp_path), shown, link(PORT), "bridge-of-13ch")
