@@ -20,6 +20,12 @@ set -eu
 mkdir "$0/libvirt"
 cp /etc/libvirt/*.conf "$0/libvirt"
 mount --bind "$0/libvirt" /etc/libvirt
+if [ -e /dev/kvm ]; then
+    mknod "$0/kvm" c 10 232
+    chown root:kvm "$0/kvm"
+    chmod 660 "$0/kvm"
+    mount --bind "$0/kvm" /dev/kvm
+fi
 for place in /run /var/log /var/lib/libvirt /var/cache/libvirt; do mount -t tmpfs fresh $place; done
 "$@"
 exit # not exec: somebody has to be there for the children of those who end
@@ -111,3 +117,24 @@ call()
     said = on_a_fresh_host(tmp_path, held)
     assert len(said) == 1
     assert "Failed to acquire pid file '/run/libvirtd.pid'" in said[0]
+
+
+@pytest.mark.skipif(not Path("/dev/kvm").exists(), reason="this kernel has no /dev/kvm")
+@pytest.mark.parametrize(("mode", "owner"), [(0o600, 0), (0o660, 993)])
+def test_gives_kvm_to_its_group_where_no_udev_did(tmp_path: Path, mode: int, owner: int) -> None:
+    look = f"""
+import grp
+os.chown("/dev/kvm", 0, {owner})
+os.chmod("/dev/kvm", {mode})
+call()
+status = os.stat("/dev/kvm")
+print(oct(status.st_mode & 0o777), grp.getgrgid(status.st_gid).gr_name)
+"""
+    said = on_a_fresh_host(tmp_path, look)
+    assert said == ["started virtlogd and libvirtd; gave /dev/kvm to group kvm, as udev does", "0o660 kvm"]
+
+
+@pytest.mark.skipif(not Path("/dev/kvm").exists(), reason="this kernel has no /dev/kvm")
+def test_leaves_kvm_alone_where_everybody_may_open_it(tmp_path: Path) -> None:
+    look = 'os.chmod("/dev/kvm", 0o666); call(); print(oct(os.stat("/dev/kvm").st_mode & 0o777))'
+    assert on_a_fresh_host(tmp_path, look) == ["started virtlogd and libvirtd", "0o666"]
