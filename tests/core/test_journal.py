@@ -10,7 +10,7 @@ import pytest
 from support.steps import Write, in_a_process
 from virtkit.core.engine import run
 from virtkit.core.errors import BusyError, NotFoundError, SystemCallError, VirtkitError
-from virtkit.core.journal import Journal
+from virtkit.core.journal import Journal, Status
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
 
@@ -49,7 +49,9 @@ def test_a_torn_last_line_was_never_said(journal: Journal, lost: int) -> None:
     with journal.reopen(1) as log:
         log.write("undoing", step=0)
     assert path.read_bytes().startswith(whole)
-    assert lines(journal)[-1] == {"event": "undoing", "step": 0}
+    last = lines(journal)[-1]
+    assert (last["event"], last["step"]) == ("undoing", 0)
+    assert journal.change(1).steps[0].status is Status.UNDOING
 
 
 def test_a_first_line_that_never_reached_the_disk_is_no_change(journal: Journal) -> None:

@@ -17,12 +17,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import (
+    ChangeError,
     ConflictError,
     NotFoundError,
     RolledBackError,
     SystemCallError,
     UndoIncompleteError,
-    VerifyError,
     VirtkitError,
 )
 from virtkit.core.journal import STILL_THERE, Status
@@ -162,7 +162,7 @@ def _put_step_back(index: int, step: Step, action: Action, log: Log, system: Sys
         _note_down(log, "undoing", index)
         action.undo(system, step.before)
         if (now := action.fingerprint(_state(action, system))) != before:
-            raise VerifyError(step.text, f"is {_brief(now)} after undo, expected {_brief(before)}")
+            raise ChangeError(f"is {_brief(now)} after undo, expected {_brief(before)}")
     _note_down(log, "undone", index)
 
 

@@ -124,7 +124,7 @@ class Log:
 
     def write(self, event: str, **facts: Json) -> None:
         """Returns when the line is on the disk; SystemCallError if it cannot be put there."""
-        line: Line = {"event": event, **facts}
+        line: Line = {"event": event, **facts, "time": time.time()}
         try:
             _append(self._fd, line)
         except OSError as error:
@@ -180,7 +180,7 @@ class Journal:
             raise SystemCallError(f"write a journal in {self.directory}", error) from error
         steps: list[Json] = [{**action.data(), "text": action.describe()} for action in plan.actions]
         try:
-            log.write("begin", title=plan.title, origin=origin, plan=steps, time=time.time(), version=__version__)
+            log.write("begin", title=plan.title, origin=origin, plan=steps, version=__version__)
         except BaseException:
             log.path.unlink()
             log.close()
