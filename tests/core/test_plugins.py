@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pkgutil
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -42,3 +43,13 @@ def test_a_file_that_does_not_keep_the_promise_is_named(folder: ModuleType, tmp_
     (tmp_path / "plugin_folder" / "c.py").write_text("PLUGIN = 3\n")
     with pytest.raises(TypeError, match=r"plugin_folder\.c\.PLUGIN is not a Named"):
         collect(folder, Named, "PLUGIN")
+
+
+def test_a_package_is_a_plug_in_and_what_is_no_module_is_none(folder: ModuleType, tmp_path: Path) -> None:
+    place = tmp_path / "plugin_folder"
+    (place / "c").mkdir()
+    (place / "c" / "__init__.py").touch()
+    (place / "left_over" / "__pycache__").mkdir(parents=True)
+    for name in ("notes.md", "a.py~", ".#a.py"):
+        (place / name).touch()
+    assert names(folder) == ["a", "b", "c"] == sorted(info.name for info in pkgutil.iter_modules(folder.__path__))

@@ -43,3 +43,18 @@ def test_what_is_parsed_packs_to_the_same_bytes(data: bytes, offset: int) -> Non
 
 def test_a_changed_field_is_a_new_record() -> None:
     assert replace(Little(1), value=7).pack() == b"\x07\x00\x00\x00"
+
+
+def test_a_record_is_as_strict_about_its_fields_as_a_dataclass() -> None:
+    for values, named in (((), {}), ((1, 2), {}), ((1,), {"value": 1}), ((), {"other": 1})):
+        with pytest.raises(TypeError, match="Little"):
+            Little(*values, **named)
+
+
+def test_a_record_stays_as_it_was_made() -> None:
+    record = Little(1)
+    with pytest.raises(AttributeError, match=r"Little\.value cannot be assigned to"):
+        setattr(record, "value", 2)  # noqa: B010  the type checker refuses the plain assignment
+    assert record == Little(value=1)
+    assert len({record, Little(1), Little(2)}) == 2
+    assert repr(record) == "Little(value=1)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -26,15 +25,17 @@ CORRUPT, LEAKS, CANNOT_BE_CHECKED = 2, 3, 63  # exit statuses of check
 
 
 def build(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
-    _build_info(verbs.add_parser("info", help="format, sizes, backing file, snapshots, and where the data is"))
-    _build_map(verbs.add_parser("map", help="where every byte of the guest's disk is"))
-    _build_convert(verbs.add_parser("convert", help="make a new image with the content of another"))
-    _build_compare(verbs.add_parser("compare", help="whether a guest sees the same disk: exit status 0 or 1"))
-    _build_check(verbs.add_parser("check", help="hold an image's metadata against each other"))
-    formats = verbs.add_parser("formats", help="the formats that virtkit knows")
-    options.output(formats)
-    formats.set_defaults(run=_formats)
+    options.verbs(
+        parser,
+        {
+            "info": (_build_info, "format, sizes, backing file, snapshots, and where the data is"),
+            "map": (_build_map, "where every byte of the guest's disk is"),
+            "convert": (_build_convert, "make a new image with the content of another"),
+            "compare": (_build_compare, "whether a guest sees the same disk: exit status 0 or 1"),
+            "check": (_build_check, "hold an image's metadata against each other"),
+            "formats": (_build_formats, "the formats that virtkit knows"),
+        },
+    )
 
 
 def _source(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +156,8 @@ def _map(args: argparse.Namespace, console: Console) -> int:
             at = "-" if entry.offset is None else f"{entry.offset:#x}"
             console.line(f"{entry.start:#14x} {entry.length:#14x} {at:>14} {entry.depth:5} {_what(entry)}")
         return 0
+    import json
+
     between = "["  # written entry by entry: the map of a large disk does not fit in memory
     for entry in entries:
         console.line(between + json.dumps({key: value for key, value in entry._asdict().items() if value is not None}))
@@ -354,6 +357,11 @@ def _print_findings(found: Findings, console: Console) -> None:
         )
         console.line(shares)
     console.line(f"Image end offset: {found.image_end}")
+
+
+def _build_formats(parser: argparse.ArgumentParser) -> None:
+    options.output(parser)
+    parser.set_defaults(run=_formats)
 
 
 def _formats(args: argparse.Namespace, console: Console) -> int:

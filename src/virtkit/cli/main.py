@@ -5,19 +5,19 @@ Only the module of the noun in hand is imported: ``virtkit --version`` and ``dis
 
 from __future__ import annotations
 
-import argparse
-import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from virtkit import __version__
-from virtkit.core.errors import UsageError, VirtkitError
+from virtkit.core.errors import VirtkitError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from virtkit.cli.options import Parser
     from virtkit.cli.show import Console
 
     Run = Callable[[argparse.Namespace, Console], int]
@@ -49,23 +49,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console = Console()
     try:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
-        args = _parser(argv).parse_args(argv)
-        console.configure(args)
-        run: Run = args.run
-        status = run(args, console)
-        sys.stdout.flush()
-    except VirtkitError as error:
-        console.error(error)
-        return error.exit_status
-    except KeyboardInterrupt:
-        console.note("interrupted")
-        return INTERRUPTED
+        status = _run(argv, console)
+        console.flush()
     except BrokenPipeError:  # the reader of our output has gone (| head): not a fault, and nobody to tell
-        sys.stderr.close()
+        console.abandon()
         return 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last place where a fault can be told
+        return _failed(error, console)
     return status
+
+
+def _run(argv: Sequence[str], console: Console) -> int:
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asks for that
+            signal.signal(number, _interrupt)
+    try:
+        args = _parser(argv).parse_args(argv)
+    except SystemExit:  # --help has been answered
+        return 0
+    console.configure(args)
+    run: Run = args.run
+    return run(args, console)
+
+
+def _failed(error: BaseException, console: Console) -> int:
+    """Tell what ended the work; its exit status holds even if nobody listens any more."""
+    try:
+        if isinstance(error, VirtkitError):
+            console.error(error)
+        elif isinstance(error, KeyboardInterrupt):
+            console.note("interrupted")
+        else:
+            console.crash(error)
+        console.flush()
+    except (BrokenPipeError, VirtkitError):
+        console.abandon()
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return error.exit_status if isinstance(error, VirtkitError) else 1
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -73,32 +96,28 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-class _Parser(argparse.ArgumentParser):
-    """Wrong usage is an error like any other."""
+def _parser(argv: Sequence[str]) -> Parser:
+    from virtkit.cli import options
 
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"{self.prog} --help")
-
-
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="virtkit",
-        description="Disks, networks, machines and tuning for KVM hosts.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = options.Parser(
+        prog="virtkit", description="Disks, networks, machines and tuning for KVM hosts.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"virtkit {__version__}")
-    first = next((word for word in argv if not word.startswith("-")), "")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    for noun, about in NOUNS.items():
-        command = commands.add_parser(noun, help=about, description=about)
-        if noun == first:
-            import_module(f"virtkit.cli.{noun}").build(command)
-    for verb, (module, about) in VERBS.items():
-        command = commands.add_parser(verb, help=about, description=about)
-        if verb == first:
-            import_module(f"virtkit.cli.{module}").build(command, verb)
+    abouts = {**NOUNS, **{verb: about for verb, (_, about) in VERBS.items()}}
+    for name in options.in_hand(abouts, argv):
+        command = commands.add_parser(name, help=abouts[name], description=abouts[name])
+        command.set_defaults(**{options.WORDS: argv[1:]})
+        if argv and name == argv[0]:
+            _build(name, command)
     return parser
+
+
+def _build(name: str, command: Parser) -> None:
+    if name in NOUNS:
+        import_module(f"virtkit.cli.{name}").build(command)
+    else:
+        import_module(f"virtkit.cli.{VERBS[name][0]}").build(command, name)
 
 
 _EPILOG = """\

@@ -1,11 +1,59 @@
-"""Flags that many commands share."""
+"""What many commands share: how they are parsed, and their flags."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+from virtkit.core.errors import UsageError
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+
+    Fill = Callable[[argparse.ArgumentParser], None]
+
+WORDS = "words"  # a default of the noun's parser: what follows the noun on the command line
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse makes one per argument to check it, and would import shutil (2 ms) for the terminal's width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    try:
+        return os.get_terminal_size().columns or 80
+    except OSError:  # standard output is no terminal
+        return 80
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is an error like any other."""
+
+    def __init__(self, *, prog: str | None = None, description: str | None = None, epilog: str | None = None) -> None:
+        super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=_Help)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def in_hand(known: Mapping[str, str], words: Sequence[str]) -> list[str]:
+    """The command that comes first in ``words``; all of them where none does: for --help, and for a good error."""
+    return [words[0]] if words and words[0] in known else list(known)
+
+
+def verbs(parser: argparse.ArgumentParser, known: Mapping[str, tuple[Fill, str]]) -> None:
+    """``verb -> (adds its arguments, what it does)``; only the verb in hand costs time."""
+    commands = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
+    abouts = {verb: about for verb, (_, about) in known.items()}
+    for verb in in_hand(abouts, parser.get_default(WORDS) or ()):
+        known[verb][0](commands.add_parser(verb, help=abouts[verb]))
 
 
 def output(parser: argparse.ArgumentParser) -> None:

@@ -5,26 +5,42 @@ Results go to standard output, everything about the way there to standard error.
 
 from __future__ import annotations
 
-import json
+import codecs
+import io
+import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import SystemCallError, VirtkitError
 from virtkit.core.progress import Advanced, Event, Finished, Note, Sink, Started, silent
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from virtkit.core.errors import VirtkitError
     from virtkit.core.plan import Json, Plan
 
+_STAND_INS = {"✓": "ok", "✗": "x", "…": "...", "█": "#", "▓": "+", "▒": "-", "░": "."}
 QUIET_SECONDS = 30  # without a terminal: a line at least this often, and at every tenth
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    """For what a stream's encoding does not have: our signs in ASCII, all else (names of files) by its number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    text = _STAND_INS.get(sign) or sign.encode("ascii", "backslashreplace").decode()
+    return text, error.start + 1
 
 
 class Console:
     def __init__(self) -> None:
+        codecs.register_error("virtkit", _stand_in)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="virtkit")
         self.json = False
         self.quiet = False
         self.verbose = False
@@ -35,7 +51,27 @@ class Console:
         self.verbose = getattr(args, "verbose", False)
 
     def line(self, text: str = "") -> None:
-        sys.stdout.write(text + "\n")
+        try:
+            sys.stdout.write(text + "\n")
+        except OSError as error:
+            raise _refused(error) from error
+
+    def flush(self) -> None:
+        """BrokenPipeError where the reader has gone, SystemCallError where the disk is full."""
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            raise _refused(error) from error
+
+    def abandon(self) -> None:
+        """Nobody reads our output any more; what is still buffered must not fail once more at the end."""
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
     def note(self, text: str) -> None:
         """Something about the way there; -q leaves it out."""
@@ -43,7 +79,14 @@ class Console:
             sys.stderr.write(text + "\n")
 
     def data(self, value: Json) -> None:
-        sys.stdout.write(json.dumps(value, indent=4, ensure_ascii=False) + "\n")
+        import json  # 1 ms
+
+        text = json.dumps(value, indent=4, ensure_ascii=False)
+        try:
+            text.encode(sys.stdout.encoding or "ascii")
+        except UnicodeEncodeError:  # a stand-in would be another value
+            text = json.dumps(value, indent=4)
+        self.line(text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Columns aligned by display width; plain text where standard output is no terminal."""
@@ -56,7 +99,10 @@ class Console:
         )
         for row in rows:
             table.add_row(*row)
-        Rich(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 240).print(table)
+        rich = Rich(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 240)
+        with rich.capture() as drawn:  # left to itself, rich ends the program where the reader has gone
+            rich.print(table)
+        self.line(drawn.get().removesuffix("\n"))
 
     def plan(self, plan: Plan) -> None:
         if self.json:
@@ -80,8 +126,17 @@ class Console:
         if self.json:
             self.data({"error": error.message, "hint": error.hint, "status": error.exit_status})
             return
-        sys.stdout.flush()
+        with suppress(OSError):  # it may be this very fault that is told
+            sys.stdout.flush()
         sys.stderr.write(f"virtkit: {error.message}\n" + (f"  try: {error.hint}\n" if error.hint else ""))
+
+    def crash(self, error: BaseException) -> None:
+        """A fault of virtkit itself: the whole traceback to standard error, and one line."""
+        import traceback
+
+        sys.stderr.write("".join(traceback.format_exception(error)))
+        said = "".join(traceback.format_exception_only(error)).strip()
+        self.error(VirtkitError(f"internal error: {said} (the traceback is on standard error)"))
 
     @contextmanager
     def progress(self) -> Iterator[Sink]:
@@ -93,6 +148,10 @@ class Console:
                 yield sink
         else:
             yield _Lines()
+
+
+def _refused(error: OSError) -> OSError | SystemCallError:
+    return error if isinstance(error, BrokenPipeError) else SystemCallError("write standard output", error)
 
 
 class _Lines:
@@ -134,15 +193,16 @@ def _bars() -> Iterator[Sink]:
         TimeRemainingColumn,
     )
 
+    screen = Rich(stderr=True)
     columns = (
-        SpinnerColumn(),
+        SpinnerColumn("dots" if screen.encoding.startswith("utf") else "line"),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Rich(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=screen, transient=True) as bars:
 
         def sink(event: Event) -> None:
             if isinstance(event, Started):

@@ -155,9 +155,9 @@ def _put_back(
 
 def _put_step_back(index: int, step: Step, action: Action, log: Log, system: System, *, force: bool) -> None:
     now, before = action.fingerprint(_state(action, system)), action.fingerprint(step.before)
-    if now != before:
-        ours = not step.finished or step.status is Status.UNDOING  # half done or half undone: by us
-        if not ours and not force and now != action.fingerprint(step.after):
+    whole = step.status in (Status.DONE, Status.KEPT)  # else half done or half undone, and that by us
+    if now != before or not whole:
+        if whole and not force and now != action.fingerprint(step.after):
             raise ConflictError(f"changed by somebody else since: is {_brief(now)}")
         _note_down(log, "undoing", index)
         action.undo(system, step.before)

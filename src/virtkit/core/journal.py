@@ -54,7 +54,6 @@ class Step:
     status: Status = Status.PLANNED
     before: Json = None
     after: Json = None
-    finished: bool = False  # ``after`` is known
 
     def action(self) -> Action:
         return load_action(self.kind, self.fields)
@@ -111,7 +110,7 @@ class Change:
         if event == "before":
             step.status, step.before = Status.BEGUN, line["state"]
         elif event == "done":
-            step.status, step.after, step.finished = Status.DONE, line["state"], True
+            step.status, step.after = Status.DONE, line["state"]
         else:
             step.status = Status(event)
 

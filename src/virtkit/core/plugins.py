@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pkgutil
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +14,16 @@ P = TypeVar("P")
 
 def names(folder: ModuleType) -> list[str]:
     """The plug-ins of ``folder``, sorted, without importing any."""
-    return sorted(info.name for info in pkgutil.iter_modules(folder.__path__))
+    entries = [entry for place in folder.__path__ for entry in os.scandir(place)]
+    return sorted(name for name in map(_module, entries) if name.isidentifier() and name != "__init__")
+
+
+def _module(entry: os.DirEntry[str]) -> str:
+    """The name of a module or a package, else nothing; as pkgutil, whose import costs 1 ms."""
+    name, suffix = os.path.splitext(entry.name)
+    if suffix == ".py":
+        return name
+    return name if os.path.exists(os.path.join(entry.path, "__init__.py")) else ""
 
 
 def load(folder: ModuleType, name: str, kind: type[P], constant: str) -> P:

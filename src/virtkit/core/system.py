@@ -125,3 +125,7 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

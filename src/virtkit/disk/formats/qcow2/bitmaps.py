@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.structs import Struct, layout, u8, u16, u32, u64
 from virtkit.core.units import MIB, round_up
@@ -32,8 +31,7 @@ class DirectoryEntry(Struct):
     extra_size: u32
 
 
-@dataclass(frozen=True)
-class Bitmap:
+class Bitmap(NamedTuple):
     entry: DirectoryEntry
     name: str
 

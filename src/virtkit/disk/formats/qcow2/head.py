@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.units import KIB, divide_up, format_size, round_up
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """A checked header: its numbers are within their limits, its tables within theirs."""
 
     header: Header

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.units import KIB, round_up
 from virtkit.disk.formats.qcow2.head import Head, require, text
@@ -21,8 +20,7 @@ _BATCH = 1024 * KIB  # bytes read at once
 _NANO = 1_000_000_000
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     header: SnapshotHeader
     extra: bytes
     id: str

@@ -6,8 +6,7 @@ Specification: VMware, Virtual Disk Format 5.0, "The Descriptor File".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.units import MIB
@@ -24,8 +23,7 @@ _PAIR = re.compile(r"([A-Za-z][\w.]*)\s*=\s*(.*)")
 _EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(\d+)\s+([A-Z]+)(?:\s+"([^"]*)"(?:\s+(\d+))?.*)?')
 
 
-@dataclass(frozen=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     create_type: str
     cid: int  # changes with the content
     parent_cid: int | None
