@@ -1,0 +1,94 @@
+"""The guest agent: what the guest says of itself, and programs run inside it.
+
+qemu-ga's protocol: https://www.qemu.org/docs/master/interop/qemu-ga-ref.html. Everything here comes from the guest,
+which may lie: it is read through typed getters and bounded by libvirt's 4 MiB per message.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtkit.core.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from virtkit.core.plan import Json
+    from virtkit.vm.machine import Machine
+
+SECONDS = 5  # libvirt's own patience
+
+
+class Ran(NamedTuple):
+    """A program that ended inside the guest; ``status`` is 128 + the signal's number if one ended it."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Agent:
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def ping(self, seconds: int = SECONDS) -> bool:
+        """Whether the agent answers within ``seconds``."""
+        try:
+            self.machine.agent({"execute": "guest-ping"}, seconds)
+        except MachineError:
+            return False
+        return True
+
+    def wait(self, seconds: float) -> float:
+        """Seconds until the agent answered; MachineError if it does not within ``seconds``."""
+        began = time.monotonic()
+        while not (self.machine.now().agent_connected and self.ping(2)):
+            if time.monotonic() - began > seconds:
+                hint = f"virtkit vm console {self.machine.name}"
+                raise MachineError(f"{self.machine.name}: no guest agent answers after {seconds:g} s", hint=hint)
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+    def os_info(self) -> dict[str, str]:
+        """id, name, pretty-name, version, kernel-release ...: what the guest's os-release and kernel say."""
+        answer = self._record(self._ask("guest-get-osinfo"))
+        return {key: str(value) for key, value in answer.items()}
+
+    def execute(self, command: Sequence[str], *, seconds: float = 60) -> Ran:
+        """Run a program (absolute path or in the agent's PATH) to its end; MachineError if it takes too long."""
+        arguments: dict[str, Json] = {"path": command[0], "arg": list(command[1:]), "capture-output": True}
+        process = self._record(self._ask("guest-exec", arguments)).get("pid")
+        end = time.monotonic() + seconds
+        while True:
+            answer = self._record(self._ask("guest-exec-status", {"pid": process}))
+            if answer.get("exited"):
+                return Ran(self._status(answer), self._bytes(answer, "out-data"), self._bytes(answer, "err-data"))
+            if time.monotonic() > end:
+                raise MachineError(
+                    f"{self.machine.name}: {' '.join(command)}: not done in the guest after {seconds:g} s"
+                )
+            time.sleep(0.1)
+
+    def _ask(self, verb: str, arguments: dict[str, Json] | None = None) -> Json:
+        command: dict[str, Json] = {"execute": verb}
+        return self.machine.agent(command | ({"arguments": arguments} if arguments else {}), SECONDS)
+
+    def _record(self, answer: Json) -> dict[str, Json]:
+        if not isinstance(answer, dict):
+            raise MachineError(f"{self.machine.name}: guest agent answers {answer!r}, expected a record")
+        return answer
+
+    def _status(self, answer: dict[str, Json]) -> int:
+        ended, number = answer.get("exitcode"), answer.get("signal")
+        if isinstance(ended, int):
+            return ended
+        return 128 + number if isinstance(number, int) else 255
+
+    def _bytes(self, answer: dict[str, Json], key: str) -> str:
+        try:
+            return base64.b64decode(str(answer.get(key, ""))).decode(errors="replace")
+        except binascii.Error as error:
+            raise MachineError(f"{self.machine.name}: guest agent's {key} is no base64") from error

@@ -1,0 +1,109 @@
+"""The only door to libvirt: opens a connection, finds and defines machines."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Self
+
+from virtkit.core.errors import MachineError, NotFoundError, VirtkitError
+from virtkit.vm import library
+from virtkit.vm.machine import Machine
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+SYSTEM, SESSION = "qemu:///system", "qemu:///session"
+_LOCAL = frozenset({SYSTEM, SESSION})
+
+
+def default_uri() -> str:
+    """LIBVIRT_DEFAULT_URI, as virsh reads it; else root's machines for root and the user's own for anybody else."""
+    return os.environ.get("LIBVIRT_DEFAULT_URI") or (SYSTEM if os.geteuid() == 0 else SESSION)
+
+
+def open(uri: str = "", *, start_daemon: bool = True) -> Connection:  # noqa: A001  libvirt's word, used as connection.open
+    """Connect to ``uri``, or to ``default_uri()``.
+
+    ``start_daemon``: where root's own libvirt does not answer, start it and ask again. MachineError if nobody answers.
+    """
+    uri = uri or default_uri()
+    library.libvirt()  # that it is not installed is no reason to start a daemon
+    try:
+        return Connection(uri)
+    except MachineError as refused:
+        if not (start_daemon and uri == SYSTEM and os.geteuid() == 0):
+            hint = "systemctl start libvirtd" if uri in _LOCAL else f"virsh --connect {uri} version"
+            raise MachineError(refused.message, hint=hint) from refused
+    from virtkit.core.system import System
+    from virtkit.vm import daemon
+
+    daemon.ensure_running(System())
+    return Connection(uri)
+
+
+class Connection:
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._libvirt = library.Handle(library.libvirt().raw, uri)
+        self._handle = library.Handle(self._libvirt.ask(object, "open", uri), uri)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._handle.tell("close")
+
+    @property
+    def local(self) -> bool:
+        """Whether the machines' processes are this host's: /proc and /sys show them."""
+        return self.uri in _LOCAL
+
+    def machines(self) -> list[Machine]:
+        """All of them, running or not, by name."""
+        found = [Machine(raw, self.uri) for raw in self._handle.ask(list, "listAllDomains", 0)]
+        return sorted(found, key=lambda machine: machine.name)
+
+    def find(self, name: str) -> Machine | None:
+        """By its name alone: what an action keeps must not meet another machine by its number."""
+        return self._look_up("lookupByName", name)
+
+    def named(self, name: str) -> Machine:
+        """As ``find``; NotFoundError if there is none."""
+        if (machine := self.find(name)) is None:
+            raise NotFoundError(f"{name}: no such machine at {self.uri}", hint="virtkit vm list")
+        return machine
+
+    def machine(self, key: str) -> Machine:
+        """By what a person types: name, UUID or, for running machines, number; a name wins. NotFoundError."""
+        found = self.find(key) or self._look_up("lookupByUUIDString", key)
+        if found is None and key.isascii() and key.isdecimal() and len(key) < 10:  # noqa: PLR2004  it is a C int
+            found = self._look_up("lookupByID", int(key))
+        return found or self.named(key)
+
+    def _look_up(self, method: str, key: str | int) -> Machine | None:
+        try:
+            return Machine(self._handle.ask(object, method, key), self.uri)
+        except VirtkitError as error:
+            if library.error_number(error.__cause__) in _NOT_THIS:
+                return None
+            raise
+
+    def define(self, xml: str) -> Machine:
+        """Make a machine persistent, or replace the XML of the one with the same name and UUID.
+
+        libvirt holds ``xml`` against its schema first; MachineError says what it does not like.
+        """
+        raw = self._handle.ask(object, "defineXMLFlags", xml, library.DEFINE_VALIDATE)
+        return Machine(raw, self.uri)
+
+    def stream(self) -> library.Handle:
+        """A non-blocking stream, for ``Machine.open_console``."""
+        return library.Handle(self._handle.ask(object, "newStream", library.STREAM_NONBLOCK), self.uri)
+
+
+_NOT_THIS = frozenset({library.NO_DOMAIN, 8})  # VIR_ERR_INVALID_ARG: this is no UUID

@@ -1,0 +1,64 @@
+"""A machine's devices as its XML describes them: https://libvirt.org/formatdomain.html#devices."""
+
+from __future__ import annotations
+
+from virtkit.vm.xml import Text, View, element, remove
+
+BRIDGE, NETWORK = "bridge", "network"  # interface types: whose tap is put into a bridge of the host
+
+
+class Disk(View):
+    device = Text("@device")  # disk, cdrom, floppy, lun
+    target = Text("target@dev")  # vda: a label; the guest may name it otherwise
+    bus = Text("target@bus")
+    format = Text("driver@type")
+    cache = Text("driver@cache")  # empty: QEMU's default, which is writeback
+    io = Text("driver@io")  # empty: threads
+    alias = Text("alias@name")  # of a running machine
+
+    @property
+    def source(self) -> str:
+        """The file, block device, volume or remote name; empty for an empty drive."""
+        node = self.node.find("source")
+        if node is None:
+            return ""
+        return node.get("file") or node.get("dev") or node.get("dir") or node.get("name") or node.get("volume") or ""
+
+
+class Nic(View):
+    type = Text("@type")
+    mac = Text("mac@address")
+    model = Text("model@type")
+    tap = Text("target@dev")  # of a running machine
+    link = Text("link@state")  # up (also when empty) or down
+
+    @property
+    def source(self) -> str:
+        """The bridge's, the network's or the host link's name."""
+        node = self.node.find("source")
+        return "" if node is None else node.get(self.type) or node.get("dev") or ""
+
+    @property
+    def bridge(self) -> str:
+        """The bridge that carries it: of a network, too, while the machine runs."""
+        node = self.node.find("source")
+        return "" if node is None else node.get("bridge", "")
+
+    def connect(self, kind: str, source: str) -> None:
+        """Move it to a bridge or a network; what belonged to the old one (port id, virtual port) goes."""
+        for tag in ("source", "virtualport"):
+            if (old := self.node.find(tag)) is not None:
+                remove(self.node, old)
+        self.node.set("type", kind)
+        self.node.insert(1, element("source", {kind: source}))
+
+
+class Console(View):
+    type = Text("@type")
+    path = Text("source@path")  # of a running machine: its pseudo terminal
+    log = Text("log@file")
+
+
+class Channel(View):
+    name = Text("target@name")
+    state = Text("target@state")  # of a running machine: connected, disconnected

@@ -1,0 +1,173 @@
+"""One machine as libvirt holds it: asks and tells, in our types. Found through ``connection.py``."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import BusyError, MachineError
+from virtkit.vm import library
+from virtkit.vm.domain import Domain
+from virtkit.vm.xml import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from virtkit.core.plan import Json
+    from virtkit.vm.cpus import Cpus
+    from virtkit.vm.xml import Element
+
+STATES = ("no state", "running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended")  # virsh's words
+_OPERATION_FAILED = 9  # VIR_ERR_OPERATION_FAILED: all that virDomainOpenConsole says when another session is open
+POLL = 0.2  # seconds between two looks at a machine that is to change
+
+
+class Machine(library.Handle):
+    """Every method raises NotFoundError once somebody else has undefined the machine, MachineError as libvirt does."""
+
+    def __init__(self, raw: object, uri: str) -> None:
+        super().__init__(raw, uri)
+        self.uri = uri
+        self.name = self.subject = self.ask(str, "name")
+
+    @property
+    def uuid(self) -> str:
+        return self.ask(str, "UUIDString")
+
+    @property
+    def id(self) -> int | None:
+        """The number that libvirt gave it; None while it is off."""
+        number = self.ask(int, "ID")
+        return number if number >= 0 else None
+
+    @property
+    def state(self) -> str:
+        number = int(self.ask(list, "state")[0])
+        return STATES[number] if number < len(STATES) else f"state {number}"
+
+    @property
+    def active(self) -> bool:
+        return bool(self.ask(int, "isActive"))
+
+    @property
+    def persistent(self) -> bool:
+        """Whether it is still there when it is off."""
+        return bool(self.ask(int, "isPersistent"))
+
+    @property
+    def autostart(self) -> bool:
+        return bool(self.ask(int, "autostart"))
+
+    @autostart.setter
+    def autostart(self, wanted: bool) -> None:
+        self.tell("setAutostart", int(wanted))
+
+    @property
+    def saved(self) -> bool:
+        """Whether the next start resumes a saved memory image."""
+        return bool(self.ask(int, "hasManagedSaveImage", 0))
+
+    def now(self) -> Domain:
+        """Its XML as it runs, or as it would start if it is off."""
+        return Domain.parse(self.ask(str, "XMLDesc", 0))
+
+    def next_start(self, *, secrets: bool = False) -> Domain:
+        """Its XML for the next start; ``secrets``: with the passwords, to be handed to libvirt and nobody else."""
+        flags = library.XML_INACTIVE | (library.XML_SECURE if secrets else 0)
+        return Domain.parse(self.ask(str, "XMLDesc", flags))
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether its XML has passwords, which ``now`` and ``next_start`` leave out."""
+        return self.next_start(secrets=True).digest != self.next_start().digest
+
+    def start(self) -> None:
+        self.tell("create")
+
+    def press_power_button(self) -> None:
+        self.tell("shutdownFlags", library.SHUTDOWN_ACPI)
+
+    def shut_down_by_agent(self) -> None:
+        self.tell("shutdownFlags", library.SHUTDOWN_AGENT)
+
+    def destroy(self) -> None:
+        """Pull the plug; data that the guest has not flushed is lost."""
+        self.tell("destroy")
+
+    def undefine(self, *, keep_nvram: bool) -> None:
+        self.tell("undefineFlags", library.UNDEFINE_KEEP_NVRAM if keep_nvram else library.UNDEFINE_NVRAM)
+
+    def wait_until_off(self, seconds: float) -> bool:
+        """Whether it was off within ``seconds``."""
+        end = time.monotonic() + seconds
+        while self.active:
+            if time.monotonic() > end:
+                return False
+            time.sleep(POLL)
+        return True
+
+    def vcpu_pins(self, impact: int) -> list[Cpus]:
+        """By vCPU the host CPUs where it may run; ``impact`` is library.LIVE or library.CONFIG."""
+        return [_numbers(allowed) for allowed in self.ask(list, "vcpuPinInfo", impact)]
+
+    def emulator_pin(self, impact: int) -> Cpus:
+        return _numbers(self.ask(tuple, "emulatorPinInfo", impact))
+
+    def pin_vcpu(self, vcpu: int, cpus: Cpus, impact: int) -> None:
+        self.tell("pinVcpuFlags", vcpu, _map(cpus), impact)
+
+    def pin_emulator(self, cpus: Cpus, impact: int) -> None:
+        self.tell("pinEmulator", _map(cpus), impact)
+
+    def update_device(self, device: Element, impact: int) -> None:
+        """Change a device to ``device``, found by its MAC or target."""
+        self.tell("updateDeviceFlags", text(device), impact)
+
+    def agent(self, command: dict[str, Json], seconds: int) -> Json:
+        """What the guest agent returns; MachineError if it does not answer within ``seconds``."""
+        answer = library.libvirt_qemu().ask(str, "qemuAgentCommand", self.raw, json.dumps(command), seconds, 0)
+        return _returned(answer, self.name)
+
+    def monitor(self, command: dict[str, Json]) -> Json:
+        """What QEMU's monitor returns (QMP)."""
+        answer = library.libvirt_qemu().ask(str, "qemuMonitorCommand", self.raw, json.dumps(command), 0)
+        return _returned(answer, self.name)
+
+    def interface_addresses(self, source: int) -> list[tuple[str, str, int]]:
+        """(MAC, address, prefix length); ``source`` is one of virDomainInterfaceAddressesSource."""
+        links = self.ask(dict, "interfaceAddresses", source, 0)
+        return [
+            (str(link["hwaddr"] or ""), str(entry["addr"]), int(entry["prefix"]))
+            for link in links.values()
+            for entry in link["addrs"] or []
+        ]
+
+    def open_console(self, stream: library.Handle, *, force: bool) -> None:
+        """Connect ``stream`` to the first console; BusyError if somebody has it, unless ``force`` throws them out."""
+        if not self.active:
+            raise MachineError(f"{self.name}: is {self.state}, expected running", hint=f"virtkit vm start {self.name}")
+        try:
+            self.tell("openConsole", None, stream.raw, library.CONSOLE_FORCE if force else library.CONSOLE_SAFE)
+        except MachineError as error:
+            if library.error_number(error.__cause__) != _OPERATION_FAILED:
+                raise
+            hint = f"virtkit vm console {self.name} --force"
+            raise BusyError(f"{self.name}: somebody else has its console", hint=hint) from error
+
+
+def _returned(answer: str, name: str) -> Json:
+    reply = json.loads(answer)
+    if "error" in reply:
+        raise MachineError(f"{name}: {reply['error'].get('desc', answer)}")
+    value: Json = reply.get("return")
+    return value
+
+
+def _numbers(allowed: Sequence[bool]) -> Cpus:
+    return tuple(index for index, yes in enumerate(allowed) if yes)
+
+
+def _map(cpus: Iterable[int]) -> tuple[bool, ...]:
+    chosen = frozenset(cpus)
+    return tuple(index in chosen for index in range(max(chosen) + 1))

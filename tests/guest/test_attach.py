@@ -1,0 +1,126 @@
+"""A running guest's card goes to another network and back; its addresses, by each source that knows them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from guest import machines
+from virtkit import vm
+from virtkit.core import engine
+from virtkit.core.errors import NotFoundError, NotSupportedError, VerifyError
+from virtkit.core.system import System
+from virtkit.vm import connection, nics
+from virtkit.vm.blueprint import derived_mac
+from virtkit.vm.domain import Domain
+
+if TYPE_CHECKING:
+    from guest.machines import Lan
+    from virtkit.core.journal import Journal
+
+pytestmark = pytest.mark.guest
+
+
+def sources(name: str) -> tuple[str, str]:
+    """Of the only card: now and after the next start, by virsh."""
+    now, later = (Domain.parse(machines.virsh("dumpxml", name, *flag)) for flag in ((), ("--inactive",)))
+    return now.nics[0].source, later.nics[0].source
+
+
+def members(bridge: str) -> list[str]:
+    return os.listdir(f"/sys/class/net/{bridge}/brif")
+
+
+def in_network(name: str, lan: Lan) -> bool:
+    return any(address.address.startswith(f"{lan.network}.") for address in vm.ip(name) if address.source == "agent")
+
+
+def test_the_card_moves_while_the_guest_runs_and_undo_moves_it_back(
+    guest: str, lans: tuple[Lan, Lan], journal: Journal
+) -> None:
+    here, there = lans
+    assert machines.eventually(lambda: in_network(guest, here))
+    number_before = machines.virsh("domid", guest)
+    number = machines.carry_out(vm.attach(guest, there.bridge), journal)
+    assert sources(guest) == (there.bridge, there.bridge)
+    assert (len(members(here.bridge)), len(members(there.bridge))) == (0, 1)
+    assert machines.eventually(lambda: in_network(guest, there)), "the guest did not ask DHCP again"
+    assert not vm.attach(guest, there.bridge)
+    engine.undo(journal, number, System())
+    assert sources(guest) == (here.bridge, here.bridge)
+    assert (len(members(here.bridge)), len(members(there.bridge))) == (1, 0)
+    assert machines.eventually(lambda: in_network(guest, here)), "the guest did not ask DHCP again"
+    assert machines.virsh("domid", guest) == number_before
+
+
+def test_a_tap_that_somebody_took_out_of_the_bridge_is_noticed(guest: str, lans: tuple[Lan, Lan]) -> None:
+    (tap,) = members(lans[0].bridge)
+    machines.run("ip", "link", "set", tap, "nomaster")
+    try:
+        with connection.open() as libvirt, pytest.raises(VerifyError, match=f"tap {tap} is in no bridge"):
+            nics.verify(libvirt.named(guest), derived_mac(guest), nics.Place("bridge", lans[0].bridge), System())
+    finally:
+        machines.run("ip", "link", "set", tap, "master", lans[0].bridge)
+
+
+def test_a_link_that_is_down_on_purpose_stays_down(guest: str, lans: tuple[Lan, Lan], journal: Journal) -> None:
+    mac = derived_mac(guest)
+    machines.virsh("domif-setlink", guest, mac, "down")
+    try:
+        number = machines.carry_out(vm.attach(guest, lans[1].bridge), journal)
+        assert machines.virsh("domif-getlink", guest, mac).endswith("down")
+        engine.undo(journal, number, System())
+        assert sources(guest) == (lans[0].bridge, lans[0].bridge)
+    finally:
+        machines.virsh("domif-setlink", guest, mac, "up")
+
+
+def test_what_is_not_there_is_said_before_anything_is_touched(guest: str, idle: str, lans: tuple[Lan, Lan]) -> None:
+    with pytest.raises(NotFoundError, match="no such bridge") as caught:
+        vm.attach(guest, "vkt-none")
+    assert caught.value.hint.startswith("virtkit net bridge create vkt-none")
+    with pytest.raises(NotFoundError, match=f"expected one of: {derived_mac(guest)}"):
+        vm.attach(guest, lans[1].bridge, mac="52:54:00:00:00:99")
+    with pytest.raises(NotFoundError, match="has no network card"):
+        vm.attach(idle, lans[1].bridge)
+
+
+def test_a_card_without_a_tap_is_not_moved(idle: str, lans: tuple[Lan, Lan]) -> None:
+    nic = "<interface type='user'><model type='virtio'/></interface>"
+    machines.define(machines.virsh("dumpxml", idle).replace("</devices>", f"{nic}</devices>"))
+    with pytest.raises(NotSupportedError, match="is of type user, expected bridge or network"):
+        vm.attach(idle, lans[1].bridge)
+
+
+def test_an_agent_that_hangs_is_passed_over_and_the_neighbour_table_asked(guest: str, lans: tuple[Lan, Lan]) -> None:
+    assert machines.eventually(lambda: in_network(guest, lans[0]))
+    known = {address.address for address in vm.ip(guest)}
+    type_in(guest, "kill -STOP $(pidof qemu-ga)")
+    try:
+        machines.run("ip", "neighbour", "flush", "dev", lans[0].bridge)
+        began = time.monotonic()
+        found = vm.ip(guest)
+        assert {(address.address, address.source) for address in found} == {(known.pop(), "arp")}
+        assert time.monotonic() - began < 20
+    finally:
+        type_in(guest, "kill -CONT $(pidof qemu-ga)")
+    vm.wait_for_agent(guest, 20)
+
+
+def type_in(name: str, line: str) -> str:
+    """On the serial console, as a user does from a script."""
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-m", "virtkit", "vm", "console", name, "--seconds", "2"],
+        input=f"\n{line}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    return done.stdout
