@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 AREAS = [area for area in ("disk", "net", "vm", "host", "recipes") if find_spec(f"virtkit.{area}.actions")]
 SAMPLES: dict[str, Json] = {"str": "text", "int": 7, "bool": True, "list": [1], "dict": {"a": 1}, "None": None}
-FORMS: dict[str, Json] = {"address": "10.0.0.1/24", "path": "/tmp/a", "mac": "52:54:00:00:00:01"}
+FORMS: dict[str, Json] = {
+    "address": "10.0.0.1/24",
+    "path": "/tmp/a",
+    "mac": "52:54:00:00:00:01",
+    "vcpus": {"0": "1"},
+    "emulator": "0-1",
+    "xml": "<domain type='qemu'><name>a</name><vcpu>1</vcpu></domain>",
+}
 LOAD = """
 import json, sys
 from virtkit.core.plan import load_action
@@ -49,7 +56,7 @@ def action(request: pytest.FixtureRequest) -> type[Action]:
 
 def sample(action: type[Action]) -> dict[str, Json]:
     """A value for each field, by its name where text has a form, else by its type."""
-    hints = get_type_hints(action)
+    hints = get_type_hints(action, localns={"Json": object})  # known to type checkers alone
     return {name: FORMS.get(name, SAMPLES[_first_type(hints[name])]) for name in (f.name for f in _fields(action))}
 
 
@@ -68,7 +75,7 @@ def test_there_are_actions() -> None:
 
 def test_an_action_is_frozen_data_named_after_its_area(action: type[Action]) -> None:
     assert is_dataclass(action)
-    assert action.__dataclass_params__.frozen  # type: ignore[attr-defined]  # typeshed leaves it out
+    assert action.__dataclass_params__.frozen
     assert action.kind.partition(".")[0] == action.__module__.split(".")[1]
     assert action.sign in {"+", "~", "-"}
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from virtkit.cli.show import Console
+    from virtkit.core.engine import Undone
     from virtkit.core.plan import Plan
 
 
@@ -82,17 +83,30 @@ def down(args: argparse.Namespace, console: Console) -> int:
     ways = [engine.way_back(change, delete_data=args.disks) for change in changes]
     lines = [f"put back: {step.text}" for back, _ in ways for step in back]
     if args.plan:
-        console.data(lines) if console.json else [console.line(line) for line in lines or ["nothing to take down"]]
+        _show_plan(console, lines)
         return PLAN_HAS_CHANGES if lines else 0
     if lines and not args.yes:
         agree(f"take down what {args.file} made", lines, console)
     with console.progress() as report:
         done = take_down(journal, changes, System(), report, force=args.force, delete_data=args.disks)
-    back, kept = sum(len(each.back) for each in done), [text for each in done for text in each.kept]
-    if console.json:
-        console.data({"back": [text for each in done for text in each.back], "kept": kept})
-        return 0
-    console.line(f"✓ {args.file}: {back} steps put back" if back else f"✓ {args.file}: nothing to take down")
-    for text in kept:
-        console.line(f"  kept, since it holds data: {text} (to delete it: virtkit down {args.file} --disks)")
+    _show_result(console, args.file, done)
     return 0
+
+
+def _show_plan(console: Console, lines: list[str]) -> None:
+    if console.json:
+        console.data(lines)
+        return
+    for line in lines or ["nothing to take down"]:
+        console.line(line)
+
+
+def _show_result(console: Console, file: Path, done: list[Undone]) -> None:
+    back = [text for each in done for text in each.back]
+    kept = [text for each in done for text in each.kept]
+    if console.json:
+        console.data({"back": back, "kept": kept})
+        return
+    console.line(f"✓ {file}: {len(back)} steps put back" if back else f"✓ {file}: nothing to take down")
+    for text in kept:
+        console.line(f"  kept, since it holds data: {text} (to delete it: virtkit down {file} --disks)")

@@ -25,6 +25,7 @@ MODULES = (
 AGENT = "usr/sbin/qemu-ga"
 LOADER = "ld-linux-x86-64.so.2"
 LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+DRIVERS = ("lib/modules", "usr/lib/modules")  # of Debian 12; of Debian 13, whose packages know no /lib any more
 
 _RESOLVED = re.compile(r"=> (\S+) \(0x")
 
@@ -34,7 +35,7 @@ def build(root: Path, release: str, system: System) -> bytes:
     members = [
         *_rootfs(resources.files("virtkit.recipes.guest") / "rootfs"),
         *_programs(root, system),
-        *_modules(root / "lib/modules" / release),
+        *_modules(root, release),
         cpio.file("etc/os-release", _os_release(release, system)),
         *(cpio.directory(path) for path in ("dev", "proc", "sys")),
     ]
@@ -75,7 +76,10 @@ def _libraries(root: Path, loader: Path, system: System) -> list[Path]:
     return [root / path for path in paths]
 
 
-def _modules(folder: Path) -> Iterator[cpio.Member]:
+def _modules(root: Path, release: str) -> Iterator[cpio.Member]:
+    folder = next((path for place in DRIVERS if (path := root / place / release).exists()), None)
+    if folder is None:
+        raise NotSupportedError(f"kernel package: has no modules of {release}, expected in {' or '.join(DRIVERS)}")
     modules = Modules(folder).in_order(MODULES)
     for name, content in modules.items():
         yield cpio.file(f"lib/modules/{name}.ko", content)
