@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.cli.options import PLAN_HAS_CHANGES
 from virtkit.core.engine import run
 from virtkit.core.errors import UsageError
 from virtkit.core.journal import Journal
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from virtkit.cli.show import Console
     from virtkit.core.plan import Plan
-
-PLAN_HAS_CHANGES = 3  # exit status
 
 
 def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin: str = "", ask: bool = True) -> int:

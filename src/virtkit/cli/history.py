@@ -47,7 +47,7 @@ def history(args: argparse.Namespace, console: Console) -> int:
 
 
 def undo(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.cli.change import PLAN_HAS_CHANGES, agree
+    from virtkit.cli.change import agree
     from virtkit.core import engine
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
@@ -59,7 +59,7 @@ def undo(args: argparse.Namespace, console: Console) -> int:
     lines = [f"put back: {step.text}" for step in back]
     if args.plan:
         _show_plan(console, title, lines, [step.text for step in kept])
-        return PLAN_HAS_CHANGES if back else 0
+        return options.PLAN_HAS_CHANGES if back else 0
     if back and not args.yes:
         agree(title, lines, console)
     with console.progress() as report:

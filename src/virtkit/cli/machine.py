@@ -35,11 +35,10 @@ def up(args: argparse.Namespace, console: Console) -> int:
 
 
 def plan(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.cli.change import PLAN_HAS_CHANGES
 
     made = _plan(args)
     console.plan(made)
-    return PLAN_HAS_CHANGES if made else 0
+    return options.PLAN_HAS_CHANGES if made else 0
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -51,7 +50,6 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def status(args: argparse.Namespace, console: Console) -> int:
     """Exit status 3 where something is not as the file says, as ``plan`` would."""
-    from virtkit.cli.change import PLAN_HAS_CHANGES
     from virtkit.core.system import System
     from virtkit.recipes import spec
     from virtkit.recipes.status import compare
@@ -68,11 +66,11 @@ def status(args: argparse.Namespace, console: Console) -> int:
             ("", "WHAT", "WANTED", "LIVE", "PERSISTENT"),
             [("" if row.same else "✗", row.what, row.wanted, row.live, row.persistent) for row in rows],
         )
-    return PLAN_HAS_CHANGES if drifted else 0
+    return options.PLAN_HAS_CHANGES if drifted else 0
 
 
 def down(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.cli.change import PLAN_HAS_CHANGES, agree
+    from virtkit.cli.change import agree
     from virtkit.core import engine
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
@@ -84,7 +82,7 @@ def down(args: argparse.Namespace, console: Console) -> int:
     lines = [f"put back: {step.text}" for back, _ in ways for step in back]
     if args.plan:
         _show_plan(console, lines)
-        return PLAN_HAS_CHANGES if lines else 0
+        return options.PLAN_HAS_CHANGES if lines else 0
     if lines and not args.yes:
         agree(f"take down what {args.file} made", lines, console)
     with console.progress() as report:

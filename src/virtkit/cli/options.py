@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     Fill = Callable[[argparse.ArgumentParser], None]
 
+PLAN_HAS_CHANGES = 3  # exit status of --plan
 WORDS = "words"  # a default of the noun's parser: what follows the noun on the command line
 
 

@@ -1,0 +1,32 @@
+"""``virtkit disk``: what a person types about images. Flags and JSON keys are qemu-img's where it has them.
+
+A verb is a module of its name with ``build(parser)``; the line here says what it does.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from virtkit.cli import options
+
+if TYPE_CHECKING:
+    import argparse
+
+VERBS = {
+    "info": "format, sizes, backing file, snapshots, and where the data is",
+    "map": "where every byte of the guest's disk is",
+    "convert": "make a new image with the content of another",
+    "compare": "whether a guest sees the same disk: exit status 0 or 1",
+    "check": "hold an image's metadata against each other",
+    "formats": "the formats that virtkit knows",
+}
+
+
+def build(parser: argparse.ArgumentParser) -> None:
+    options.verbs(parser, {verb: (partial(_build, verb), about) for verb, about in VERBS.items()})
+
+
+def _build(verb: str, parser: argparse.ArgumentParser) -> None:
+    import_module(f"virtkit.cli.disk.{verb}").build(parser)
