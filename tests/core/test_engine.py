@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.steps import POINTS, Write, WriteAlone, WriteData, files
+from support.steps import POINTS, Fill, Write, WriteAlone, WriteData, files
 from virtkit.core.engine import newest, run, undo, way_back
 from virtkit.core.errors import NotFoundError, RolledBackError, UndoIncompleteError
 from virtkit.core.journal import Journal
@@ -142,6 +143,18 @@ def test_force_overwrites_what_somebody_else_changed(system: System, journal: Jo
     system.write("/b", "mine")
     undo(journal, number, system, force=True)
     assert files(system.root) == before
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_thing_that_somebody_removed_since_has_nothing_to_be_put_back(
+    system: System, journal: Journal, *, force: bool
+) -> None:
+    system.path("/d").mkdir()
+    number = run(Plan("fill", (Write("/a"), Fill("/d/x"))), system, journal)
+    shutil.rmtree(system.path("/d"))
+    assert undo(journal, number, system, force=force).back == ["write /d/x", "write /a"]
+    assert files(system.root) == {"a": "old", "a.twin": "old twin"}
+    assert not system.exists("/d")
 
 
 def test_undo_goes_on_once_the_other_change_is_gone(system: System, journal: Journal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,8 +16,6 @@ from virtkit.recipes import guest
 from virtkit.vm.blueprint import Blueprint, Disk, Nic, machine_xml
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from virtkit.core.journal import Journal
     from virtkit.core.plan import Plan
 
@@ -86,6 +85,7 @@ def remove(name: str) -> None:
     """By libvirt's own program, not by what is tested."""
     quietly("virsh", "-c", "qemu:///system", "destroy", name)
     quietly("virsh", "-c", "qemu:///system", "undefine", name, "--nvram", "--managed-save")
+    Path(f"/var/log/libvirt/qemu/{name}.log").unlink(missing_ok=True)
 
 
 def virsh(*arguments: str) -> str:

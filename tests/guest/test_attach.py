@@ -16,6 +16,7 @@ from virtkit.core import engine
 from virtkit.core.errors import NotFoundError, NotSupportedError, VerifyError
 from virtkit.core.system import System
 from virtkit.vm import connection, nics
+from virtkit.vm.actions import Attach
 from virtkit.vm.blueprint import derived_mac
 from virtkit.vm.domain import Domain
 
@@ -78,6 +79,22 @@ def test_a_link_that_is_down_on_purpose_stays_down(guest: str, lans: tuple[Lan, 
         assert sources(guest) == (lans[0].bridge, lans[0].bridge)
     finally:
         machines.virsh("domif-setlink", guest, mac, "up")
+
+
+def test_a_change_killed_while_the_link_was_down_is_put_back_with_its_link_up(
+    guest: str, lans: tuple[Lan, Lan], journal: Journal
+) -> None:
+    mac = derived_mac(guest)
+    action = Attach(guest, mac, lans[1].bridge)
+    with journal.begin(vm.attach(guest, lans[1].bridge)) as log:
+        log.write("before", step=0, state=action.capture(System()))
+        with connection.open() as libvirt:
+            nics.move_all(libvirt.named(guest), mac, action.target, action.target)
+            nics.set_link(libvirt.named(guest), mac, "down")
+        number = log.change.number
+    engine.undo(journal, number, System())
+    assert sources(guest) == (lans[0].bridge, lans[0].bridge)
+    assert machines.virsh("domif-getlink", guest, mac).endswith("up")
 
 
 def test_what_is_not_there_is_said_before_anything_is_touched(guest: str, idle: str, lans: tuple[Lan, Lan]) -> None:

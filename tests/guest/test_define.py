@@ -10,7 +10,7 @@ import pytest
 from guest import machines
 from virtkit import vm
 from virtkit.core import engine
-from virtkit.core.errors import BusyError, ConflictError, RolledBackError, UndoIncompleteError
+from virtkit.core.errors import BusyError, ConflictError, NotSupportedError, RolledBackError, UndoIncompleteError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
 from virtkit.core.units import MIB
@@ -170,6 +170,20 @@ def test_a_running_machine_is_not_undefined(idle: str) -> None:
     assert caught.value.hint == f"virtkit vm stop {idle}"
 
 
+def test_a_saved_memory_image_is_not_thrown_away_and_a_start_says_that_it_goes_on_from_it(
+    name: str, journal: Journal
+) -> None:
+    number = machines.carry_out(vm.define(machines.idle_xml(name)), journal)
+    machines.virsh("start", name)
+    machines.virsh("managedsave", name)
+    with pytest.raises(BusyError, match="holds a saved memory image"):
+        vm.undefine(name)
+    with pytest.raises(UndoIncompleteError, match="holds a saved memory image"):
+        engine.undo(journal, number, System())
+    assert vm.start(name).notes == ("it goes on from its saved memory image",)
+    assert exists(name)
+
+
 def test_a_password_never_gets_into_the_journal(idle: str, journal: Journal) -> None:
     secret = "s3cr3tw0"
     with_password = dump(idle).replace("</devices>", f"<graphics type='vnc' passwd='{secret}'/></devices>")
@@ -178,7 +192,8 @@ def test_a_password_never_gets_into_the_journal(idle: str, journal: Journal) -> 
         machines.carry_out(vm.undefine(idle), journal)
     with pytest.raises(RolledBackError, match="holds a password"):
         machines.carry_out(vm.define(machines.idle_xml(idle), replace=True), journal)
-    assert exists(idle)
+    with pytest.raises(NotSupportedError, match="holds a password"):
+        vm.define(with_password, replace=True)
     assert secret in dump(idle)
     assert all(secret not in path.read_text() for path in journal.directory.iterdir())
 

@@ -87,6 +87,16 @@ class WriteAlone(Write):
 
 
 @dataclass(frozen=True)
+class Fill(Write):
+    """As Write, into a directory that others may remove; it is made by nobody here."""
+
+    kind: ClassVar[str] = "test.fill"
+
+    def capture(self, system: System) -> Json:
+        return super().capture(system) if system.path(self.path).parent.is_dir() else None
+
+
+@dataclass(frozen=True)
 class WriteData(Write):
     kind: ClassVar[str] = "test.write_data"
     holds_data: ClassVar[bool] = True

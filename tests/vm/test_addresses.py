@@ -38,7 +38,8 @@ def test_the_networks_of_a_link_are_those_that_the_kernel_has() -> None:
 
 def test_loopback_link_local_and_nonsense_are_left_out() -> None:
     said = ["127.0.0.1", "::1", "fe80::1", "169.254.0.1", "1.2.3", "10.1.2.3", "2001:db8::1"]
-    listed = addresses._listed([("AA:bb:cc:00:00:01", address, 24) for address in said], "agent", {"aa:bb:cc:00:00:01"})
+    answer = [("AA:bb:cc:00:00:01", address, 24) for address in said]
+    listed = addresses._listed(lambda: answer, "agent", {"aa:bb:cc:00:00:01"})
     assert [entry.address for entry in listed] == ["10.1.2.3", "2001:db8::1"]
 
 

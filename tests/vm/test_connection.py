@@ -18,12 +18,27 @@ if TYPE_CHECKING:
 
     from virtkit.vm.connection import Connection
 
-TEST = "test:///default"
+NODE = """\
+<node>
+  <domain type='test'>
+    <name>test</name>
+    <memory unit='GiB'>1</memory>
+    <vcpu>2</vcpu>
+    <os><type>hvm</type></os>
+    <devices>
+      <disk type='file' device='disk'><source file='/guest/image'/><target dev='vda' bus='virtio'/></disk>
+      <interface type='network'><mac address='aa:bb:cc:dd:ee:ff'/><source network='default'/></interface>
+    </devices>
+  </domain>
+</node>
+"""
 
 
 @pytest.fixture
-def libvirt() -> Iterator[Connection]:
-    with connection.open(TEST) as opened:
+def libvirt(tmp_path: Path) -> Iterator[Connection]:
+    """A host of the test's own: test:///default is shared by all who have it open in this process."""
+    (tmp_path / "node.xml").write_text(NODE)
+    with connection.open(f"test://{tmp_path}/node.xml") as opened:
         yield opened
 
 

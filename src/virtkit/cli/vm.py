@@ -177,8 +177,8 @@ def run_console(args: argparse.Namespace, console: Console) -> int:
     if not os.isatty(keyboard):
         console.note(converse(args.name, _hear, keyboard=keyboard, seconds=args.seconds, force=args.force))
         return 0
-    console.note(f"{args.name}: serial console; ^] leaves; the Enter key wakes a quiet guest")
-    with raw_terminal(keyboard):
+    with raw_terminal(keyboard):  # before the greeting: what is typed after it must reach the guest
+        console.note(f"{args.name}: serial console; ^] leaves; the Enter key wakes a quiet guest\r")
         ended = converse(args.name, _hear, keyboard=keyboard, seconds=args.seconds, force=args.force)
     console.note(f"\n{args.name}: {ended}")
     return 0

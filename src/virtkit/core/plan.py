@@ -43,7 +43,10 @@ class Action(ABC):
 
     @abstractmethod
     def capture(self, system: System) -> Json:
-        """The present state, as ``undo`` needs it. Called before ``apply``, after ``verify`` and before ``undo``."""
+        """The present state, as ``undo`` needs it. Called before ``apply``, after ``verify`` and before ``undo``.
+
+        None: the thing that would be changed is not there.
+        """
 
     @abstractmethod
     def apply(self, system: System, report: Sink) -> None:

@@ -77,7 +77,8 @@ def kill(name: str) -> Plan:
 def define(xml: str, *, replace: bool = False) -> Plan:
     """Make the machine that ``xml`` describes; one of its name is replaced only if ``replace`` is set.
 
-    ConflictError if there is one and it is not to be replaced, or has another UUID.
+    ConflictError if there is one and it is not to be replaced, or has another UUID; NotSupportedError for XML with
+    passwords in it.
     """
     from virtkit.vm import actions, connection
     from virtkit.vm.domain import Domain
@@ -85,6 +86,8 @@ def define(xml: str, *, replace: bool = False) -> Plan:
     domain = Domain.parse(xml)
     if not domain.name:
         raise UsageError("machine: name is empty, expected one in its XML")
+    if domain.has_password:
+        raise NotSupportedError(f"{domain.name}: its XML holds a password, which the journal must not hold")
     with connection.open() as libvirt:
         machine = libvirt.find(domain.name)
         if machine is None:

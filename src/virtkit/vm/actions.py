@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
     from virtkit.vm.connection import Connection
+    from virtkit.vm.devices import Nic
     from virtkit.vm.machine import Machine
 
 
@@ -55,8 +56,9 @@ class Define(_MachineAction):
 
     def capture(self, system: System) -> Json:
         with self._open() as libvirt:
-            machine = libvirt.find(self.name)
-            return None if machine is None else machine.next_start().text()
+            if (machine := libvirt.find(self.name)) is None:
+                return None
+            return _journalled(machine)
 
     def fingerprint(self, state: Json) -> Json:
         return None if state is None else Domain.parse(str(state)).digest
@@ -67,8 +69,6 @@ class Define(_MachineAction):
             if (machine.next_start().digest if machine else "") != self.replaces:
                 found = "changed since the plan was made" if self.replaces else "exists already"
                 raise ConflictError(f"{self.name}: {found}", hint=f"virtkit vm show {self.name}")
-            if machine is not None and machine.holds_secrets:
-                raise NotSupportedError(f"{self.name}: its XML holds a password, which the journal must not hold")
             libvirt.define(self.xml)
 
     def verify(self, system: System) -> None:
@@ -82,7 +82,7 @@ class Define(_MachineAction):
         with self._open() as libvirt:
             machine = libvirt.find(self.name)
             if before is not None:
-                libvirt.define(str(before))
+                _redefine(libvirt, machine, str(before))
             elif machine is not None:
                 undefine(machine, keep_nvram=False)
 
@@ -101,9 +101,7 @@ class Undefine(_MachineAction):
         with self._open() as libvirt:
             if (machine := libvirt.find(self.name)) is None:
                 return None
-            if machine.holds_secrets:
-                raise NotSupportedError(f"{self.name}: its XML holds a password, which the journal must not hold")
-            return {"xml": machine.next_start().text(), "autostart": machine.autostart}
+            return {"xml": _journalled(machine), "autostart": machine.autostart}
 
     def fingerprint(self, state: Json) -> Json:
         return None if not isinstance(state, dict) else Domain.parse(str(state["xml"])).digest
@@ -121,7 +119,8 @@ class Undefine(_MachineAction):
         if not isinstance(before, dict):
             return
         with self._open() as libvirt:
-            libvirt.define(str(before["xml"])).autostart = bool(before["autostart"])
+            machine = _redefine(libvirt, libvirt.find(self.name), str(before["xml"]))
+            machine.autostart = bool(before["autostart"])
 
 
 @dataclass(frozen=True)
@@ -308,36 +307,39 @@ class Attach(_MachineAction):
         with self._open() as libvirt:
             if (machine := libvirt.find(self.name)) is None:
                 return None
-            later = _place_data(machine.next_start(), self.mac) if machine.persistent else None
-            live = _place_data(machine.now(), self.mac) if machine.active else None
-            return {"next start": later, "live": None if live == later else live}
+            nic = machine.now().nic(self.mac)
+            later = _place_data(machine.next_start().nic(self.mac)) if machine.persistent else None
+            live = _place_data(nic) if machine.active else None
+            link = "" if nic is None else nic.link
+            return {"next start": later, "live": None if live == later else live, "link": link}
 
     def fingerprint(self, state: Json) -> Json:
-        """Of a transient machine, which has no next start, where the card is now."""
-        return (state["next start"] or state["live"]) if isinstance(state, dict) else state
+        """Without the link's state: it is nobody's business here, but a half-done change leaves it down."""
+        return {**state, "link": ""} if isinstance(state, dict) else None
 
     def apply(self, system: System, report: Sink) -> None:
-        self._move(self.target, self.target, report)
+        with self._open() as libvirt:
+            machine = libvirt.named(self.name)
+            nics.move_all(machine, self.mac, self.target, self.target)
+            if machine.active:
+                report(Note(self.describe(), "link down and up, so that the guest asks for an address again"))
+                nics.bounce(machine, self.mac)
 
     def verify(self, system: System) -> None:
         with self._open() as libvirt:
             nics.verify(libvirt.named(self.name), self.mac, self.target, system)
 
     def undo(self, system: System, before: Json) -> None:
-        if isinstance(before, dict):
-            later = _place(before["next start"])
-            self._move(later, _place(before["live"]) or later, silent)
-
-    def _move(self, later: Place | None, live: Place | None, report: Sink) -> None:
         with self._open() as libvirt:
-            if (machine := libvirt.find(self.name)) is None:
+            machine = libvirt.find(self.name)
+            if machine is None or not isinstance(before, dict):
                 return
-            if machine.persistent and later:
-                nics.move(machine, self.mac, later, library.CONFIG)
-            if machine.active and live:
-                nics.move(machine, self.mac, live, library.LIVE)
-                report(Note(self.describe(), "link down and up, so that the guest asks for an address again"))
-                nics.bounce(machine, self.mac)
+            later = _place(before["next start"])
+            moved = nics.move_all(machine, self.mac, later, _place(before["live"]) or later)
+            if machine.active:
+                nics.set_link(machine, self.mac, str(before["link"]))
+                if moved:
+                    nics.bounce(machine, self.mac)
 
 
 def undefine(machine: Machine, *, keep_nvram: bool) -> None:
@@ -352,6 +354,20 @@ def check_undefine(machine: Machine) -> None:
     if machine.saved:
         hint = f"virtkit vm start {machine.name}   (to go on with it), or: virsh managedsave-remove {machine.name}"
         raise BusyError(f"{machine.name}: holds a saved memory image, expected none", hint=hint)
+
+
+def _journalled(machine: Machine) -> str:
+    """The XML that undo will need; NotSupportedError where it would put a password into the journal."""
+    if machine.holds_secrets:
+        hint = f"virsh edit {machine.name}"
+        raise NotSupportedError(f"{machine.name}: its XML holds a password, which the journal must not hold", hint=hint)
+    return machine.next_start().text()
+
+
+def _redefine(libvirt: Connection, machine: Machine | None, xml: str) -> Machine:
+    if machine is not None and machine.next_start().digest == Domain.parse(xml).digest:
+        return machine
+    return libvirt.define(xml)
 
 
 def _runs(libvirt: Connection, name: str) -> bool:
@@ -372,8 +388,7 @@ def _pins(data: Json) -> Pins:
     return Pins({int(vcpu): parse_cpus(cpus) for vcpu, cpus in vcpus.items()}, parse_cpus(str(record["emulator"])))
 
 
-def _place_data(domain: Domain, mac: str) -> list[Json]:
-    nic = domain.nic(mac)
+def _place_data(nic: Nic | None) -> list[Json]:
     return [] if nic is None else list(nics.place(nic))
 
 

@@ -10,17 +10,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import VirtkitError
+from virtkit.vm.agent import Agent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from virtkit.core.system import System
     from virtkit.vm.domain import Domain
     from virtkit.vm.machine import Machine
 
 AGENT, LEASE, ARP = "agent", "lease", "arp"
-_LIBVIRT = {LEASE: 0, AGENT: 1}  # virDomainInterfaceAddressesSource; its ARP fails on new kernels ("wrong nlmsg len")
-
 PRIME_LARGEST = 256  # addresses; the kernel keeps 128 to 1024 neighbours (net.ipv4.neigh.default.gc_thresh1 to 3)
 _DISCARD = 9  # UDP port, RFC 863: the packet does not matter, the ARP question that it causes does
 _ANSWER_SECONDS = 1.0
@@ -42,9 +41,9 @@ def addresses(machine: Machine, system: System, *, prime: bool = True) -> list[A
         return []
     domain = machine.now()
     macs = {nic.mac.lower() for nic in domain.nics}
-    if domain.agent_connected and (found := _from_libvirt(machine, AGENT, macs)):
+    if domain.agent_connected and (found := _listed(Agent(machine).interfaces, AGENT, macs)):
         return found
-    if found := _from_libvirt(machine, LEASE, macs):
+    if found := _listed(machine.leases, LEASE, macs):
         return found
     if found := _from_neighbours(system, macs):
         return found
@@ -54,14 +53,12 @@ def addresses(machine: Machine, system: System, *, prime: bool = True) -> list[A
     return _from_neighbours(system, macs)
 
 
-def _from_libvirt(machine: Machine, source: str, macs: set[str]) -> list[Address]:
-    """Nothing where libvirt cannot say: the next source is asked."""
-    with suppress(VirtkitError):
-        return _listed(machine.interface_addresses(_LIBVIRT[source]), source, macs)
-    return []
-
-
-def _listed(answer: Iterable[tuple[str, str, int]], source: str, macs: set[str]) -> list[Address]:
+def _listed(ask: Callable[[], list[tuple[str, str, int]]], source: str, macs: set[str]) -> list[Address]:
+    """Nothing where the source cannot say: the next one is asked."""
+    try:
+        answer = ask()
+    except VirtkitError:
+        return []
     mine = [Address(mac.lower(), address, prefix, source) for mac, address, prefix in answer if mac.lower() in macs]
     return [entry for entry in mine if _worth_showing(entry.address)]
 

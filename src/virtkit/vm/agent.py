@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import MachineError
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.vm.machine import Machine
 
-SECONDS = 5  # libvirt's own patience
+SECONDS = 5  # libvirt's own patience for the first word
+_SHUTDOWN_SECONDS = 2
 
 
 class Ran(NamedTuple):
@@ -56,6 +58,23 @@ class Agent:
         """id, name, pretty-name, version, kernel-release ...: what the guest's os-release and kernel say."""
         answer = self._record(self._ask("guest-get-osinfo"))
         return {key: str(value) for key, value in answer.items()}
+
+    def shut_down(self) -> None:
+        """Ask the guest to power off. It does not answer a request that it heeds: nobody knows before it is off."""
+        with suppress(MachineError):
+            self.machine.agent({"execute": "guest-shutdown"}, _SHUTDOWN_SECONDS)
+
+    def interfaces(self) -> list[tuple[str, str, int]]:
+        """(MAC, address, prefix length) as the guest sees its links."""
+        links = self._ask("guest-network-get-interfaces")
+        found = []
+        for link in map(self._record, links if isinstance(links, list) else []):
+            entries = link.get("ip-addresses")
+            for entry in map(self._record, entries if isinstance(entries, list) else []):
+                prefix = entry.get("prefix")
+                mac, address = str(link.get("hardware-address", "")), str(entry.get("ip-address", ""))
+                found.append((mac, address, prefix if isinstance(prefix, int) else 0))
+        return found
 
     def execute(self, command: Sequence[str], *, seconds: float = 60) -> Ran:
         """Run a program (absolute path or in the agent's PATH) to its end; MachineError if it takes too long."""

@@ -70,6 +70,11 @@ class Domain(View):
         """Whether a guest agent has opened its channel; it may still be too busy to answer."""
         return any(channel.name == AGENT and channel.state == "connected" for channel in self.channels)
 
+    @property
+    def has_password(self) -> bool:
+        """Of VNC or SPICE: the only secret that stands in a domain's XML itself."""
+        return any(node.get("passwd") for node in self.node.findall("devices/graphics"))
+
     def nic(self, mac: str) -> Nic | None:
         return next((nic for nic in self.nics if nic.mac.lower() == mac.lower()), None)
 

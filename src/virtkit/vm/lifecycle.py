@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import MachineError
@@ -49,10 +50,8 @@ def destroy(machine: Machine) -> None:
 
 def _ask(machine: Machine, *, by_agent: bool) -> None:
     """One request. A guest without an agent, or on its way down already, refuses it: the wait that follows decides."""
-    try:
-        if by_agent:
-            machine.shut_down_by_agent()
-        else:
-            machine.press_power_button()
-    except MachineError:
+    if by_agent:
+        Agent(machine).shut_down()
         return
+    with suppress(MachineError):
+        machine.press_power_button()

@@ -88,9 +88,6 @@ class Machine(library.Handle):
     def press_power_button(self) -> None:
         self.tell("shutdownFlags", library.SHUTDOWN_ACPI)
 
-    def shut_down_by_agent(self) -> None:
-        self.tell("shutdownFlags", library.SHUTDOWN_AGENT)
-
     def destroy(self) -> None:
         """Pull the plug; data that the guest has not flushed is lost."""
         self.tell("destroy")
@@ -125,7 +122,10 @@ class Machine(library.Handle):
         self.tell("updateDeviceFlags", text(device), impact)
 
     def agent(self, command: dict[str, Json], seconds: int) -> Json:
-        """What the guest agent returns; MachineError if it does not answer within ``seconds``."""
+        """What the guest agent returns; MachineError if it does not answer within ``seconds``.
+
+        libvirt's own calls to the agent (addresses, shutdown) wait for ever for one that hangs.
+        """
         answer = library.libvirt_qemu().ask(str, "qemuAgentCommand", self.raw, json.dumps(command), seconds, 0)
         return _returned(answer, self.name)
 
@@ -134,9 +134,9 @@ class Machine(library.Handle):
         answer = library.libvirt_qemu().ask(str, "qemuMonitorCommand", self.raw, json.dumps(command), 0)
         return _returned(answer, self.name)
 
-    def interface_addresses(self, source: int) -> list[tuple[str, str, int]]:
-        """(MAC, address, prefix length); ``source`` is one of virDomainInterfaceAddressesSource."""
-        links = self.ask(dict, "interfaceAddresses", source, 0)
+    def leases(self) -> list[tuple[str, str, int]]:
+        """(MAC, address, prefix length) of what libvirt's own DHCP servers gave it."""
+        links = self.ask(dict, "interfaceAddresses", library.ADDRESSES_LEASE, 0)
         return [
             (str(link["hwaddr"] or ""), str(entry["addr"]), int(entry["prefix"]))
             for link in links.values()

@@ -60,14 +60,20 @@ def done(machine: Machine, mac: str, target: Place) -> bool:
     return all((nic := domain.nic(mac)) is not None and place(nic) == target for domain in shown)
 
 
-def move(machine: Machine, mac: str, target: Place, impact: int) -> None:
-    """Plug the card in at ``target``; nothing to do if it is there. ``impact`` is library.LIVE or library.CONFIG."""
-    domain = machine.now() if impact == library.LIVE else machine.next_start()
-    nic = domain.nic(mac)
+def move_all(machine: Machine, mac: str, later: Place | None, live: Place | None) -> bool:
+    """Plug the card in at ``later`` for the next start and at ``live`` now; whether the running machine's moved."""
+    if machine.persistent and later:
+        _move(machine, machine.next_start().nic(mac), later, library.CONFIG)
+    return bool(machine.active and live and _move(machine, machine.now().nic(mac), live, library.LIVE))
+
+
+def _move(machine: Machine, nic: Nic | None, target: Place, impact: int) -> bool:
+    """Whether there was anything to do."""
     if nic is None or place(nic) == target:
-        return
+        return False
     nic.connect(*target)
     machine.update_device(nic.node, impact)
+    return True
 
 
 def bounce(machine: Machine, mac: str) -> None:
@@ -75,12 +81,18 @@ def bounce(machine: Machine, mac: str) -> None:
     nic = machine.now().nic(mac)
     if nic is None or nic.link == "down":
         return
-    nic.link = "down"
-    machine.update_device(nic.node, library.LIVE)
+    set_link(machine, mac, "down")
     try:
         time.sleep(LINK_DOWN_SECONDS)
     finally:
-        nic.link = "up"
+        set_link(machine, mac, "up")
+
+
+def set_link(machine: Machine, mac: str, state: str) -> None:
+    """``up`` (also when empty) or ``down``."""
+    nic = machine.now().nic(mac)
+    if nic is not None and (nic.link or "up") != (state or "up"):
+        nic.link = state or "up"
         machine.update_device(nic.node, library.LIVE)
 
 
