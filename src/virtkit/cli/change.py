@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from virtkit.cli.show import Console
     from virtkit.core.plan import Plan
 
+DECLINED = 1  # exit status: the answer was no
+
 
 def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin: str = "", ask: bool = True) -> int:
     """Honours ``--plan`` and ``-y``. Set ``ask`` to False where the verb alone says all (start, stop)."""
@@ -25,24 +27,30 @@ def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin:
     if not plan:
         _say(console, plan, None)
         return 0
-    if ask and not args.yes:
-        agree(plan.title, [*plan.lines(), *(f"note: {note}" for note in plan.notes)], console)
+    if (
+        ask
+        and not args.yes
+        and not agreed(plan.title, [*plan.lines(), *(f"note: {note}" for note in plan.notes)], console)
+    ):
+        return DECLINED
     with console.progress() as report:
         number = run(plan, System(), Journal.default(), report, origin=origin)
     _say(console, plan, number)
     return 0
 
 
-def agree(title: str, lines: list[str], console: Console) -> None:
-    """Show what will be done and ask; UsageError if there is nobody to ask, KeyboardInterrupt if the answer is no."""
+def agreed(title: str, lines: list[str], console: Console) -> bool:
+    """Show what will be done and ask; UsageError if there is nobody to ask."""
     for line in (f"{title}:", *(f"  {line}" for line in lines)):
         console.note(line)
     if not console.can_ask():
         raise UsageError(
             "no terminal to ask on, and nothing was changed", hint="add -y to go ahead, --plan to look only"
         )
-    if not console.ask("Go ahead?"):
-        raise KeyboardInterrupt
+    if console.ask("Go ahead?"):
+        return True
+    console.note("nothing was changed")
+    return False
 
 
 def _say(console: Console, plan: Plan, number: int | None) -> None:

@@ -47,7 +47,7 @@ def history(args: argparse.Namespace, console: Console) -> int:
 
 
 def undo(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.cli.change import agree
+    from virtkit.cli.change import DECLINED, agreed
     from virtkit.core import engine
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
@@ -60,8 +60,8 @@ def undo(args: argparse.Namespace, console: Console) -> int:
     if args.plan:
         _show_plan(console, title, lines, [step.text for step in kept])
         return options.PLAN_HAS_CHANGES if back else 0
-    if back and not args.yes:
-        agree(title, lines, console)
+    if back and not args.yes and not agreed(title, lines, console):
+        return DECLINED
     with console.progress() as report:
         done = engine.undo(journal, change.number, System(), report, force=args.force, delete_data=args.disks)
     _show_result(console, title, done)

@@ -70,7 +70,7 @@ def status(args: argparse.Namespace, console: Console) -> int:
 
 
 def down(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.cli.change import agree
+    from virtkit.cli.change import DECLINED, agreed
     from virtkit.core import engine
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
@@ -83,8 +83,8 @@ def down(args: argparse.Namespace, console: Console) -> int:
     if args.plan:
         _show_plan(console, lines)
         return options.PLAN_HAS_CHANGES if lines else 0
-    if lines and not args.yes:
-        agree(f"take down what {args.file} made", lines, console)
+    if lines and not args.yes and not agreed(f"take down what {args.file} made", lines, console):
+        return DECLINED
     with console.progress() as report:
         done = take_down(journal, changes, System(), report, force=args.force, delete_data=args.disks)
     _show_result(console, args.file, done)
