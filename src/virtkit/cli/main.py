@@ -37,6 +37,7 @@ VERBS = {  # verb without a noun -> (module, what it does)
     "history": ("history", "changes that virtkit made to this host"),
     "undo": ("history", "take a change back; without an ID the newest"),
 }
+NEED_LIBVIRT = ("vm", "up", "down", "plan", "status", "demo")
 INTERRUPTED = 130  # exit status
 
 
@@ -70,8 +71,18 @@ def _run(argv: Sequence[str], console: Console) -> int:
     except SystemExit:  # --help has been answered
         return 0
     console.configure(args)
+    if args.command in NEED_LIBVIRT:
+        _wake_libvirt(console)
     run: Run = args.run
     return run(args, console)
+
+
+def _wake_libvirt(console: Console) -> None:
+    """A daemon that virtkit started is said so, once: nobody should wonder where it came from."""
+    from virtkit.vm import connection
+
+    if started := connection.wake():
+        console.note(f"libvirt did not run: {started}")
 
 
 def _failed(error: BaseException, console: Console) -> int:

@@ -21,24 +21,39 @@ def default_uri() -> str:
     return os.environ.get("LIBVIRT_DEFAULT_URI") or (SYSTEM if os.geteuid() == 0 else SESSION)
 
 
-def open(uri: str = "", *, start_daemon: bool = True) -> Connection:  # noqa: A001  libvirt's word, used as connection.open
-    """Connect to ``uri``, or to ``default_uri()``.
+def wake(uri: str = "") -> str | None:
+    """Make root's own libvirt answer if it is the one meant; what was started for that, in words.
 
-    ``start_daemon``: where root's own libvirt does not answer, start it and ask again. MachineError if nobody answers.
+    None where it answered already, or where another is meant or another user asks. Errors as ``daemon.ensure_running``.
     """
-    uri = uri or default_uri()
     library.libvirt()  # that it is not installed is no reason to start a daemon
-    try:
-        return Connection(uri)
-    except MachineError as refused:
-        if not (start_daemon and uri == SYSTEM and os.geteuid() == 0):
-            hint = "systemctl start libvirtd" if uri in _LOCAL else f"virsh --connect {uri} version"
-            raise MachineError(refused.message, hint=hint) from refused
+    if (uri or default_uri()) != SYSTEM or os.geteuid() != 0:
+        return None
     from virtkit.core.system import System
     from virtkit.vm import daemon
 
-    daemon.ensure_running(System())
-    return Connection(uri)
+    return daemon.ensure_running(System())
+
+
+def open(uri: str = "", *, start_daemon: bool = True) -> Connection:  # noqa: A001  libvirt's word, used as connection.open
+    """Connect to ``uri``, or to ``default_uri()``; MachineError if nobody answers.
+
+    ``start_daemon``: where root's own libvirt does not answer, start it first.
+    """
+    uri = uri or default_uri()
+    if start_daemon:
+        wake(uri)
+    try:
+        return Connection(uri)
+    except MachineError as refused:
+        hint = _REFUSED.get(uri, f"virsh --connect {uri} version")
+        raise MachineError(refused.message, hint=hint) from refused
+
+
+_REFUSED = {
+    SYSTEM: "sudo virtkit ..., or join the group libvirt",
+    SESSION: "virsh --connect qemu:///session version",
+}
 
 
 class Connection:
