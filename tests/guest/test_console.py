@@ -76,7 +76,7 @@ def test_keys_go_to_the_guest_and_its_words_come_back_until_the_user_leaves(gues
 
 def test_ctrl_c_is_the_guests(guest: str) -> None:
     with terminal(guest) as shown:
-        shown.type(b"echo begun; sleep 1000\r")
+        shown.type(b"sh -c 'echo begun; exec sleep 1000'\r")  # one process group from its first word on
         shown.expect(b"\r\nbegun")
         shown.type(b"\x03")
         shown.type(b"echo still-$((40 + 2))\r")
