@@ -7,13 +7,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
-from virtkit.host.cpuset import parse_mask
+from virtkit.core.cpuset import parse_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from virtkit.host.cpuset import CpuSet
+    from virtkit.core.cpuset import CpuSet
 
 _LINE = re.compile(r"(?P<indent> *)(?P<kind>[A-Z]\w*)(?:\(\w+\))?(?: L#\d+)?(?: \(P#(?P<number>\d+))?")
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from host.trees import machine
-from virtkit.host.cpuset import CpuSet, parse_list
+from virtkit.core.cpuset import CpuSet, parse_list
 from virtkit.host.drawing import draw
 from virtkit.host.kernel import Kernel
 from virtkit.host.numa import Node

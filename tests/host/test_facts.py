@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from host.trees import CPUS, NODES, plant, planted
 from virtkit import host
+from virtkit.core.cpuset import parse_list
 from virtkit.core.system import System
 from virtkit.host.cgroups import read_cgroups
 from virtkit.host.cpu import read_cpu, read_guest
-from virtkit.host.cpuset import parse_list
 from virtkit.host.disks import Disk, read_disks
 from virtkit.host.hugepages import HugePages, read_pools
 from virtkit.host.kernel import Choice

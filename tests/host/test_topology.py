@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.trees import CPUS, NODES, planted
-from virtkit.host.cpuset import format_list
+from virtkit.core.cpuset import format_list
 from virtkit.host.topology import Topology, read_topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from virtkit.host.cpuset import CpuSet
+    from virtkit.core.cpuset import CpuSet
 
 
 @st.composite

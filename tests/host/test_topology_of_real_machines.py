@@ -18,7 +18,7 @@ from virtkit.host.topology import Topology, read_topology
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from virtkit.host.cpuset import CpuSet
+    from virtkit.core.cpuset import CpuSet
 
 READINGS = [
     "128arm-2pa2n8cluster4co.console", "16amd64-4n4c-cgroup-distance-merge.console", "16amd64-8n2c.console",

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from virtkit.core.cpuset import LIMIT
 from virtkit.core.errors import UsageError
-from virtkit.vm.cpus import LIMIT, format_cpus, parse_cpus
+from virtkit.vm.cpus import format_cpus, parse_cpus
 
 
 @given(st.frozensets(st.integers(0, LIMIT - 1), max_size=200))

@@ -24,39 +24,44 @@ TYPES = {"kvm": ("KVM", "KVM"), "qemu": ("TCG", "TCG: emulated, several times sl
 
 def build(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
-    _reader(verbs, "list", run_list, "all machines, running or not")
-    _named(_reader(verbs, "show", run_show, "one machine: state, CPUs, memory, disks, network cards, addresses"))
-    _named(_reader(verbs, "ip", run_ip, "a running machine's addresses, and who says so"))
-    _named(_changer(verbs, "start", run_start, "start a machine"))
-    stop = _changer(verbs, "stop", run_stop, "ask the guest to shut down, by its agent or ACPI, and wait for it")
+    _verb(verbs, "list", run_list, "all machines, running or not", options.output)
+    _named(
+        _verb(
+            verbs, "show", run_show, "one machine: state, CPUs, memory, disks, network cards, addresses", options.output
+        )
+    )
+    _named(_verb(verbs, "ip", run_ip, "a running machine's addresses, and who says so", options.output))
+    _named(_verb(verbs, "start", run_start, "start a machine", options.change))
+    stop = _verb(
+        verbs, "stop", run_stop, "ask the guest to shut down, by its agent or ACPI, and wait for it", options.change
+    )
     _named(stop)
     stop.add_argument("--seconds", metavar="N", type=int, default=60, help="how long to wait (default: 60)")
-    _named(_changer(verbs, "kill", run_kill, "pull a machine's plug; what the guest has not written is lost"))
-    _build_pin(_changer(verbs, "pin", run_pin, "keep a machine's threads on given CPUs, or show where they may run"))
-    _build_attach(_changer(verbs, "attach", run_attach, "move a machine's network card to a bridge, while it runs"))
-    _build_console(_reader(verbs, "console", run_console, "talk to a machine's serial console; ^] leaves"))
+    _named(
+        _verb(verbs, "kill", run_kill, "pull a machine's plug; what the guest has not written is lost", options.change)
+    )
+    _build_pin(
+        _verb(
+            verbs, "pin", run_pin, "keep a machine's threads on given CPUs, or show where they may run", options.change
+        )
+    )
+    _build_attach(
+        _verb(verbs, "attach", run_attach, "move a machine's network card to a bridge, while it runs", options.change)
+    )
+    _build_console(
+        _verb(verbs, "console", run_console, "talk to a machine's serial console; ^] leaves", options.output)
+    )
 
 
-def _reader(
+def _verb(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser],
     verb: str,
     run: Callable[[argparse.Namespace, Console], int],
     about: str,
+    flags: Callable[[argparse.ArgumentParser], None],
 ) -> argparse.ArgumentParser:
     parser = verbs.add_parser(verb, help=about, description=about)
-    options.output(parser)
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _changer(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
-    verb: str,
-    run: Callable[[argparse.Namespace, Console], int],
-    about: str,
-) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(verb, help=about, description=about)
-    options.change(parser)
+    flags(parser)
     parser.set_defaults(run=run)
     return parser
 

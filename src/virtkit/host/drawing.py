@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.cpuset import CpuSet, format_list
 from virtkit.core.units import format_size
-from virtkit.host.cpuset import CpuSet, format_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

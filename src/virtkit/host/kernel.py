@@ -10,8 +10,8 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.cpuset import CpuSet, parse_list, parse_mask
 from virtkit.core.errors import SystemCallError, UsageError
-from virtkit.host.cpuset import CpuSet, parse_list, parse_mask
 
 if TYPE_CHECKING:
     from virtkit.core.system import System

@@ -11,7 +11,7 @@ from virtkit.host.hugepages import HugePages, read_pools
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from virtkit.host.cpuset import CpuSet
+    from virtkit.core.cpuset import CpuSet
     from virtkit.host.kernel import Kernel
 
 _NODES = "/sys/devices/system/node"

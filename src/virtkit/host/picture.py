@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING
 
+from virtkit.core.cpuset import format_list
 from virtkit.core.units import format_size
 from virtkit.host.accelerator import Kvm, read_kvm
 from virtkit.host.cgroups import Cgroups, read_cgroups
 from virtkit.host.cpu import Cpu, Guest, read_cpu, read_guest
-from virtkit.host.cpuset import format_list
 from virtkit.host.disks import Disk, read_disks
 from virtkit.host.hugepages import HugePages, read_pools
 from virtkit.host.kernel import Kernel

@@ -11,15 +11,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.cpuset import format_list
 from virtkit.core.errors import UsageError
 from virtkit.core.units import parse_size
-from virtkit.host.cpuset import format_list
 from virtkit.host.numa import Node, read_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from virtkit.host.cpuset import CpuSet
+    from virtkit.core.cpuset import CpuSet
     from virtkit.host.kernel import Kernel
 
 _CPUS = "/sys/devices/system/cpu"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from virtkit.core.cpuset import LIMIT, format_list, parse_list, parse_mask
 from virtkit.core.errors import UsageError
-from virtkit.host.cpuset import LIMIT, format_list, parse_list, parse_mask
 
 SETS = st.frozensets(st.integers(0, LIMIT - 1), max_size=200) | st.frozensets(st.integers(0, 130))
 
@@ -68,7 +68,7 @@ def test_refuses_what_is_no_mask(text: str) -> None:
 def test_a_huge_range_costs_neither_memory_nor_time(text: str) -> None:
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (256 << 20, 256 << 20))\n"
-        "from virtkit.core.errors import UsageError; from virtkit.host.cpuset import parse_list, parse_mask\n"
+        "from virtkit.core.errors import UsageError; from virtkit.core.cpuset import parse_list, parse_mask\n"
         "text = sys.stdin.read()\n"
         "for parse in (parse_list, parse_mask):\n"
         "    try: parse(text)\n"
