@@ -1,12 +1,23 @@
 #!/bin/sh
-# Takes this working tree to a new Debian root and runs it there as its first user would: set-up, program, tests.
-# Usage, as root: tests/install/fresh-root.sh RELEASE [OPTION OF mmdebstrap ...]      RELEASE: bookworm or trixie
-# All mounts and processes live in namespaces that end with this script. /dev is made for it and /sys comes without
-# control groups, so that nothing in there can change the host's device nodes or meet its machines. The network is the
-# host's.
+# Takes this working tree to a new Debian root and plays its first user there: set-up, program, then what is asked for.
+# Usage, as root: tests/install/fresh-root.sh RELEASE [--demo] [--test] [OPTION OF mmdebstrap ...]
+#   RELEASE  bookworm or trixie
+#   --demo   ./virtkit demo with its table of evidence, and ./virtkit demo --down
+#   --test   all of ./test
+# All mounts and processes live in namespaces that end with this script. The machine's network serves the downloads of
+# the set-up; what follows has a network of its own, with lo alone. /dev is made for the root and /sys comes without
+# control groups, so that nothing in there can change the machine's device nodes or meet its guests.
 set -eu
 release=$1
 shift
+wanted=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --demo | --test) wanted="$wanted ${1#--}" ;;
+    *) break ;;
+    esac
+    shift
+done
 checkout=$(CDPATH='' cd -- "${0%/*}/../.." && pwd -P)
 root=$(mktemp -d "${TMPDIR:-/tmp}/virtkit-$release.XXXXXX")
 trap 'rm -rf --one-file-system "$root"' EXIT
@@ -29,6 +40,6 @@ mmdebstrap --quiet --variant=minbase "$@" "$release" "$root"
 chmod 755 "$root"
 copy_tree
 give_network
-cp "$checkout/tests/install/first-user.sh" "$root/opt/first-user.sh"
-cp "$checkout/tests/install/enter-root.sh" "$root/opt/"
-unshare --mount --pid --ipc --uts --fork --kill-child sh "$root/opt/enter-root.sh" "$root"
+for script in enter-root first-set-up first-user; do cp "$checkout/tests/install/$script.sh" "$root/opt/"; done
+# shellcheck disable=SC2086  # one word is one thing to run
+unshare --mount --pid --ipc --uts --fork --kill-child sh "$root/opt/enter-root.sh" "$root" $wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +23,10 @@ from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.system import System
 from virtkit.core.units import GIB, MIB
 from virtkit.recipes import guest
-from virtkit.recipes.guest import cpio, disk, modules, packages, store
+from virtkit.recipes.guest import cpio, disk, initramfs, modules, packages, store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BEGIN = MIB  # bytes; of the partition
 AGENT_SECONDS = 20  # of an otherwise idle machine, under TCG
@@ -93,6 +98,25 @@ def test_every_module_stands_after_those_that_modinfo_says_it_needs(built: Path,
         assert sorted(needed) == sorted(modules.needs(path.read_bytes())), name
         assert set(needed) <= set(order[:position]), name
     assert "virtio_net" in order
+
+
+@pytest.mark.parametrize(
+    ("place", "suffix", "pack"),
+    [("lib/modules", ".ko", bytes), ("usr/lib/modules", ".ko.xz", lzma.compress)],
+    ids=["Debian 12", "Debian 13"],
+)
+def test_modules_are_found_where_the_release_has_them(
+    built: Path, tmp_path: Path, place: str, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    unpacked = unpack_initramfs(tmp_path) / "lib/modules"
+    expected = {f"lib/modules/{path.name}": path.read_bytes() for path in unpacked.iterdir()}
+    folder = tmp_path / place / "6.0"
+    (folder / "kernel").mkdir(parents=True)
+    for path in unpacked.glob("*.ko"):
+        (folder / "kernel" / f"{path.stem}{suffix}").write_bytes(pack(path.read_bytes()))
+    built_in = [name for name in initramfs.MODULES if f"lib/modules/{name}.ko" not in expected]
+    (folder / "modules.builtin").write_text("".join(f"kernel/{name}.ko\n" for name in built_in))
+    assert {member.path: member.content for member in initramfs._modules(tmp_path, "6.0")} == expected
 
 
 def test_the_disk_is_large_and_takes_little(built: Path) -> None:
