@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,8 +59,8 @@ def test_wrong_usage_ends_with_2_and_the_help_to_ask_for(words: tuple[str, ...],
 
 def test_an_unknown_verb_is_told_the_known_ones() -> None:
     said = virtkit("disk", "bogus")[2]
-    assert "'bogus'" in said
-    assert all(f"'{verb}'" in said for verb in ("info", "map", "convert", "compare", "check", "formats"))
+    words = set(re.findall(r"\w+", said))  # argparse of Python 3.13 no longer quotes them
+    assert {"bogus", "info", "map", "convert", "compare", "check", "formats"} <= words
 
 
 @pytest.mark.parametrize("words", [("disk", "--help"), ("disk", "-h", "info")], ids=str)

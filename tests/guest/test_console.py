@@ -122,11 +122,11 @@ def test_a_long_paste_arrives_whole_and_a_listener_may_break_off(guest: str) -> 
 
 def test_it_ends_when_the_machine_goes_off(idle: str) -> None:
     machines.virsh("start", idle)
-    off = subprocess.Popen(["sh", "-c", f"sleep 1; virsh -c qemu:///system destroy {idle}"], stdout=subprocess.DEVNULL)
-    began = time.monotonic()
-    assert "closed" in converse(idle, lambda _heard: None, seconds=30)
-    assert time.monotonic() - began < 10
-    off.wait()
+    command = ["sh", "-c", f"sleep 1; virsh -c qemu:///system destroy {idle}"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL):
+        began = time.monotonic()
+        assert "closed" in converse(idle, lambda _heard: None, seconds=30)
+        assert time.monotonic() - began < 10
 
 
 def test_a_machine_that_is_off_has_no_console(idle: str) -> None:

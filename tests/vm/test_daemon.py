@@ -138,3 +138,8 @@ print(oct(status.st_mode & 0o777), grp.getgrgid(status.st_gid).gr_name)
 def test_leaves_kvm_alone_where_everybody_may_open_it(tmp_path: Path) -> None:
     look = 'os.chmod("/dev/kvm", 0o666); call(); print(oct(os.stat("/dev/kvm").st_mode & 0o777))'
     assert on_a_fresh_host(tmp_path, look) == ["started virtlogd and libvirtd", "0o666"]
+
+
+def test_makes_the_directory_where_consoles_are_locked(tmp_path: Path) -> None:
+    look = 'call(); print(oct(os.stat("/run/lock").st_mode & 0o7777))'
+    assert on_a_fresh_host(tmp_path, look)[-1] == "0o1777"

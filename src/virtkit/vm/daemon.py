@@ -27,6 +27,7 @@ UNITS = (  # Debian's way, Fedora's way (https://libvirt.org/daemons.html)
 )
 # The daemon looks for dnsmasq, ip and iptables; after `su` the caller's PATH has no sbin in it
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+LOCKS = "/run/lock"
 KVM = "/dev/kvm"
 _GROUP, _ALL = 0o060, 0o006  # modes: read and write
 PATIENCE = 30.0  # seconds until a daemon that was started has to answer
@@ -95,11 +96,20 @@ def _start_units(system: System) -> str:
 def _start_daemons(system: System) -> str:
     """``-d`` returns when the daemon listens, or with what is wrong."""
     system.path(LOGS).mkdir(parents=True, exist_ok=True)
+    _make_lock_directory(system)
     daemons = ["libvirtd"] if _answers(system, LOG_SOCKET) else ["virtlogd", "libvirtd"]
     opened = _open_kvm(system)
     for daemon in daemons:
         _start(system, daemon)
     return " and ".join(daemons) + opened
+
+
+def _make_lock_directory(system: System) -> None:
+    """Consoles take a lock in /var/lock, which systemd makes (tmpfiles.d/legacy.conf) and a container has not."""
+    locks = system.path(LOCKS)
+    if not locks.exists():
+        locks.mkdir()
+        locks.chmod(0o1777)
 
 
 def _open_kvm(system: System) -> str:
