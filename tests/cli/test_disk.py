@@ -169,3 +169,18 @@ def test_formats_are_those_of_the_folder(tmp_path: Path) -> None:
     assert known["raw"]["writable"]
     assert not known["raw"]["checkable"]
     assert "vmdk" in virtkit(tmp_path, "formats").out
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "said"),
+    [
+        ("a.vdi", 1, "vdi: images of this format can be read only"),
+        ("a.xyz", 2, "a.xyz: format is not said, expected one of qcow2, raw"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_told_before_anything_is_read(
+    image: Path, target: str, status: int, said: str
+) -> None:
+    done = virtkit(image.parent, "convert", image.name, target)
+    assert (done.status, said in done.err) == (status, True), done.err
+    assert not (image.parent / target).exists()

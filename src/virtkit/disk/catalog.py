@@ -67,12 +67,13 @@ def choose(file: File, given: str | None, *, trust_format: bool = False) -> str:
 
 
 def from_suffix(path: str) -> str:
-    """The writable format that a new file's name asks for; UsageError if it asks for none."""
+    """The format that a new file's name asks for, be it one that is only read; UsageError if it asks for none."""
     suffix = os.path.splitext(path)[1].lower()
-    writable = {name: found for name, found in load_all().items() if isinstance(found, WritableFormat)}
-    for name, found in writable.items():
+    known = load_all()
+    for name, found in known.items():
         if suffix in found.suffixes:
             return name
+    writable = [name for name, found in known.items() if isinstance(found, WritableFormat)]
     raise UsageError(f"{path}: format is not said, expected one of {', '.join(writable)}", hint="-O qcow2")
 
 
