@@ -103,7 +103,7 @@ def _section(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> N
 
 def _result(kvm: Kvm) -> Iterator[str]:
     verdict = "✓ KVM: can be used" if kvm.usable else f"✗ KVM: cannot be used: {kvm.why}"
-    under = "KVM" if kvm.accelerator == "kvm" else "TCG (emulation, about 10-20 times slower)"
+    under = "KVM" if kvm.accelerator == "kvm" else "TCG (emulation, several times slower)"
     forced = f" all the same, because of {kvm.forced}" if kvm.forced else ""
     yield f"{verdict}; machines run under {under}{forced}"
     if kvm.advice:
