@@ -224,6 +224,20 @@ def test_a_sink_that_raises_cancels_and_everything_is_put_back(system: System, j
     assert files(system.root) == before
 
 
+def test_an_undo_whose_reader_has_gone_is_finished_by_the_next(system: System, journal: Journal) -> None:
+    before = files(system.root)
+    number = run(three(), system, journal)
+
+    def closed(event: Event) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        undo(journal, number, system, closed)
+    assert not system.exists("/c")  # what was put back is known to be so
+    assert undo(journal, number, system).back == ["write /b", "write /a"]
+    assert files(system.root) == before
+
+
 def test_progress_goes_to_the_sink(system: System, journal: Journal) -> None:
     seen: list[Event] = []
     run(Plan("one", (Write("/a"),)), system, journal, seen.append)

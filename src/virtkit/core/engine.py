@@ -144,12 +144,13 @@ def _put_back(
                 kept.append(step.text)
                 continue
             _put_step_back(index, step, action, log, system, force=force)
-            report(Note("put back", step.text))
-            back.append(step.text)
         except Exception as error:  # noqa: BLE001  whatever it was, it is reported with the step
             left[index] = _reason(error)
             if not _stands_alone(step):
                 break
+        else:
+            back.append(step.text)
+            report(Note("put back", step.text))
     return back, kept, left
 
 
