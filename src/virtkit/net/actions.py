@@ -129,6 +129,7 @@ class DeleteBridge(_Bridge):
             kernel.transaction(diff.filled(network, now, should))
 
 
+@dataclass(frozen=True)
 class _Handover(Action):
     """What joining and leaving a bridge have in common. The lines are those of Side: the plan was made for them."""
 
@@ -193,11 +194,6 @@ class JoinBridge(_Handover):
 
     kind: ClassVar[str] = "net.join_bridge"
 
-    port: str
-    bridge: str
-    addresses: list[str]
-    routes: list[str]
-
     def describe(self) -> str:
         moving = _counted(self.addresses, self.routes)
         return f"{self.bridge}: take {self.port} as port" + (f", with its {moving}" if moving else "")
@@ -225,11 +221,6 @@ class LeaveBridge(_Handover):
     """The port stands alone again, and what the bridge holds moves to it in the same instant."""
 
     kind: ClassVar[str] = "net.leave_bridge"
-
-    port: str
-    bridge: str
-    addresses: list[str]
-    routes: list[str]
 
     def describe(self) -> str:
         moving = _counted(self.addresses, self.routes)
