@@ -48,13 +48,19 @@ def test_the_version_is_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("words", "hint"),
-    [((), "virtkit --help"), (("bogus",), "virtkit --help"), (("disk", "bogus"), "virtkit disk --help")],
+    [(("bogus",), "virtkit --help"), (("disk", "bogus"), "virtkit disk --help")],
     ids=str,
 )
 def test_wrong_usage_ends_with_2_and_the_help_to_ask_for(words: tuple[str, ...], hint: str) -> None:
     status, out, err = virtkit(*words)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1] == f"  try: {hint}"
+
+
+def test_without_a_word_it_shows_what_there_is() -> None:
+    status, out, err = virtkit()
+    assert (status, err) == (2, "")
+    assert all(f"\n    {name} " in out for name in ("disk", "vm", "up", "demo", "undo"))
 
 
 def test_an_unknown_verb_is_told_the_known_ones() -> None:

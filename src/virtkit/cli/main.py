@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from virtkit import __version__
-from virtkit.core.errors import VirtkitError
+from virtkit.core.errors import UsageError, VirtkitError
 
 if TYPE_CHECKING:
     import argparse
@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str], console: Console) -> int:
     import signal
 
+    if not argv:
+        console.line(_parser(argv).format_help().rstrip())
+        return UsageError.exit_status
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asks for that
             signal.signal(number, _interrupt)
