@@ -20,7 +20,7 @@ SEVERAL = settings(max_examples=8, deadline=None, suppress_health_check=[HealthC
 
 
 def assert_reads_as(image: Path, format_: str, guest: bytes, where: list[tuple[int, int]]) -> None:
-    with disk.open(str(image), format_) as opened:
+    with disk.open(str(image), "r", format_) as opened:
         assert opened.size == len(guest)
         assert opened.read(0, opened.size) == guest
         for at, length in where:

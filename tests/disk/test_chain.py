@@ -51,7 +51,7 @@ def test_refuses_files_elsewhere_unless_asked(name: str, tmp_path: Path) -> None
     with pytest.raises(ForbiddenReferenceError) as caught:
         disk.open(image)
     assert "--allow-backing" in caught.value.hint
-    disk.open(image, allow_backing=True).close()
+    disk.open(image, access=disk.Access(allow_backing=True)).close()
     assert disk.info(image).backing == Reference(name, "raw")
 
 

@@ -5,16 +5,20 @@ raw has no signature and must be said. All verbs raise the errors of ``virtkit.c
 (no such file), UnknownFormatError (no signature), ImageError (the signature is another format's),
 CorruptImageError, NotSupportedError and SystemCallError.
 
-An image may name other files. They are opened if they lie in or below its directory; elsewhere only with
-``allow_backing``, which is for images whose maker you trust: ForbiddenReferenceError.
-``trust_format`` opens an image as ``source_format`` although it carries another format's signature.
+``access`` says how an image is opened. It may name other files: they are opened if they lie in or below its
+directory; elsewhere only with ``allow_backing``, which is for images whose maker you trust: ForbiddenReferenceError.
+``trust_format`` opens an image as ``source_format`` although it carries another format's signature; ``secret`` is the
+passphrase of encrypted images, ``parent`` the backing image in place of what the image says, ``shared`` opens it
+although a running machine holds it (BusyError otherwise).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
+from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.progress import Sink, silent
+from virtkit.disk.access import READ_ONLY, Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,29 +28,45 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion import Converted
     from virtkit.disk.description import Info
     from virtkit.disk.format import Checked, Format
+    from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
 
-__all__ = ["check", "compare", "convert", "info", "known_formats", "map", "open"]
+__all__ = ["READ_ONLY", "Access", "check", "compare", "convert", "info", "known_formats", "map", "open"]
 
 
+@overload
 def open(  # noqa: A001  disk.open, as gzip.open and tarfile.open
-    path: str, source_format: str | None = None, *, allow_backing: bool = False, trust_format: bool = False
+    path: str, mode: Literal["r"] = "r", source_format: str | None = None, access: Access = READ_ONLY
+) -> Chain: ...
+@overload
+def open(  # noqa: A001  likewise
+    path: str, mode: Literal["r+"], source_format: str | None = None, access: Access = READ_ONLY
+) -> LiveChain: ...
+def open(  # noqa: A001  likewise
+    path: str, mode: Literal["r", "r+"] = "r", source_format: str | None = None, access: Access = READ_ONLY
 ) -> Chain:
     """The disk that a guest would see: ``size``, ``read(at, length)`` and ``extents(start, length)``, all in bytes.
 
-    It is a context manager; ``close`` closes every file of the backing chain.
+    Mode ``r+`` gives a LiveChain, which also has ``write``, ``zero``, ``discard``, ``resize`` and ``flush``; backing
+    images are not written. It is a context manager; ``close`` flushes and closes every file of the backing chain.
     """
     from virtkit.disk.chain import open_chain
 
-    return open_chain(path, source_format, allow_backing=allow_backing, trust_format=trust_format)
+    if mode == "r":
+        return open_chain(path, source_format, access)
+    if mode != "r+":
+        raise UsageError(f"mode is {mode!r}, expected 'r' or 'r+'")
+    from virtkit.disk.live import open_live
+
+    return open_live(path, source_format, access)
 
 
-def info(path: str, source_format: str | None = None, *, trust_format: bool = False) -> Info:
+def info(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> Info:
     """What the image says of itself; files that it names are not opened."""
     from virtkit.disk.chain import open_image
     from virtkit.disk.description import describe
 
-    layer = open_image(path, source_format, trust_format=trust_format)
+    layer = open_image(path, source_format, access)
     try:
         return describe(layer)
     finally:
@@ -54,12 +74,12 @@ def info(path: str, source_format: str | None = None, *, trust_format: bool = Fa
 
 
 def map(  # noqa: A001  qemu-img's word
-    path: str, source_format: str | None = None, *, allow_backing: bool = False, trust_format: bool = False
+    path: str, source_format: str | None = None, access: Access = READ_ONLY
 ) -> Iterator[Entry]:
     """Where every byte of the guest's disk is, in order. The image is open until the last entry was taken."""
     from virtkit.disk.mapping import entries
 
-    with open(path, source_format, allow_backing=allow_backing, trust_format=trust_format) as chain:
+    with open(path, "r", source_format, access) as chain:
         yield from entries(chain.extents())
 
 
@@ -75,8 +95,7 @@ def convert(
     options: Mapping[str, str] | None = None,
     overwrite: bool = False,
     durable: bool = False,
-    allow_backing: bool = False,
-    trust_format: bool = False,
+    access: Access = READ_ONLY,
     report: Sink = silent,
 ) -> Converted:
     """Write the disk of ``source`` and its backing images into the new, self-contained image ``target``.
@@ -92,7 +111,7 @@ def convert(
     """
     from virtkit.disk import conversion
 
-    with open(source, source_format, allow_backing=allow_backing, trust_format=trust_format) as chain:
+    with open(source, "r", source_format, access) as chain:
         wanted = conversion.order(
             chain,
             target,
@@ -113,8 +132,7 @@ def compare(
     left_format: str | None = None,
     right_format: str | None = None,
     strict: bool = False,
-    allow_backing: bool = False,
-    trust_format: bool = False,
+    access: Access = READ_ONLY,
     report: Sink = silent,
 ) -> Comparison:
     """Whether a guest sees the same bytes; where one disk is longer, zeros count as nothing.
@@ -124,20 +142,19 @@ def compare(
     from virtkit.disk import comparison
 
     with (
-        open(left, left_format, allow_backing=allow_backing, trust_format=trust_format) as one,
-        open(right, right_format, allow_backing=allow_backing, trust_format=trust_format) as other,
+        open(left, "r", left_format, access) as one,
+        open(right, "r", right_format, access) as other,
     ):
         return comparison.compare(one, other, report, strict=strict)
 
 
-def check(path: str, source_format: str | None = None, *, trust_format: bool = False) -> Checked:
+def check(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> Checked:
     """Hold the metadata of one image against each other; NotSupportedError where the format has none to check."""
-    from virtkit.core.errors import NotSupportedError
     from virtkit.disk import catalog
     from virtkit.disk.chain import open_image
     from virtkit.disk.format import CheckableFormat, Checked
 
-    layer = open_image(path, source_format, trust_format=trust_format)
+    layer = open_image(path, source_format, access)
     try:
         kind = catalog.load(layer.format)
         if not isinstance(kind, CheckableFormat):

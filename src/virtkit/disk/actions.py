@@ -54,13 +54,13 @@ class Convert(Action):
             target_format=self.target_format,
             size=self.size,
             durable=True,  # the journal will say that it is there
-            allow_backing=self.allow_backing,
+            access=disk.Access(allow_backing=self.allow_backing),
             report=report,
         )
 
     def verify(self, system: System) -> None:
         source, target = str(system.path(self.source)), str(system.path(self.target))
-        with disk.open(target, self.target_format) as made:
+        with disk.open(target, "r", self.target_format) as made:
             size = made.size
         if self.size and size < self.size:
             raise VerifyError(self.describe(), f"its size is {size} bytes, expected at least {self.size}")
@@ -69,7 +69,7 @@ class Convert(Action):
             target,
             left_format=self.source_format,
             right_format=self.target_format,
-            allow_backing=self.allow_backing,
+            access=disk.Access(allow_backing=self.allow_backing),
         )
         if result.left_size > result.right_size:
             raise VerifyError(self.describe(), f"its size is {size} bytes, expected {result.left_size}")

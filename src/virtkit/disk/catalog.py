@@ -11,6 +11,8 @@ from virtkit.disk import formats
 from virtkit.disk.format import Format, WritableFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from virtkit.disk.file import File
 
 HEAD = 1024  # bytes; every signature lies within
@@ -34,6 +36,15 @@ def load_writable(name: str) -> WritableFormat:
     if not isinstance(found, WritableFormat):
         raise NotSupportedError(f"{name}: images of this format can be read only", hint="virtkit disk formats")
     return found
+
+
+def require_options(name: str, kind: WritableFormat, given: Mapping[str, str]) -> None:
+    """UsageError where ``-o`` names something that the format does not have."""
+    known = [option.name for option in kind.options]
+    for option in given:
+        if option not in known:
+            expected = f"one of {', '.join(known)}" if known else "none"
+            raise UsageError(f"{name}: option {option} is not known, expected {expected}")
 
 
 def detect(file: File) -> str:

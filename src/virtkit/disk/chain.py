@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError
 from virtkit.disk import catalog, gate, pieces
+from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.file import File
-from virtkit.disk.format import Extent, Image, Kind
+from virtkit.disk.format import Extent, Heir, Image, Kind, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -65,8 +66,7 @@ class Chain:
         return bytes(room)
 
     def close(self) -> None:
-        for layer in self.layers:
-            layer.image.close()
+        close(self.layers)
 
     def __enter__(self) -> Self:
         return self
@@ -75,45 +75,66 @@ class Chain:
         self.close()
 
 
-def open_image(path: str, source_format: str | None = None, *, trust_format: bool = False) -> Layer:
-    """The image at ``path`` alone: nothing that it names is opened."""
-    file = File.open(path)
+def open_image(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> Layer:
+    """The image at ``path`` alone: no backing image that it names is opened."""
+    file = File.open(path, writable=access.writable, shared=access.shared)
     try:
-        return _layer(file, catalog.choose(file, source_format, trust_format=trust_format))
+        name = catalog.choose(file, source_format, trust_format=access.trust_format)
+        return Layer(catalog.load(name).open(file, access), name)
     except BaseException:
         file.close()
         raise
 
 
-def open_chain(
-    path: str, source_format: str | None = None, *, allow_backing: bool = False, trust_format: bool = False
-) -> Chain:
-    """The image at ``path`` on everything that it names and may open; see ``disk.open``."""
-    layers = [open_image(path, source_format, trust_format=trust_format)]
+def open_layers(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> list[Layer]:
+    """The image at ``path`` and all that it stands on; only the first is opened for writing."""
+    layers = [open_image(path, source_format, access)]
+    below = access._replace(writable=False, trust_format=True)
+    parent = access.parent
     try:
-        while reference := layers[-1].image.backing:
-            name = gate.resolve(layers[-1].image.file.name, reference, allow_backing=allow_backing)
+        while reference := _reference(layers[-1].image, parent):
+            image, parent = layers[-1].image, None
+            name = reference.name if access.parent and len(layers) == 1 else _resolved(image, reference, access)
             _keep_finite(layers, name)
-            layers.append(_open_backing(name, reference.format))
+            layers.append(_open_backing(name, reference.format, below))
             _refuse_loop(layers)
+            if isinstance(image, Heir):
+                image.check_backing(layers[-1].image)
     except BaseException:
-        Chain(layers).close()
+        close(layers)
         raise
-    return Chain(layers)
+    return layers
 
 
-def _layer(file: File, name: str) -> Layer:
-    return Layer(catalog.load(name).open(file), name)
+def open_chain(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> Chain:
+    """The image at ``path`` on everything that it names and may open; see ``disk.open``."""
+    return Chain(open_layers(path, source_format, access))
 
 
-def _open_backing(path: str, written: str | None) -> Layer:
+def close(layers: Iterable[Layer]) -> None:
+    for layer in layers:
+        layer.image.close()
+
+
+def _reference(image: Image, parent: str | None) -> Reference | None:
+    """What the image says is below it; ``parent`` is the user's word against the image's."""
+    if parent is None:
+        return image.backing
+    return Reference(parent, image.backing.format if image.backing else None)
+
+
+def _resolved(image: Image, reference: Reference, access: Access) -> str:
+    return gate.resolve(image.file.name, reference, allow_backing=access.allow_backing)
+
+
+def _open_backing(path: str, written: str | None, access: Access) -> Layer:
     """``written`` in the image wins over any signature: a raw disk below may carry what its guest wrote."""
     try:
-        return open_image(path, written, trust_format=True)
+        return open_image(path, written, access)
     except UnknownFormatError as error:
         raise ImageError(
             f"{path}: format is not said by the image above, and it carries no known signature",
-            hint=f"qemu-img rebase -u -F raw -b {path} IMAGE",
+            hint=f"virtkit disk rebase -u -F raw -b {path} IMAGE",
         ) from error
     except UsageError as error:
         raise NotSupportedError(f"{path}: format is {written} by the image above, which is not supported") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import SECTOR, round_up
 from virtkit.disk import catalog, copy
+from virtkit.disk.format import Blank
 from virtkit.disk.newfile import NewFile
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from virtkit.core.progress import Sink
     from virtkit.disk.chain import Chain
-    from virtkit.disk.file import File
     from virtkit.disk.format import Buffer, WritableFormat
 
 LEVELS = ("fast", "balanced", "small")
@@ -55,7 +55,7 @@ def order(
 ) -> Order:
     """Everything that can be refused before a byte is written: UsageError, NotSupportedError."""
     name = target_format or catalog.from_suffix(target)
-    catalog.load_writable(name)
+    catalog.require_options(name, catalog.load_writable(name), options or {})
     if level is not None and level not in LEVELS:
         raise UsageError(f"level is {level}, expected one of {', '.join(LEVELS)}")
     _keep_source(source, target)
@@ -68,8 +68,8 @@ def convert(source: Chain, wanted: Order, report: Sink) -> Converted:
     kind = catalog.load_writable(wanted.format)
     encode = _encoder(kind, wanted)
     with NewFile(wanted.target, overwrite=wanted.overwrite) as new:
-        _write(source, kind, wanted, new.file, encode=encode, report=report)
-        allocated = new.file.allocated
+        _write(source, kind, wanted, new, encode=encode, report=report)
+        allocated = new.allocated
         new.publish(durable=wanted.durable)
     return Converted(wanted.target, wanted.format, wanted.size, allocated)
 
@@ -78,15 +78,16 @@ def _write(
     source: Chain,
     kind: WritableFormat,
     wanted: Order,
-    file: File,
+    new: NewFile,
     *,
     encode: Callable[[Buffer], bytes | None] | None,
     report: Sink,
 ) -> None:
     amount = copy.measure(source)
-    share = encode is None and copy.can_share(source, file)
-    writer = kind.writer(file, wanted.size, min(amount.room, wanted.size), wanted.options)
-    copy.Copy(source, writer, file, wanted.size, amount).run(report, encode=encode, share=share)
+    share = encode is None and copy.can_share(source, new.file)
+    blank = Blank(wanted.size, min(amount.room, wanted.size), wanted.options, new.beside, coded=encode is not None)
+    writer = kind.writer(new.file, blank)
+    copy.Copy(source, writer, new.file, wanted.size, amount).run(report, encode=encode, share=share)
     writer.finish()
 
 

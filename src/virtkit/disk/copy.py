@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from virtkit.disk.chain import Chain
     from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer, Extent, Writer
+    from virtkit.disk.format import Buffer, Extent, Place, Writer
     from virtkit.disk.pieces import Job
 
     Encode = Callable[[Buffer], bytes | None]
@@ -113,6 +113,13 @@ class Copy:
         return after_job
 
 
+def put(places: list[Place], data: memoryview) -> None:
+    """Write the front of ``data`` to where the writer has room for it."""
+    for place in places:
+        part, data = data[: place.length], data[place.length :]
+        place.file.write(place.at, place.seal(place.at, part) if place.seal else part)
+
+
 class _Buffer:
     """Page-aligned memory of one thread, and where it is not all zeros."""
 
@@ -153,7 +160,7 @@ class _Plain:
         self._buffer = _Buffer(limit)
         self._job: Job
         self._runs: list[tuple[int, int]]
-        self._places: list[int]
+        self._places: list[list[Place]]
 
     def prepare(self, job: Job) -> None:
         self._job = job
@@ -166,8 +173,8 @@ class _Plain:
         self._copy.done += self._job.weight
 
     def complete(self) -> None:
-        for (begin, end), at in zip(self._runs, self._places, strict=True):
-            self._copy.target.write(at, self._buffer.view[begin:end])
+        for (begin, _end), places in zip(self._runs, self._places, strict=True):
+            put(places, self._buffer.view[begin:])
 
 
 class _Encoding:
@@ -199,7 +206,7 @@ class _Encoding:
         writer, start = self._copy.writer, self._job.start
         for begin, end, coded in self._coded:
             if coded is None:
-                self._copy.target.write(writer.place(start + begin, end - begin), self._buffer.view[begin:end])
+                put(writer.place(start + begin, end - begin), self._buffer.view[begin:end])
             else:
                 writer.store(start + begin, coded)
         self._copy.done += self._job.weight
@@ -216,31 +223,38 @@ class _Sharing:
         self._block = os.fstatvfs(copy.target.fd).f_frsize
         self._buffer = _Buffer(BUFFER)
         self._job: Job
-        self._place: int
+        self._places: list[Place]
 
     def prepare(self, job: Job) -> None:
         self._job = job
 
     def in_order(self) -> None:
-        self._place = self._copy.writer.place(self._job.start, self._job.length)
+        self._places = self._copy.writer.place(self._job.start, self._job.length)
         self._copy.done += self._job.weight
 
     def complete(self) -> None:
-        for piece in self._job.pieces:
-            at = self._place + piece.start - self._job.start
-            shared = self._share(piece, at)
-            if shared < piece.length:
-                self._move(pieces.part(piece, piece.start + shared, piece.end), at + shared)
+        start = self._job.start
+        for place in self._places:
+            for piece in self._job.pieces:
+                begin, end = max(piece.start, start), min(piece.end, start + place.length)
+                if begin < end:
+                    self._fetch(pieces.part(piece, begin, end), place.file, place.at + begin - start)
+            start += place.length
 
-    def _share(self, piece: Extent, at: int) -> int:
+    def _fetch(self, piece: Extent, target: File, at: int) -> None:
+        shared = self._share(piece, target, at)
+        if shared < piece.length:
+            self._move(pieces.part(piece, piece.start + shared, piece.end), target, at + shared)
+
+    def _share(self, piece: Extent, target: File, at: int) -> int:
         """How many of the piece's first bytes are shared now."""
         whole = round_down(piece.length, self._block)
         if not whole or not piece.file or at % self._block or piece.at % self._block:
             return 0
-        return whole if self._copy.target.share(at, piece.file, piece.at, whole) else 0
+        return whole if target.share(at, piece.file, piece.at, whole) else 0
 
-    def _move(self, rest: Extent, at: int) -> None:
+    def _move(self, rest: Extent, target: File, at: int) -> None:
         for piece in pieces.cut([rest], BUFFER):
             room = self._buffer.view[: piece.length]
             pieces.load(piece, room)
-            self._copy.target.write(at + piece.start - rest.start, room)
+            target.write(at + piece.start - rest.start, room)

@@ -50,4 +50,5 @@ class Info(NamedTuple):
 
 def describe(layer: Layer) -> Info:
     image = layer.image
-    return Info(image.file.name, layer.format, image.size, image.file.allocated, image.facts, image.backing)
+    allocated = sum(file.allocated for file in image.files)
+    return Info(image.file.name, layer.format, image.size, allocated, image.facts, image.backing)

@@ -15,8 +15,19 @@ if TYPE_CHECKING:
 
 FICLONERANGE = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range), linux/fs.h
 BLKZEROOUT = 0x127F  # _IO(0x12, 127), linux/fs.h
+BLKDISCARD = 0x1277  # _IO(0x12, 119)
+FS_IOC_UNRESVSP = 0x4030582B  # _IOW('X', 43, struct space_resv), linux/falloc.h: punch a hole, keep the size
+_NO_HOLES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
+_ZEROS = bytes(1 << 20)
 _NOT_SHARED = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def _space(start: int, length: int) -> bytes:
+    """A ``struct space_resv`` that counts from the file's start."""
+    import struct
+
+    return struct.pack("hhqqiI4i", 0, 0, start, length, 0, 0, 0, 0, 0, 0)
 
 
 class File:
@@ -29,8 +40,11 @@ class File:
         self.name = name
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, writable: bool = False) -> Self:
-        """NotFoundError, SystemCallError; NotSupportedError for what is neither a file nor a block device."""
+    def open(cls, path: str | os.PathLike[str], *, writable: bool = False, shared: bool = False) -> Self:
+        """NotFoundError, SystemCallError; NotSupportedError for what is neither a file nor a block device.
+
+        ``shared``: open it although somebody else, such as a running machine, has locked it against us.
+        """
         name = os.fspath(path)
         flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hang us
         try:
@@ -132,13 +146,57 @@ class File:
             raise self._refused(f"resize to {size} bytes", error) from error
 
     def zero(self, start: int, length: int) -> None:
-        """Make a stretch of a block device read as zeros; its driver decides how."""
+        """Make a stretch read as zeros: a hole within a file, what its driver decides on a block device."""
+        if not length:
+            return
         import struct
 
         try:
-            fcntl.ioctl(self.fd, BLKZEROOUT, struct.pack("QQ", start, length))
+            if self.is_device:
+                fcntl.ioctl(self.fd, BLKZEROOUT, struct.pack("QQ", start, length))
+            else:
+                fcntl.ioctl(self.fd, FS_IOC_UNRESVSP, _space(start, length))
         except OSError as error:
-            raise self._refused(f"write zeros at {start:#x}", error) from error
+            if error.errno not in _NO_HOLES:
+                raise self._refused(f"write zeros at {start:#x}", error) from error
+            self._write_zeros(start, length)
+
+    def _write_zeros(self, start: int, length: int) -> None:
+        """Within the file: as a hole, which never makes it longer."""
+        end = min(start + length, self.size)
+        while start < end:
+            step = min(end - start, len(_ZEROS))
+            self.write(start, _ZEROS[:step])
+            start += step
+
+    def discard(self, start: int, length: int) -> None:
+        """Give back the room of a stretch where that can be done; what it reads as then is not promised."""
+        if not length:
+            return
+        import struct
+
+        try:
+            if self.is_device:
+                fcntl.ioctl(self.fd, BLKDISCARD, struct.pack("QQ", start, length))
+            else:
+                fcntl.ioctl(self.fd, FS_IOC_UNRESVSP, _space(start, length))
+        except OSError as error:
+            if error.errno not in _NO_HOLES:
+                raise self._refused(f"discard at {start:#x}", error) from error
+
+    def allocate(self, start: int, length: int) -> None:
+        """Reserve room on the file system; holes in the stretch become zeros that take space, data stays."""
+        try:
+            os.posix_fallocate(self.fd, start, length)
+        except OSError as error:
+            raise self._refused(f"allocate {length} bytes at {start:#x}", error) from error
+
+    def sync_data(self) -> None:
+        """As ``sync``, for bytes within the size that the file has: a barrier between writes."""
+        try:
+            os.fdatasync(self.fd)
+        except OSError as error:
+            raise self._refused("sync", error) from error
 
     def sync(self) -> None:
         """Return when everything written is on stable storage."""

@@ -7,6 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from virtkit.core.progress import Sink
+    from virtkit.disk.access import Access
     from virtkit.disk.file import File
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -49,6 +51,18 @@ class Reference(NamedTuple):
     format: str | None  # as written in the image; None: the image does not say
 
 
+class Snapshot(NamedTuple):
+    """An internal snapshot: the disk, and maybe the memory of a running machine, as they were."""
+
+    id: str
+    name: str
+    size: int  # bytes of the guest's disk then
+    state_size: int = 0  # bytes of the machine's state; 0: the disk alone
+    date: float = 0.0  # seconds since the epoch
+    clock: int = 0  # nanoseconds that the machine had run
+    instructions: int | None = None  # that it had executed, where they are counted
+
+
 class Facts(NamedTuple):
     """What ``info`` shows besides sizes. ``specific`` uses qemu-img's keys of format-specific data."""
 
@@ -64,7 +78,14 @@ class Image(Protocol):
     """An open image. Opening has checked the header; no method trusts a number from the file unchecked."""
 
     @property
-    def file(self) -> File: ...
+    def file(self) -> File:
+        """The one that the user named."""
+        ...
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """``file`` and the others that the image itself consists of: extents, a data file; no backing image."""
+        ...
 
     @property
     def size(self) -> int:
@@ -87,6 +108,125 @@ class Image(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class LiveImage(Image, Protocol):
+    """An image that was opened with ``access.writable``. One thread at a time.
+
+    ``start`` and ``length`` are multiples of a sector (512 bytes) within ``size``; bytes are on stable storage after
+    ``flush``. What ``extents`` tells is at any time what was written last, flushed or not.
+
+    Killed at any moment, or without power, the image is as after the last ``flush`` or later: new data may be missing
+    and space may leak, but no metadata is wrong. So room is counted before it is used, data is written before an
+    entry names it, and what an entry named is used for something else only when the changed entry is stored.
+    """
+
+    @property
+    def unit(self) -> int:
+        """Bytes; room is made in units of this, at multiples of this."""
+        ...
+
+    def write(self, start: int, data: Buffer) -> None:
+        """Overwrite the range.
+
+        Where it begins or ends within a unit that is a HOLE over a backing image, the caller gives the whole unit (it
+        knows what lies below). All else is merged here: zeros, compressed, shared or encrypted units.
+        """
+        ...
+
+    def zero(self, start: int, length: int) -> None:
+        """Whole units, or up to the end of the disk: they read as zeros from now on, also over a backing image."""
+        ...
+
+    def discard(self, start: int, length: int) -> None:
+        """Whole units, or up to the end: the guest needs them no more.
+
+        They read as zeros from now on and give their room back; where the format cannot say that (no zero flag, over
+        a backing image) they stay as they are.
+        """
+        ...
+
+    def forget(self, start: int, length: int) -> None:
+        """Whole units, or up to the end: they become HOLEs again. The backing image answers; zeros without."""
+        ...
+
+    def resize(self, size: int) -> None:
+        """Bytes, a multiple of a sector. New room is a HOLE; a cut tail is gone. NotSupportedError."""
+        ...
+
+    def set_backing(self, backing: Reference | None, below: Image | None) -> None:
+        """Name another backing image (``below``, opened), or none. NotSupportedError where the format has none."""
+        ...
+
+    def flush(self) -> None:
+        """Return when everything written is on stable storage and the metadata say so."""
+        ...
+
+
+@runtime_checkable
+class Heir(Image, Protocol):
+    """An image that can tell whether a backing image is the one that it was made on."""
+
+    def check_backing(self, below: Image) -> None:
+        """ImageError where it is not (another content id, another modification time ...)."""
+        ...
+
+
+@runtime_checkable
+class SnapshotImage(Image, Protocol):
+    """An image that keeps earlier states in itself; names and ids are told apart as qemu-img does: the id wins."""
+
+    def snapshots(self) -> list[Snapshot]: ...
+
+    def view(self, name: str) -> Image:
+        """The disk as it was, read-only; closed with the image. NotFoundError."""
+        ...
+
+    def read_state(self, name: str, at: int, length: int) -> bytes:
+        """Bytes of the machine's state that a snapshot keeps."""
+        ...
+
+
+@runtime_checkable
+class LiveSnapshotImage(SnapshotImage, LiveImage, Protocol):
+    def create_snapshot(self, snapshot: Snapshot, state: Iterator[Buffer] = ...) -> Snapshot:
+        """Keep the disk as it is now; ``id`` "" takes the next free one. ``state``: the machine's, piece by piece.
+
+        Returns it as stored. UsageError where the name is taken.
+        """
+        ...
+
+    def apply_snapshot(self, name: str) -> None:
+        """The disk is as it was then, its size too. NotFoundError."""
+        ...
+
+    def delete_snapshot(self, name: str) -> None: ...
+
+
+@runtime_checkable
+class CompactImage(LiveImage, Protocol):
+    """A live image whose file can be made shorter without a second one."""
+
+    def compact(self, report: Sink) -> None:
+        """Move what lies at the end of the file into free room further in front and cut the file.
+
+        May be broken off (``report`` raises, SIGKILL) at any moment; going on later is starting again.
+        """
+        ...
+
+
+class Place(NamedTuple):
+    """Room for new data of the guest. All numbers are bytes."""
+
+    file: File
+    at: int
+    length: int
+    seal: Seal | None = None
+
+
+Seal: TypeAlias = Callable[[int, Buffer], Buffer]
+"""Encrypt data (a multiple of a sector) that will be written at that byte of ``Place.file``."""
+
+
 class Writer(Protocol):
     """A new image being laid out. ``place`` and ``store`` may be called from several threads."""
 
@@ -95,10 +235,10 @@ class Writer(Protocol):
         """Bytes; data is placed in multiples of this, at multiples of this."""
         ...
 
-    def place(self, start: int, length: int) -> int:
-        """Room for guest bytes [start, start + length), both multiples of ``unit`` or up to the disk's end.
+    def place(self, start: int, length: int) -> list[Place]:
+        """Room for guest bytes [start, start + length), both multiples of ``unit`` or up to the disk's end, in order.
 
-        Returns the position in the file; each guest byte is placed at most once. What is never placed reads as zeros.
+        Each guest byte is placed at most once. What is never placed reads as zeros, or as the backing image has it.
         """
         ...
 
@@ -106,9 +246,42 @@ class Writer(Protocol):
         """Append the compressed bytes of the unit at ``start``. NotSupportedError if the format cannot."""
         ...
 
+    def blank(self, start: int, length: int) -> None:
+        """Zeros over a backing image; as ``place``, but no room. Called for images with a backing image only."""
+        ...
+
     def finish(self) -> None:
         """Write the metadata, the header last. Until then the file is no image of its format."""
         ...
+
+
+class Option(NamedTuple):
+    """One of ``-o``'s options of a format."""
+
+    name: str  # qemu-img's where it has the option
+    about: str  # a line of help: what it does and which values it takes
+    default: str = ""
+
+
+class Blank(NamedTuple):
+    """What a new image shall be."""
+
+    size: int  # bytes that the guest sees
+    data: int  # the most bytes that will be placed or stored (in whole units): metadata in front is sized by it
+    options: Mapping[str, str]  # only names that the format has
+    create: Callable[[str], File]  # another file beside the image, for extents and data; UsageError if it exists
+    backing: Reference | None = None
+    below: Image | None = None  # the backing image, opened
+    secret: bytes | None = None  # passphrase, for images that are encrypted
+    coded: bool = False  # whether units will be stored compressed
+
+
+class Measured(NamedTuple):
+    """``qemu-img measure``: bytes of the file."""
+
+    required: int  # with the data that there is
+    fully_allocated: int  # once the guest has written everywhere
+    bitmaps: int | None = None
 
 
 @runtime_checkable
@@ -125,23 +298,30 @@ class Format(Protocol):
         """Whether the first 1024 bytes (fewer if the file is shorter) carry this format's signature."""
         ...
 
-    def open(self, file: File) -> Image:
-        """Read the header and check every number in it; CorruptImageError, NotSupportedError."""
+    def open(self, file: File, access: Access = ...) -> Image:
+        """Read the header and check every number in it; CorruptImageError, NotSupportedError.
+
+        With ``access.writable`` the answer is a LiveImage, or NotSupportedError says why it cannot be. Opening alone
+        changes nothing in the file. Files that the header names are opened through ``access`` alone.
+        """
         ...
 
 
 @runtime_checkable
 class WritableFormat(Format, Protocol):
-    def writer(self, file: File, size: int, data: int, options: Mapping[str, str]) -> Writer:
-        """A new image of ``size`` bytes in the empty ``file``.
+    @property
+    def options(self) -> tuple[Option, ...]: ...
 
-        ``data`` is the most bytes that will be placed or stored (in whole units): metadata in front of the data
-        is sized by it. UsageError for options that the format does not have.
-        """
+    def writer(self, file: File, blank: Blank) -> Writer:
+        """A new image in the empty ``file``. UsageError for values of options that the format does not have."""
         ...
 
     def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
         """A function that compresses one unit, and answers None where that saves nothing. None: cannot compress."""
+        ...
+
+    def measure(self, blank: Blank) -> Measured:
+        """How long the file of an image made from ``blank`` becomes; ``blank.data`` is placed plainly."""
         ...
 
 
@@ -169,4 +349,21 @@ class Checked(NamedTuple):
 class CheckableFormat(Format, Protocol):
     def check(self, image: Image) -> Findings:
         """Hold all metadata of an image that this format opened against each other; the data is not read."""
+        ...
+
+
+@runtime_checkable
+class RepairableFormat(CheckableFormat, Protocol):
+    def repair(self, image: Image, *, leaks_only: bool) -> Findings:
+        """Mend what ``check`` finds (only leaks, or all) by writing to ``image.file``; what is left is in the answer.
+
+        The caller has made ``image.file`` record what is overwritten, or rehearse without writing (disk/rehearsal.py).
+        """
+        ...
+
+
+@runtime_checkable
+class AmendableFormat(WritableFormat, Protocol):
+    def amend(self, image: LiveImage, options: Mapping[str, str], report: Sink) -> None:
+        """Change ``-o`` options of an existing image in place. UsageError, NotSupportedError."""
         ...

@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from virtkit.disk.format import Reference
 
 
-def resolve(image: str, reference: Reference, *, allow_backing: bool = False) -> str:
+def resolve(image: str, reference: Reference, *, allow_backing: bool = False, what: str = "backing file") -> str:
     """The path that ``image`` may open for ``reference``.
 
     A file beside the image or below its directory; anywhere with ``allow_backing``. Names of QEMU's network and
-    JSON drivers are refused always. ForbiddenReferenceError, NotFoundError.
+    JSON drivers are refused always. ``what`` is for messages. ForbiddenReferenceError, NotFoundError.
     """
     name = reference.name
     if "\0" in name or not name or _names_a_driver(name):
-        raise ForbiddenReferenceError(f"{image}: backing file is {name!r}, expected the name of a file")
+        raise ForbiddenReferenceError(f"{image}: {what} is {name!r}, expected the name of a file")
     directory = os.path.dirname(image) or "."
     path = os.path.join(directory, name)
     if not allow_backing and not _within(path, directory):
         raise ForbiddenReferenceError(
-            f"{image}: backing file is {name}, expected a file in or below {directory}",
+            f"{image}: {what} is {name}, expected a file in or below {directory}",
             hint="if you trust this image, repeat with --allow-backing",
         )
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        raise NotFoundError(f"{image}: backing file {path} is not there", hint=f"ls -l {directory}") from error
+        raise NotFoundError(f"{image}: {what} {path} is not there", hint=f"ls -l {directory}") from error
     if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-        raise ForbiddenReferenceError(f"{image}: backing file {path} is no regular file and no block device")
+        raise ForbiddenReferenceError(f"{image}: {what} {path} is no regular file and no block device")
     return path
 
 

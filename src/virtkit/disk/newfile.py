@@ -38,6 +38,7 @@ class NewFile:
         self._old = _status(self.path)
         if self._old and not overwrite:
             raise UsageError(f"{path}: exists already", hint="another name, or --overwrite")
+        self._beside: list[NewFile] = []
         self._in_place = bool(self._old and stat.S_ISBLK(self._old.st_mode))
         if self._old and not self._in_place and not stat.S_ISREG(self._old.st_mode):
             raise UsageError(f"{path}: is no file and no block device")
@@ -59,8 +60,37 @@ class NewFile:
         self._named = True
         return File(fd, path)
 
+    @property
+    def allocated(self) -> int:
+        """Bytes that this file and those beside it take on their file system."""
+        return self.file.allocated + sum(other.allocated for other in self._beside)
+
+    def beside(self, name: str) -> File:
+        """Another file of the same directory that belongs to this one and appears before it; UsageError."""
+        path = os.path.join(os.path.dirname(self.file.name), name)
+        if os.path.dirname(name) or os.path.realpath(path) == self.path:
+            raise UsageError(f"{name}: is a path, or the image itself; expected the name of another file beside it")
+        self._beside.append(NewFile(path, overwrite=self._overwrite))
+        return self._beside[-1].file
+
     def publish(self, *, durable: bool = False) -> None:
-        """Give the file its name. With ``durable`` its bytes and its name are on stable storage first."""
+        """Give the files their names, this one's last. With ``durable`` all is on stable storage first.
+
+        Where a name cannot be given, those that were new are gone again.
+        """
+        done: list[str] = []
+        try:
+            for other in self._beside:
+                new = not os.path.lexists(other.path)
+                other.publish(durable=durable)
+                done += [other.path] if new else []
+            self._publish(durable=durable)
+        except BaseException:
+            for path in done:
+                os.unlink(path)
+            raise
+
+    def _publish(self, *, durable: bool) -> None:
         if durable:
             self.file.sync()
         if self._in_place:
@@ -112,6 +142,8 @@ class NewFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for other in self._beside:
+            other.__exit__(kind, error, at)
         self.file.close()
         if self._named:
             os.unlink(self._hidden)

@@ -75,7 +75,8 @@ def _tried_image(document: Document, name: str, wanted: Wanted) -> Plan:
 def _plan_image(name: str, wanted: Wanted) -> Plan:
     image = wanted.machine.image
     if not wanted.disk.exists():
-        with disk.open(str(wanted.source), image.source_format, allow_backing=image.allow_backing) as chain:
+        access = disk.Access(allow_backing=image.allow_backing)
+        with disk.open(str(wanted.source), "r", image.source_format, access) as chain:
             grown = image.size if image.size and image.size > chain.size else None
         convert = Convert(
             source=str(wanted.source),

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import SystemCallError
+
 if TYPE_CHECKING:
     import argparse
+
+    from virtkit.disk.access import Access
+
+SECRET_SIZE = 1 << 20  # bytes of a passphrase that are read at most
 
 
 def source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", dest="source_format", metavar="FORMAT", help="format of the image; raw must be said")
     parser.add_argument(
         "--trust-format", action="store_true", help="believe -f although the image carries another signature"
+    )
+    parser.add_argument(
+        "-U", dest="shared", action="store_true", help="open it although a running machine may be writing to it"
+    )
+    parser.add_argument(
+        "--key-file", metavar="FILE", help="the passphrase of an encrypted image is the content of FILE; - asks for it"
     )
 
 
@@ -21,3 +33,32 @@ def backing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="open backing files outside of the image's directory; for images whose maker you trust",
     )
+    parser.add_argument("--parent", metavar="FILE", help="the backing image, in place of what the image says")
+
+
+def access(args: argparse.Namespace) -> Access:
+    """What the arguments of ``source`` and ``backing`` say; asks for the passphrase where that is wanted."""
+    from virtkit.disk.access import Access
+
+    return Access(
+        allow_backing=getattr(args, "allow_backing", False),
+        trust_format=args.trust_format,
+        shared=args.shared,
+        secret=secret(args.key_file),
+        parent=getattr(args, "parent", None),
+    )
+
+
+def secret(key_file: str | None) -> bytes | None:
+    """The bytes of the file as they are, a newline at its end included, as qemu-img's secret objects have it."""
+    if key_file is None:
+        return None
+    if key_file == "-":
+        from getpass import getpass
+
+        return getpass("passphrase: ").encode()
+    try:
+        with open(key_file, "rb") as file:
+            return file.read(SECRET_SIZE)
+    except OSError as error:
+        raise SystemCallError(f"read {key_file}", error) from error

@@ -29,7 +29,7 @@ def _check(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
 
     try:
-        name, findings = disk.check(args.file, args.source_format, trust_format=args.trust_format)
+        name, findings = disk.check(args.file, args.source_format, arguments.access(args))
     except NotSupportedError as error:
         console.error(error)
         return CANNOT_BE_CHECKED

@@ -39,8 +39,7 @@ def _compare(args: argparse.Namespace, console: Console) -> int:
                 left_format=args.source_format,
                 right_format=args.right_format,
                 strict=args.strict,
-                allow_backing=args.allow_backing,
-                trust_format=args.trust_format,
+                access=arguments.access(args),
                 report=report,
             )
     except VirtkitError as error:

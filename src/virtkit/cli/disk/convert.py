@@ -50,8 +50,7 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
             options=wanted,
             overwrite=args.overwrite,
             durable=args.durable,
-            allow_backing=args.allow_backing,
-            trust_format=args.trust_format,
+            access=arguments.access(args),
             report=report,
         )
     if console.json:
@@ -72,9 +71,7 @@ def _plan(args: argparse.Namespace, console: Console) -> int:
 
     kind = args.target_format or catalog.from_suffix(args.target)
     catalog.load_writable(kind)
-    with disk.open(
-        args.source, args.source_format, allow_backing=args.allow_backing, trust_format=args.trust_format
-    ) as chain:
+    with disk.open(args.source, "r", args.source_format, arguments.access(args)) as chain:
         found = chain.format
     if os.path.exists(args.target) and not args.overwrite:
         raise UsageError(f"{args.target}: exists already", hint="another name, or --overwrite")

@@ -44,14 +44,14 @@ def _info(args: argparse.Namespace, console: Console) -> int:
 def _read_info(path: str, args: argparse.Namespace) -> Info:
     from virtkit import disk
 
-    return disk.info(path, args.source_format, trust_format=args.trust_format)
+    return disk.info(path, args.source_format, arguments.access(args))
 
 
 def _print_info(path: str, args: argparse.Namespace, console: Console) -> None:
     from virtkit.disk.chain import open_image
     from virtkit.disk.description import describe
 
-    layer = open_image(path, args.source_format, trust_format=args.trust_format)
+    layer = open_image(path, args.source_format, arguments.access(args))
     try:
         for line in _info_lines(describe(layer)):
             console.line(line)

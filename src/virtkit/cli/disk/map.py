@@ -25,7 +25,7 @@ def build(parser: argparse.ArgumentParser) -> None:
 def _map(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
 
-    entries = disk.map(args.file, args.source_format, allow_backing=args.allow_backing, trust_format=args.trust_format)
+    entries = disk.map(args.file, args.source_format, arguments.access(args))
     if not console.json:
         console.line(f"{'start':>14} {'length':>14} {'offset':>14} depth what")
         for entry in entries:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import KIB, SECTOR, format_size, round_up
-from virtkit.disk.format import Extent, Facts, Kind, Reference
+from virtkit.disk.access import READ_ONLY, Access
+from virtkit.disk.format import Blank, Extent, Facts, Image, Kind, Measured, Option, Place, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ class RawImage:
 
     def __init__(self, file: File) -> None:
         self.file = file
+        self.files = (file,)
         self._end = file.size
         self.size = round_up(self._end, SECTOR)  # a disk has whole sectors; the rest of the last one is zeros
 
@@ -44,18 +46,54 @@ class RawImage:
         self.file.close()
 
 
+class LiveRaw(RawImage):
+    unit = SECTOR
+
+    def write(self, start: int, data: Buffer) -> None:
+        self.file.write(start, data)
+        self._end = max(self._end, start + len(data))
+
+    def zero(self, start: int, length: int) -> None:
+        self.file.zero(start, length)
+
+    def discard(self, start: int, length: int) -> None:
+        if not self.file.is_device:  # what a discarded block reads as is the drive's own affair
+            self.file.zero(start, length)
+
+    def forget(self, start: int, length: int) -> None:
+        self.file.zero(start, length)
+
+    def resize(self, size: int) -> None:
+        if self.file.is_device:
+            _fit(self.file, size)
+            raise NotSupportedError(f"{self.file.name}: is a block device, whose size virtkit does not change")
+        self.file.resize(size)
+        self.size = self._end = size
+
+    def set_backing(self, backing: Reference | None, below: Image | None) -> None:
+        if backing:
+            raise NotSupportedError(f"{self.file.name}: a raw disk has no backing file")
+
+    def flush(self) -> None:
+        self.file.sync()
+
+
 class RawWriter:
     unit = 4 * KIB  # the block of most file systems: smaller holes would save nothing
 
     def __init__(self, file: File, size: int) -> None:
+        self._file = file
         if file.is_device:
             _fit(file, size)
             file.zero(0, size)
         else:
             file.resize(size)
 
-    def place(self, start: int, length: int) -> int:
-        return start
+    def place(self, start: int, length: int) -> list[Place]:
+        return [Place(self._file, start, length)]
+
+    def blank(self, start: int, length: int) -> None:
+        """A raw disk is on nothing: what is not placed reads as zeros."""
 
     def store(self, start: int, coded: Buffer) -> None:
         raise NotSupportedError("raw: cannot be compressed", hint="-O qcow2")
@@ -72,17 +110,21 @@ def _fit(device: File, size: int) -> None:
 class Raw:
     title = "Raw bytes"
     suffixes = (".raw", ".img")
+    options: tuple[Option, ...] = ()
 
     def probe(self, head: bytes) -> bool:
         return False
 
-    def open(self, file: File) -> RawImage:
-        return RawImage(file)
+    def open(self, file: File, access: Access = READ_ONLY) -> RawImage:
+        return LiveRaw(file) if access.writable else RawImage(file)
 
-    def writer(self, file: File, size: int, data: int, options: Mapping[str, str]) -> RawWriter:
-        if options:
-            raise UsageError(f"raw: option {min(options)} is not known, expected none")
-        return RawWriter(file, size)
+    def writer(self, file: File, blank: Blank) -> RawWriter:
+        if blank.backing:
+            raise UsageError("raw: a raw disk has no backing file", hint="-O qcow2")
+        return RawWriter(file, blank.size)
+
+    def measure(self, blank: Blank) -> Measured:
+        return Measured(blank.size, blank.size)
 
     def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
         return None

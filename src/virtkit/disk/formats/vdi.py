@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u32, u64
 from virtkit.core.units import GIB, KIB, SECTOR, divide_up, is_power_of_two, round_up
+from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Extent, Facts, Kind, Reference
 from virtkit.disk.runs import Run, merged, read_table, runs
 
@@ -55,6 +56,7 @@ class VdiImage:
 
     def __init__(self, file: File, header: Header) -> None:
         self.file = file
+        self.files = (file,)
         self.header = header
         self.size = round_up(header.disk_size, SECTOR)  # VBoxManage convertfromraw writes odd sizes
 
@@ -107,7 +109,9 @@ class Vdi:
         at = Header.offset_of("signature")
         return head[at : at + 4] == SIGNATURE.to_bytes(4, "little")
 
-    def open(self, file: File) -> VdiImage:
+    def open(self, file: File, access: Access = READ_ONLY) -> VdiImage:
+        if access.writable:
+            raise NotSupportedError(f"{file.name}: VDI cannot be written in place yet")
         header = Header.parse(file.read(0, Header.SIZE), source=file.name)
         _require(header.signature == SIGNATURE, file, header, "signature", f"{SIGNATURE:#x}")
         _check_supported(file, header)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import NotSupportedError
+from virtkit.disk.access import READ_ONLY, Access
+from virtkit.disk.format import Measured, Option
 from virtkit.disk.formats.qcow2.head import read_head
 from virtkit.disk.formats.qcow2.layout import COMPRESSIONS, MAGIC
 from virtkit.disk.formats.qcow2.mapping import Qcow2Image
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer, Findings, Image, Writer
+    from virtkit.disk.format import Blank, Buffer, Findings, Image, Writer
 
 _VERSIONS = (b"\0\0\0\2", b"\0\0\0\3")
 
@@ -24,13 +27,24 @@ class Qcow2:
     def probe(self, head: bytes) -> bool:
         return head[:4] == MAGIC and head[4:8] in _VERSIONS
 
-    def open(self, file: File) -> Qcow2Image:
+    options = (
+        Option("cluster_size", "bytes: a power of two from 512 to 2M", "64K"),
+        Option("compression_type", "of compressed clusters: zlib or zstd", "zlib"),
+        Option("compat", "0.10 (version 2) or 1.1 (version 3)", "1.1"),
+    )
+
+    def open(self, file: File, access: Access = READ_ONLY) -> Qcow2Image:
+        if access.writable:
+            raise NotSupportedError(f"{file.name}: qcow2 cannot be written in place yet")
         return Qcow2Image(file, read_head(file))
 
-    def writer(self, file: File, size: int, data: int, options: Mapping[str, str]) -> Writer:
+    def writer(self, file: File, blank: Blank) -> Writer:
         from virtkit.disk.formats.qcow2.writer import Qcow2Writer  #  readers do without
 
-        return Qcow2Writer(file, size, data, options)
+        return Qcow2Writer(file, blank)
+
+    def measure(self, blank: Blank) -> Measured:
+        raise NotSupportedError("qcow2: cannot be measured yet")
 
     def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
         from virtkit.disk import codecs

@@ -35,6 +35,7 @@ _NO_ROOM = frozenset({0, ZERO, COPIED, COPIED | ZERO})  # L2 entries that name n
 class Qcow2Image:
     def __init__(self, file: File, head: Head) -> None:
         self.file = file
+        self.files = (file,)
         self.head = head
         self._last_table: tuple[int, array[int]] | None = None
 

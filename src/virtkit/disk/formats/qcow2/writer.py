@@ -11,8 +11,9 @@ import threading
 from array import array
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import UsageError
+from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import MIB, SECTOR, divide_up, format_size, is_power_of_two, parse_size
+from virtkit.disk.format import Place
 from virtkit.disk.formats.qcow2.layout import (
     COMPRESSED,
     COMPRESSIONS,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer
+    from virtkit.disk.format import Blank, Buffer
 
 DEFAULT_CLUSTER = "64K"
 TABLES_KEPT = 16  # L2 tables in memory; the source comes in order, so older ones are hardly touched again
@@ -45,9 +46,6 @@ class Options:
 
     def __init__(self, options: Mapping[str, str]) -> None:
         known = {"cluster_size": DEFAULT_CLUSTER, "compression_type": "zlib", "compat": "1.1"}
-        for name in options:
-            if name not in known:
-                raise UsageError(f"qcow2: option {name} is not known, expected one of {', '.join(known)}")
         chosen = {**known, **options}
         self.cluster_size = parse_size(chosen["cluster_size"])
         self.compression = chosen["compression_type"]
@@ -64,10 +62,12 @@ class Options:
 
 
 class Qcow2Writer:
-    """``data`` of ``WritableFormat.writer`` is not needed: refcounts go behind the data, where their size is known."""
+    """``blank.data`` is not needed: refcounts go behind the data, where their size is known."""
 
-    def __init__(self, file: File, size: int, data: int, options: Mapping[str, str]) -> None:
-        chosen = Options(options)
+    def __init__(self, file: File, blank: Blank) -> None:
+        chosen, size = Options(blank.options), blank.size
+        if blank.backing:
+            raise NotSupportedError("qcow2: images with a backing file cannot be written yet")
         self.unit = chosen.cluster_size
         self._compression = chosen.compression
         self._file = file
@@ -86,14 +86,17 @@ class Qcow2Writer:
         self._tables = _Tables(file, self.unit, self._l1, self._take)
         self._streams = _Streams(file, self.unit, self._references, self._take)
 
-    def place(self, start: int, length: int) -> int:
+    def place(self, start: int, length: int) -> list[Place]:
         with self._lock:
             count = divide_up(length, self.unit)
             first = start // self.unit
             self._tables.make(first, count)
             at = self._take(count)
             self._tables.fill(first, range(at | COPIED, (at + count * self.unit) | COPIED, self.unit))
-            return at
+            return [Place(self._file, at, length)]
+
+    def blank(self, start: int, length: int) -> None:
+        """There is no backing image below."""
 
     def store(self, start: int, coded: Buffer) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.units import SECTOR
+from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.vmdk import descriptor, layout
 from virtkit.disk.formats.vmdk.grains import VmdkImage
 
@@ -27,7 +28,9 @@ class Vmdk:
     def probe(self, head: bytes) -> bool:
         return head[:4] in {layout.MAGIC, layout.COWD_MAGIC} or head[: len(_TEXT)].lower() == _TEXT.lower()
 
-    def open(self, file: File) -> VmdkImage:
+    def open(self, file: File, access: Access = READ_ONLY) -> VmdkImage:
+        if access.writable:
+            raise NotSupportedError(f"{file.name}: VMDK cannot be written in place yet")
         start = file.read(0, SECTOR)
         if start[: len(_TEXT)].lower() == _TEXT.lower():
             text = descriptor.read(file, 0, descriptor.MAX_SIZE)

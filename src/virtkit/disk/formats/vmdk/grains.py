@@ -34,6 +34,7 @@ _PLENTY = 64  # bytes; deflate grows what it cannot shrink by 5 in 16 KiB, and t
 class VmdkImage:
     def __init__(self, file: File, header: Header, descriptor: Descriptor) -> None:
         self.file = file
+        self.files = (file,)
         self.header = header
         self.descriptor = descriptor
         self.size = header.capacity * SECTOR
