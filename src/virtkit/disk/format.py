@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -214,6 +214,42 @@ class CompactImage(LiveImage, Protocol):
         ...
 
 
+class Bitmap(NamedTuple):
+    """A dirty bitmap that an image keeps: which stretches of its disk were written since it was made."""
+
+    name: str
+    granularity: int  # bytes that one bit stands for; a power of two
+    enabled: bool = True  # a running machine goes on recording in it
+    broken: bool = False  # its machine died while recording: what it says is worth nothing
+
+
+Stretch: TypeAlias = tuple[int, int]
+"""[from, to) in bytes."""
+
+
+@runtime_checkable
+class BitmapImage(Image, Protocol):
+    def bitmaps(self) -> list[Bitmap]: ...
+
+    def read_bitmap(self, name: str) -> Iterator[Stretch]:
+        """The stretches that were written, in order and apart; the last one ends with the disk at most.
+
+        NotFoundError; ImageError where it is broken.
+        """
+        ...
+
+
+@runtime_checkable
+class LiveBitmapImage(BitmapImage, LiveImage, Protocol):
+    def store_bitmap(self, bitmap: Bitmap, dirty: Iterable[Stretch]) -> None:
+        """Keep a bitmap; one of the same name is replaced. ``dirty`` as ``read_bitmap`` gives it. UsageError."""
+        ...
+
+    def delete_bitmap(self, name: str) -> None:
+        """NotFoundError."""
+        ...
+
+
 class Place(NamedTuple):
     """Room for new data of the guest. All numbers are bytes."""
 
@@ -322,6 +358,20 @@ class WritableFormat(Format, Protocol):
 
     def measure(self, blank: Blank) -> Measured:
         """How long the file of an image made from ``blank`` becomes; ``blank.data`` is placed plainly."""
+        ...
+
+
+@runtime_checkable
+class EncodingFormat(WritableFormat, Protocol):
+    def must_encode(self, options: Mapping[str, str]) -> bool:
+        """Whether images with these options hold compressed data only: they are compressed without ``-c`` too."""
+        ...
+
+
+@runtime_checkable
+class GrainedFormat(WritableFormat, Protocol):
+    def unit(self, options: Mapping[str, str]) -> int:
+        """``Writer.unit`` of images with these options, before there is one: ``measure`` counts whole units."""
         ...
 
 

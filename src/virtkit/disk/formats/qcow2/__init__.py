@@ -43,6 +43,11 @@ class Qcow2:
 
         return Qcow2Writer(file, blank)
 
+    def unit(self, options: Mapping[str, str]) -> int:
+        from virtkit.disk.formats.qcow2.writer import Options
+
+        return Options(options).cluster_size
+
     def measure(self, blank: Blank) -> Measured:
         raise NotSupportedError("qcow2: cannot be measured yet")
 
