@@ -8,7 +8,7 @@ from virtkit.disk import gate
 from virtkit.disk.file import File
 
 if TYPE_CHECKING:
-    from virtkit.disk.format import Reference
+    from virtkit.disk.reference import Reference
 
 
 class Access(NamedTuple):

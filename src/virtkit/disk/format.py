@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from virtkit.disk.reference import Reference as Reference  # noqa: PLC0414, TC001  others import it from here
+
 if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.disk.access import Access
@@ -42,13 +44,6 @@ class Extent(NamedTuple):
 
 Decode: TypeAlias = Callable[[Extent, Buffer], Buffer]
 """Turn the ``stored`` bytes of a CODED extent into its whole decoded unit. Runs in any thread."""
-
-
-class Reference(NamedTuple):
-    """Another file that an image names. Nothing is opened before ``disk/gate.py`` agrees."""
-
-    name: str  # as written in the image
-    format: str | None  # as written in the image; None: the image does not say
 
 
 class Snapshot(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import ForbiddenReferenceError, NotFoundError
 
 if TYPE_CHECKING:
-    from virtkit.disk.format import Reference
+    from virtkit.disk.reference import Reference
 
 
 def resolve(image: str, reference: Reference, *, allow_backing: bool = False, what: str = "backing file") -> str:
