@@ -62,11 +62,11 @@ def open(  # noqa: A001  likewise
 
 
 def info(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> Info:
-    """What the image says of itself; files that it names are not opened."""
+    """What the image says of itself, also while a machine has it; files that it names are not opened."""
     from virtkit.disk.chain import open_image
     from virtkit.disk.description import describe
 
-    layer = open_image(path, source_format, access)
+    layer = open_image(path, source_format, access._replace(shared=True))
     try:
         return describe(layer)
     finally:

@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Self
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, SystemCallError
+from virtkit.disk import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,8 @@ class File:
     def open(cls, path: str | os.PathLike[str], *, writable: bool = False, shared: bool = False) -> Self:
         """NotFoundError, SystemCallError; NotSupportedError for what is neither a file nor a block device.
 
-        ``shared``: open it although somebody else, such as a running machine, has locked it against us.
+        Until it is closed nobody else writes to it (disk/locks.py): BusyError where a running machine or another
+        virtkit does already. ``shared``: read it all the same; who writes is refused always.
         """
         name = os.fspath(path)
         flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hang us
@@ -53,12 +55,19 @@ class File:
             raise NotFoundError(f"{name}: no such file") from error
         except OSError as error:
             raise SystemCallError(f"open {name}", error) from error
-        mode = os.fstat(opened.fd).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        try:
+            opened._require_disk()
+            locks.take(opened.fd, name, writable=writable, shared=shared)
+        except BaseException:
             opened.close()
-            kind = "directory" if stat.S_ISDIR(mode) else "pipe, socket or character device"
-            raise NotSupportedError(f"{name}: is a {kind}, expected a file or a block device")
+            raise
         return opened
+
+    def _require_disk(self) -> None:
+        mode = os.fstat(self.fd).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            kind = "directory" if stat.S_ISDIR(mode) else "pipe, socket or character device"
+            raise NotSupportedError(f"{self.name}: is a {kind}, expected a file or a block device")
 
     @property
     def size(self) -> int:

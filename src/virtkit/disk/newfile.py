@@ -42,7 +42,27 @@ class NewFile:
         self._in_place = bool(self._old and stat.S_ISBLK(self._old.st_mode))
         if self._old and not self._in_place and not stat.S_ISREG(self._old.st_mode):
             raise UsageError(f"{path}: is no file and no block device")
-        self.file = File.open(path, writable=True) if self._in_place else self._create(path)
+        self._held: File | None = None
+        if not self._in_place:
+            self._hold()
+        try:
+            self.file = File.open(path, writable=True) if self._in_place else self._create(path)
+        except BaseException:
+            self._release()
+            raise
+
+    def _hold(self) -> None:
+        """Lock what will be replaced: no machine uses it, nor can start on it before it is replaced. BusyError."""
+        self._release()
+        try:
+            self._held = File.open(self.path, writable=True)
+        except (NotFoundError, SystemCallError):  # nothing there; or not ours to write, though to replace
+            return
+
+    def _release(self) -> None:
+        if self._held:
+            self._held.close()
+            self._held = None
 
     def _create(self, path: str) -> File:
         flags = os.O_RDWR | os.O_CLOEXEC
@@ -96,6 +116,8 @@ class NewFile:
         if self._in_place:
             return
         try:
+            if self._overwrite:
+                self._hold()  # another file may stand there by now
             if self._old:
                 self._inherit(self._old)
             self._name()
@@ -145,6 +167,7 @@ class NewFile:
         for other in self._beside:
             other.__exit__(kind, error, at)
         self.file.close()
+        self._release()
         if self._named:
             os.unlink(self._hidden)
 

@@ -51,7 +51,7 @@ def _print_info(path: str, args: argparse.Namespace, console: Console) -> None:
     from virtkit.disk.chain import open_image
     from virtkit.disk.description import describe
 
-    layer = open_image(path, args.source_format, arguments.access(args))
+    layer = open_image(path, args.source_format, arguments.access(args)._replace(shared=True))
     try:
         for line in _info_lines(describe(layer)):
             console.line(line)
