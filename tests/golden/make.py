@@ -65,7 +65,7 @@ def _run(command: str, folder: Path, root: str) -> str:
         inside = "/" + str(folder.relative_to(root))
         words = ["chroot", root, "sh", "-ec", f"cd {inside}; export HOME=/root; {command}"]
     else:
-        words = ["sh", "-ec", f"cd {folder}; {command}"]
+        words = ["sh", "-ec", f"cd {folder}; {command.replace('{here}', str(HERE))}"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
         raise SystemExit(f"{command}: {done.stderr or done.stdout}")
@@ -90,7 +90,7 @@ def _keep(seen: bytes) -> str:
 def _version(tool: str, root: str) -> str:
     commands = {
         "virtualbox": "echo VirtualBox $(/usr/lib/virtualbox/VBoxManage --version | tail -n 1)",
-        "uml": "dpkg-query -W uml-utilities",
+        "uml": "dpkg-query -W uml-utilities; $VIRTKIT_ORACLE/uml/usr/bin/linux.uml --version 2>/dev/null | tail -n 1",
     }
     place = Path(f"{root}/work") if root else Path("/tmp")
     return _run(commands.get(tool, "qemu-img --version | head -n 1"), place, root)

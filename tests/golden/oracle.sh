@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the other tools that golden images are made and read with: QEMU 10 from Debian 13, VirtualBox from Debian sid.
+# Makes the other tools that golden images are made and read with: QEMU 10 from Debian 13, VirtualBox from Debian sid,
+# a User-Mode Linux kernel.
 # Usage, as root: tests/golden/oracle.sh DIRECTORY      (then: export VIRTKIT_ORACLE=DIRECTORY)
 set -eu
 place=$1
@@ -15,6 +16,10 @@ if ! [ -x "$place/sid/usr/lib/virtualbox/VBoxManage" ]; then
         --customize-hook='cp /etc/resolv.conf "$1/etc/"' \
         --customize-hook='chroot "$1" sh -ec "cd /tmp; apt-get -q download virtualbox; dpkg -x virtualbox_*.deb /; rm virtualbox_*.deb"' \
         sid "$place/sid" $mirror
+fi
+if ! [ -x "$place/uml/usr/bin/linux.uml" ]; then
+    mkdir -p "$place/uml"
+    (cd "$place/uml" && apt-get -q download user-mode-linux && dpkg -x user-mode-linux_*.deb . && rm user-mode-linux_*.deb)
 fi
 for root in trixie sid; do
     mkdir -p "$place/$root/work"

@@ -273,4 +273,16 @@ RECIPES = (
         ("cp disk.raw below.raw", "touch -d @1700000000 below.raw", "uml_mkcow empty.cow below.raw"),
         "cp below.raw seen.raw",
     ),
+    Recipe(
+        "uml-cow-written",
+        "cow",
+        "User-Mode Linux, written by its kernel",
+        "uml",
+        ("written.cow", "below.raw"),
+        (
+            "head -c 5242880 disk.raw >below.raw; touch -d @1700000000 below.raw",
+            "sh {here}/uml.sh write written.cow below.raw",
+        ),
+        "sh {here}/uml.sh read written.cow below.raw seen.raw",
+    ),
 )

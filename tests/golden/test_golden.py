@@ -59,10 +59,11 @@ def unpack(name: str, folder: Path) -> Path:
     return folder / str(files[0])
 
 
-def access(name: str) -> disk.Access:
-    """With the passphrase, where the image has one."""
+def access(name: str, path: Path) -> disk.Access:
+    """With the passphrase, where the image has one. User-Mode Linux names its backing file with all directories."""
     secret = INDEX[name]["secret"]
-    return disk.Access(secret=str(secret).encode() if secret else None)
+    parent = str(path.with_name("below.raw")) if name.startswith("uml") else None
+    return disk.Access(secret=str(secret).encode() if secret else None, parent=parent)
 
 
 @lru_cache
@@ -81,7 +82,7 @@ def _params() -> list[object]:
 def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
     name = str(request.param)
     path = unpack(name, tmp_path_factory.mktemp("golden"))
-    with disk.open(str(path), "r", str(INDEX[name]["format"]), access(name)) as chain:
+    with disk.open(str(path), "r", str(INDEX[name]["format"]), access(name, path)) as chain:
         yield Golden(name, chain, guest(name))
 
 
