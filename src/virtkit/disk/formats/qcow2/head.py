@@ -22,6 +22,7 @@ from virtkit.disk.formats.qcow2.layout import (
     MAX_SNAPSHOTS,
     MIN_CLUSTER_BITS,
     V3_HEADER,
+    V3_LENGTH,
     Extension,
     ExtensionHeader,
     FeatureName,
@@ -44,6 +45,7 @@ class Head(NamedTuple):
     compression: str
     extensions: Mapping[int, bytes]
     backing: Reference | None
+    rest: bytes = b""  # of the header, behind what today's specification has; kept as it is
 
     @property
     def cluster_size(self) -> int:
@@ -83,7 +85,8 @@ def read_head(file: File) -> Head:
     extensions = _read_extensions(file.name, header, features, first_cluster)
     _refuse_unknown(file.name, features.incompatible & ~KNOWN_INCOMPATIBLE, extensions)
     backing = _read_backing(file.name, header, features, first_cluster, extensions)
-    return Head(header, features, compression, extensions, backing)
+    rest = first_cluster[V3_LENGTH : features.header_length]
+    return Head(header, features, compression, extensions, backing, rest)
 
 
 def require(ok: bool, image: str, field: str, found: object, expected: str, offset: int) -> None:  # noqa: FBT001, PLR0917  reads as a sentence

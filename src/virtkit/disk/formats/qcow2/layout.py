@@ -30,6 +30,7 @@ MAX_REFCOUNT_ORDER = 6
 ENTRY = 8  # bytes of an entry of any table
 V3_HEADER = 104  # bytes; the least that version 3 has
 COMPRESSION_TYPE_AT = 104
+V3_LENGTH = 112  # bytes; what version 3 has today, with the compression type
 COMPRESSIONS = ("zlib", "zstd")
 ENCRYPTIONS = ("", "aes", "luks")
 
@@ -48,6 +49,18 @@ KNOWN_INCOMPATIBLE = (1 << 5) - 1
 LAZY_REFCOUNTS = 1 << 0  # compatible
 AUTOCLEAR_BITMAPS = 1 << 0
 AUTOCLEAR_RAW_DATA_FILE = 1 << 1
+
+
+FEATURES = (  # kind as of FeatureName, bit, QEMU's name
+    (0, 0, "dirty bit"),
+    (0, 1, "corrupt bit"),
+    (0, 2, "external data file"),
+    (0, 3, "compression type"),
+    (0, 4, "extended L2 entries"),
+    (1, 0, "lazy refcounts"),
+    (2, 0, "bitmaps"),
+    (2, 1, "raw external data"),
+)
 
 
 class Extension:
