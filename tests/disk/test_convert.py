@@ -18,7 +18,6 @@ from support.images import run
 from virtkit import disk
 from virtkit.core.errors import CorruptImageError, NotFoundError, NotSupportedError, SystemCallError, UsageError
 from virtkit.core.progress import Advanced, Event, Finished, Started
-from virtkit.disk import copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,13 +205,3 @@ def test_a_block_device_is_written_in_place(tmp_path: Path, source: Path) -> Non
     finally:
         run("losetup", "--detach", device)
     assert store.read_bytes() == source.read_bytes() + b"x" * (8 * MIB)
-
-
-@pytest.mark.parametrize("unit", [4096, 65536])
-def test_zeros_are_found_by_units(unit: int) -> None:
-    buffer = copy._Buffer(512 << 10)
-    buffer.memory[3 * unit + 17] = 1
-    buffer.memory[4 * unit] = 1
-    assert list(buffer.written(8 * unit - 512, unit)) == [(3 * unit, 5 * unit)]
-    buffer.memory[8 * unit - 513] = 1
-    assert list(buffer.written(8 * unit - 512, unit)) == [(3 * unit, 5 * unit), (7 * unit, 8 * unit - 512)]

@@ -21,15 +21,15 @@ from virtkit.core.progress import Sink, silent
 from virtkit.disk.access import READ_ONLY, Access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from virtkit.disk.chain import Chain
     from virtkit.disk.comparison import Comparison
-    from virtkit.disk.conversion import Converted
     from virtkit.disk.description import Info
     from virtkit.disk.format import Checked, Format
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
+    from virtkit.disk.order import Converted
 
 __all__ = ["READ_ONLY", "Access", "check", "compare", "convert", "info", "known_formats", "map", "open"]
 
@@ -84,17 +84,28 @@ def map(  # noqa: A001  qemu-img's word
 
 
 def convert(
-    source: str,
+    source: str | Sequence[str],
     target: str,
     *,
     source_format: str | None = None,
     target_format: str | None = None,
     size: int | None = None,
+    snapshot: str | None = None,
+    backing: str | None = None,
+    backing_format: str | None = None,
     compress: bool = False,
     level: str = "balanced",
     options: Mapping[str, str] | None = None,
+    secret: bytes | None = None,
+    sparse: int | None = None,
+    threads: int | None = None,
+    rate: int = 0,
+    salvage: bool = False,
+    in_place: bool = False,
+    is_zero: bool = False,
     overwrite: bool = False,
     durable: bool = False,
+    verify: bool = False,
     access: Access = READ_ONLY,
     report: Sink = silent,
 ) -> Converted:
@@ -102,27 +113,44 @@ def convert(
 
     ``target`` appears when it is whole; after any error, Ctrl-C or SIGKILL there is nothing, and what stood there
     before is untouched. It replaces an existing file only with ``overwrite``; a block device is written in place.
+    Several sources become one disk, one behind the other.
 
     ``target_format`` None: told by the suffix; UsageError if that says nothing.
-    ``size``: bytes of the new disk; it only grows. ``level`` of compression: fast, balanced or small.
-    ``options`` are ``qemu-img -o``'s, UsageError where the format does not have one.
-    ``durable``: return when it is on stable storage. Whatever ``report`` raises cancels.
-    A full disk is a SystemCallError with its ``errno``.
+    ``size``: bytes of the new disk; it only grows.
+    ``snapshot``: id or name of the internal snapshot of ``source`` that is written instead of its disk.
+    ``backing``: the new image holds only what ``source`` has above this image, whose name is kept in it as given; a
+    relative one is looked for from the target's directory. It must hold what the source's own backing image holds.
+    ``level`` of compression: fast, balanced or small. ``options`` are ``qemu-img -o``'s, UsageError where the format
+    does not have one. ``secret``: passphrase of the new image, if the options ask for encryption.
+    ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``threads``: 1 to 16. ``rate``: bytes a second.
+    ``salvage``: what cannot be read becomes zeros and is told in the answer.
+    ``in_place``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
+    ``durable``: return when it is on stable storage. ``verify``: read it back before it appears, VerifyError where it
+    differs. Whatever ``report`` raises cancels. A full disk is a SystemCallError with its ``errno``.
     """
-    from virtkit.disk import conversion
+    from virtkit.disk import conversion, order, origin
 
-    with open(source, "r", source_format, access) as chain:
-        wanted = conversion.order(
-            chain,
+    paths = (source,) if isinstance(source, str) else tuple(source)
+    reference = order.backing(paths, backing, backing_format, options or {})
+    with origin.opened(origin.Origin(paths, source_format, access, snapshot, salvage)) as found:
+        wanted = order.Order(
             target,
-            target_format=target_format,
-            size=size,
-            options=options,
+            order.format_of(target, target_format, in_place=in_place),
+            order.grown(found, size),
+            order.without_backing(options or {}),
             level=level if compress else None,
             overwrite=overwrite,
             durable=durable,
+            verify=verify,
+            backing=reference,
+            secret=secret,
+            sparse=sparse,
+            threads=threads,
+            rate=rate,
+            in_place=in_place,
+            is_zero=is_zero,
         )
-        return conversion.convert(chain, wanted, report)
+        return conversion.convert(found, wanted, access, report)
 
 
 def compare(

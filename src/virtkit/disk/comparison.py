@@ -5,27 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
-from virtkit.core.units import SECTOR, round_down
+from virtkit.core.units import SECTOR
 from virtkit.disk import crew, pieces
-from virtkit.disk.copy import BUFFER
 from virtkit.disk.format import Extent, Kind
+from virtkit.disk.hands import BUFFER
+from virtkit.disk.overlay import SILENT
 from virtkit.disk.pieces import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from virtkit.disk.chain import Chain
-
-_SILENT = (Kind.ZERO, Kind.HOLE)
+    from virtkit.disk.source import Source
 
 
 class Comparison(NamedTuple):
-    """Sizes and offsets in bytes."""
+    """Sizes and offsets in bytes. What comes first decides: only one of the offsets is told."""
 
     left_size: int
     right_size: int
     offset: int | None  # of the first sector that differs
-    status_offset: int | None = None  # where one has data and the other zeros, though they read alike
+    status_offset: int | None = None  # where one is allocated otherwise than the other, though they read alike
 
     @property
     def same_size(self) -> bool:
@@ -48,57 +47,68 @@ class _FoundError(Exception):
         self.offset = offset
 
 
-def compare(left: Chain, right: Chain, report: Sink, *, strict: bool = False) -> Comparison:
-    """With ``strict`` it also looks for stretches that are data here and zeros there."""
+def compare(left: Source, right: Source, report: Sink, *, strict: bool = False) -> Comparison:
+    """With ``strict`` both have to be allocated alike too; where the sizes differ, nothing else is looked at."""
     sizes = (left.size, right.size)
-    if strict and (differs := _first_status(left, right)) is not None:
-        return Comparison(*sizes, None, differs)
+    if strict and left.size != right.size:
+        return Comparison(*sizes, None)
+    status = _first_status(left, right) if strict else None
+    offset = _first_difference(left, right, max(sizes) if status is None else status, report)
+    return Comparison(*sizes, offset, status if offset is None else None)
+
+
+def _first_difference(left: Source, right: Source, end: int, report: Sink) -> int | None:
     step = f"compare {left.name}"
-    report(Started(step, max(sizes)))
+    report(Started(step, end))
     reached = _Reached()
     hands = [_Comparing(reached) for _ in range(crew.size())]
-    work = crew.Crew(_jobs(left, right), hands, lambda: report(Advanced(step, reached.offset)))
+    work = crew.Crew(_jobs(left, right, end), hands, lambda: report(Advanced(step, reached.offset)))
     try:
         work.run()
     except _FoundError as found:
-        return Comparison(*sizes, found.offset)
+        return found.offset
     finally:
         report(Finished(step))
-    return Comparison(*sizes, None)
+    return None
 
 
-def _padded(chain: Chain, size: int) -> Iterator[Extent]:
-    yield from chain.extents()
-    if chain.size < size:
-        yield Extent(chain.size, size - chain.size, Kind.ZERO)
+def _padded(source: Source, end: int) -> Iterator[Extent]:
+    there = min(source.size, end)
+    yield from source.extents(0, there)
+    if there < end:
+        yield Extent(there, end - there, Kind.HOLE)
 
 
-def _pairs(left: Chain, right: Chain) -> Iterator[tuple[Extent, Extent]]:
-    """Both maps, cut where either changes."""
-    size = max(left.size, right.size)
-    others = _padded(right, size)
+def _pairs(left: Source, right: Source, end: int) -> Iterator[tuple[Extent, Extent]]:
+    """Both maps up to ``end``, cut where either changes."""
+    others = _padded(right, end)
     other = next(others, None)
-    for one in _padded(left, size):
+    for one in _padded(left, end):
         start = one.start
         while start < one.end and other:
-            end = min(one.end, other.end)
-            yield pieces.part(one, start, end), pieces.part(other, start, end)
-            start = end
-            if end == other.end:
+            stop = min(one.end, other.end)
+            yield pieces.part(one, start, stop), pieces.part(other, start, stop)
+            start = stop
+            if stop == other.end:
                 other = next(others, None)
 
 
-def _first_status(left: Chain, right: Chain) -> int | None:
-    for one, other in _pairs(left, right):
-        if (one.kind in _SILENT) != (other.kind in _SILENT):
+def _first_status(left: Source, right: Source) -> int | None:
+    for one, other in _pairs(left, right, left.size):
+        if _status(one) != _status(other):
             return one.start
     return None
 
 
-def _jobs(left: Chain, right: Chain) -> Iterator[_Both]:
-    limit = max(BUFFER, *(layer.image.facts.cluster_size or 0 for layer in left.layers + right.layers))
+def _status(extent: Extent) -> tuple[Kind, bool]:
+    """What qemu-img compares: data or zeros, allocated or not, at a known place or not."""
+    return extent.kind, extent.preallocated
+
+
+def _jobs(left: Source, right: Source, end: int) -> Iterator[_Both]:
+    limit = max([BUFFER, *(layer.image.facts.cluster_size or 0 for side in (left, right) for layer in side.layers)])
     pairs: list[tuple[Extent, Extent]] = []
-    for pair in _cut(_pairs(left, right), limit):
+    for pair in _cut(_pairs(left, right, end), limit):
         if pairs and (pair[0].start != pairs[-1][0].end or pair[0].start % limit == 0):
             yield _both(pairs)
             pairs = []
@@ -115,8 +125,8 @@ def _cut(pairs: Iterable[tuple[Extent, Extent]], limit: int) -> Iterator[tuple[E
 
 def _alike(one: Extent, other: Extent) -> bool:
     """Without reading: both are zeros, or both are the same bytes of the same file."""
-    if one.kind in _SILENT or other.kind in _SILENT:
-        return one.kind in _SILENT and other.kind in _SILENT
+    if one.kind in SILENT or other.kind in SILENT:
+        return one.kind in SILENT and other.kind in SILENT
     if (one.kind, one.at, one.skip) != (other.kind, other.at, other.skip) or not one.file or not other.file:
         return False
     return one.file.identity == other.file.identity
@@ -149,10 +159,8 @@ class _Comparing:
         self._difference = None if self._left == self._right else job.left.start + self._first()
 
     def _first(self) -> int:
-        for at in range(0, len(self._left), SECTOR):
-            if self._left[at : at + SECTOR] != self._right[at : at + SECTOR]:
-                return round_down(at, SECTOR)
-        return len(self._left)
+        left, right = self._left, self._right
+        return next(at for at in range(0, len(left), SECTOR) if left[at : at + SECTOR] != right[at : at + SECTOR])
 
     def in_order(self) -> None:
         self._reached.offset = self._end

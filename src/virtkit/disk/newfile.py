@@ -93,6 +93,15 @@ class NewFile:
         self._beside.append(NewFile(path, overwrite=self._overwrite))
         return self._beside[-1].file
 
+    def again(self, name: str | None = None) -> File:
+        """A second descriptor, its owner's to close; of the file beside this one that is called ``name``, if given."""
+        found = [self, *self._beside]
+        if name is not None:
+            found = [other for other in self._beside if os.path.basename(other.file.name) == name]
+        if not found:
+            raise NotFoundError(f"{self.file.name}: no new file beside it is called {name}")
+        return File(os.dup(found[0].file.fd), found[0].file.name)
+
     def publish(self, *, durable: bool = False) -> None:
         """Give the files their names, this one's last. With ``durable`` all is on stable storage first.
 

@@ -1,0 +1,60 @@
+"""The bytes of a source written over a disk that exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import NotSupportedError, UsageError, VerifyError
+from virtkit.core.units import format_size
+from virtkit.disk import comparison, copy
+from virtkit.disk.copy import Manner
+from virtkit.disk.live import open_live
+from virtkit.disk.order import Converted
+from virtkit.disk.row import Part
+from virtkit.disk.writing import ground_of
+
+if TYPE_CHECKING:
+    from virtkit.core.progress import Sink
+    from virtkit.disk.access import Access
+    from virtkit.disk.chain import Chain
+    from virtkit.disk.live import LiveChain
+    from virtkit.disk.order import Order
+    from virtkit.disk.source import Source
+
+
+def check(wanted: Order) -> None:
+    """UsageError, NotSupportedError for what makes no sense without a new image."""
+    if wanted.options:
+        raise UsageError("-o: has no effect on an image that exists", hint=f"virtkit disk amend {wanted.target}")
+    if wanted.level is not None:
+        raise NotSupportedError("-c: an image that exists is not compressed in place", hint="leave -n out")
+    if wanted.is_zero and wanted.backing:
+        raise UsageError("--target-is-zero: makes no sense where the target has a backing file")
+
+
+def overwrite(source: Source, wanted: Order, below: Chain | None, access: Access, report: Sink) -> Converted:
+    """The target's disk may be longer than the source's: what lies behind stays as it is."""
+    with open_live(wanted.target, wanted.format, access) as target:
+        if target.size < source.size:
+            sizes = f"{format_size(target.size)}, expected at least the source's {format_size(source.size)}"
+            hint = f"virtkit disk resize {wanted.target} {source.size}"
+            raise UsageError(f"{wanted.target}: size is {sizes} ({source.size} bytes)", hint=hint)
+        _copy(source, wanted, below, target, report)
+        target.flush()
+        if wanted.verify:
+            _prove(source, target, report)
+        allocated = sum(file.allocated for file in target.top.files)
+        return Converted(wanted.target, target.format, target.size, allocated)
+
+
+def _copy(source: Source, wanted: Order, below: Chain | None, target: LiveChain, report: Sink) -> None:
+    ground = ground_of(source, below)
+    manner = Manner(sparse=wanted.sparse, threads=wanted.threads, rate=wanted.rate, ground=ground)
+    amount = copy.measure(source, ground=ground, dense=wanted.sparse == 0)
+    copy.Copy(source, amount, manner).run_in_place(target, report, is_zero=wanted.is_zero)
+
+
+def _prove(source: Source, target: LiveChain, report: Sink) -> None:
+    found = comparison.compare(source, Part(target, 0, source.size), report)
+    if found.offset is not None:
+        raise VerifyError(target.name, f"it differs from its source at byte {found.offset:#x}")

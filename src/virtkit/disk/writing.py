@@ -1,0 +1,85 @@
+"""One new image, from the source's bytes to the last byte of metadata. It has no name yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import NotSupportedError, UsageError
+from virtkit.disk import copy
+from virtkit.disk.copy import Manner
+from virtkit.disk.format import Blank, EncodingFormat, GrainedFormat
+from virtkit.disk.overlay import Ground
+from virtkit.disk.salvage import Salvage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from virtkit.core.progress import Sink
+    from virtkit.disk.chain import Chain
+    from virtkit.disk.format import WritableFormat
+    from virtkit.disk.hands import Encode
+    from virtkit.disk.newfile import NewFile
+    from virtkit.disk.order import Design, Order
+    from virtkit.disk.source import Source
+
+_SPARE = {"off", "metadata"}  # preallocations that leave the data's room to be shared
+
+
+def write(source: Source, design: Design, new: NewFile, report: Sink) -> None:
+    """The disk of ``source`` in ``new``; on a backing image only what differs from that."""
+    kind, wanted, below = design
+    ground = ground_of(source, below)
+    encode = _encoder(kind, wanted)
+    amount = copy.measure(source, unit_of(kind, wanted.options), ground=ground, dense=wanted.sparse == 0)
+    share = encode is None and _may_share(source, wanted) and copy.can_share(source, new.file)
+    blank = Blank(
+        wanted.size,
+        min(amount.room, wanted.size),
+        wanted.options,
+        new.beside,
+        wanted.backing,
+        below.layers[0].image if below else None,
+        wanted.secret,
+        coded=encode is not None,
+    )
+    writer = kind.writer(new.file, blank)
+    manner = Manner(encode, share, wanted.sparse, wanted.threads, wanted.rate, ground)
+    copy.Copy(source, amount, manner).run(writer, new.file, wanted.size, report)
+    writer.finish()
+
+
+def unit_of(kind: WritableFormat, options: Mapping[str, str]) -> int:
+    """Bytes; the largest that there are where the format does not know before."""
+    return kind.unit(options) if isinstance(kind, GrainedFormat) else copy.LARGEST_UNIT
+
+
+def ground_of(source: Source, below: Chain | None) -> Ground | None:
+    """Where the new backing image is one of the source's own, all above it is copied; else the top image alone.
+
+    So a backing image that is not in the source's chain has to hold what the source's own one holds, as for qemu-img.
+    """
+    if below is None:
+        return None
+    base = below.layers[0].image.file.identity
+    depths = [depth for depth, layer in enumerate(source.layers) if layer.image.file.identity == base]
+    if depths == [0]:
+        raise UsageError(f"{below.name}: is the source, and cannot be its own backing file")
+    return Ground(depths[0] if depths else 1, below.size)
+
+
+def _encoder(kind: WritableFormat, wanted: Order) -> Encode | None:
+    level = wanted.level
+    if isinstance(kind, EncodingFormat) and kind.must_encode(wanted.options):
+        level = level or "balanced"
+    if level is None:
+        return None
+    encode = kind.encoder(level, wanted.options)
+    if encode is None:
+        raise NotSupportedError(f"{wanted.format}: cannot be compressed", hint="-O qcow2")
+    return encode
+
+
+def _may_share(source: Source, wanted: Order) -> bool:
+    """Not where the target's room is to be its own, or where reading is to be watched."""
+    preallocation = wanted.options.get("preallocation", "off")
+    return wanted.secret is None and preallocation in _SPARE and not wanted.rate and not isinstance(source, Salvage)
