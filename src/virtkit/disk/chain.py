@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError
 from virtkit.disk import catalog, gate, pieces
 from virtkit.disk.access import READ_ONLY, Access
+from virtkit.disk.decoded import Decoded
 from virtkit.disk.file import File
 from virtkit.disk.format import Extent, Heir, Image, Kind, Reference
 
@@ -24,11 +27,16 @@ class Layer(NamedTuple):
 
 
 class Chain:
-    """An open image with everything below it. The first layer is the image itself."""
+    """An open image with everything below it. The first layer is the image itself.
+
+    Any thread may call any method; what ``extents`` gives is walked by one at a time.
+    """
 
     def __init__(self, layers: list[Layer]) -> None:
         self.layers = tuple(layers)
         self.size = layers[0].image.size
+        self._turn = threading.RLock()
+        self._decoded = Decoded()
 
     @property
     def name(self) -> str:
@@ -61,9 +69,14 @@ class Chain:
         """The guest's bytes; fewer than ``length`` only at the end of the disk."""
         length = max(min(length, self.size - at), 0)
         room = memoryview(bytearray(length))
-        for extent in self.extents(at, length):
-            pieces.load(extent, room[extent.start - at : extent.end - at])
+        for extent in self.first_extents(at, length):
+            pieces.load(extent, room[extent.start - at : extent.end - at], self._decoded)
         return bytes(room)
+
+    def first_extents(self, start: int, length: int, most: int | None = None) -> list[Extent]:
+        """``extents``, not more than ``most`` of them, as they are at one moment."""
+        with self._turn:
+            return list(islice(self.extents(start, length), most))
 
     def close(self) -> None:
         close(self.layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
@@ -30,7 +29,6 @@ class LiveChain(Chain):
         if not isinstance(top, LiveImage):
             raise NotSupportedError(f"{self.name}: format {self.format} cannot be written in place")
         self.top: LiveImage = top
-        self._turn = threading.RLock()
         self._below = layers[1].image.size if len(layers) > 1 else 0
 
     def read(self, at: int, length: int) -> bytes:

@@ -11,6 +11,8 @@ from virtkit.disk.format import Extent, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from virtkit.disk.decoded import Decoded
+
 SMALLEST_LOOK = MIB  # bytes; below, reading a hole in a file costs less than looking for it
 
 
@@ -88,14 +90,15 @@ def jobs(extents: Iterable[Extent], *, unit: int, limit: int, end: int) -> Itera
         yield Job(start, stop - start, pieces)
 
 
-def load(extent: Extent, room: memoryview) -> None:
-    """The guest's bytes of ``extent`` into ``room``, which is as long."""
+def load(extent: Extent, room: memoryview, decoded: Decoded | None = None) -> None:
+    """The guest's bytes of ``extent`` into ``room``, which is as long. ``decoded``: where units are kept."""
     done = 0
     if extent.file and extent.kind is Kind.DATA:
         done = extent.file.read_into(extent.at, room)
     elif extent.file and extent.decode:
         coded = extent.file.read(extent.at, extent.stored)
-        plain = memoryview(extent.decode(extent, coded))[extent.skip : extent.skip + extent.length]
+        unit = decoded.unit(extent, coded, extent.decode) if decoded else extent.decode(extent, coded)
+        plain = memoryview(unit)[extent.skip : extent.skip + extent.length]
         done = len(plain)
         if done < extent.length:
             raise CorruptImageError(
