@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
 from virtkit.disk.access import READ_ONLY, Access
-from virtkit.disk.format import Measured, Option
 from virtkit.disk.formats.qcow2.head import read_head
-from virtkit.disk.formats.qcow2.layout import COMPRESSIONS, MAGIC
+from virtkit.disk.formats.qcow2.layout import MAGIC
 from virtkit.disk.formats.qcow2.mapping import Qcow2Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Blank, Buffer, Findings, Image, Writer
+    from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Option, Writer
 
 _VERSIONS = (b"\0\0\0\2", b"\0\0\0\3")
 
@@ -27,16 +26,16 @@ class Qcow2:
     def probe(self, head: bytes) -> bool:
         return head[:4] == MAGIC and head[4:8] in _VERSIONS
 
-    options = (
-        Option("cluster_size", "bytes: a power of two from 512 to 2M", "64K"),
-        Option("compression_type", "of compressed clusters: zlib or zstd", "zlib"),
-        Option("compat", "0.10 (version 2) or 1.1 (version 3)", "1.1"),
-    )
-
     def open(self, file: File, access: Access = READ_ONLY) -> Qcow2Image:
         if access.writable:
             raise NotSupportedError(f"{file.name}: qcow2 cannot be written in place yet")
         return Qcow2Image(file, read_head(file))
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        from virtkit.disk.formats.qcow2.options import KNOWN
+
+        return KNOWN
 
     def writer(self, file: File, blank: Blank) -> Writer:
         from virtkit.disk.formats.qcow2.writer import Qcow2Writer  #  readers do without
@@ -44,17 +43,20 @@ class Qcow2:
         return Qcow2Writer(file, blank)
 
     def unit(self, options: Mapping[str, str]) -> int:
-        from virtkit.disk.formats.qcow2.writer import Options
+        from virtkit.disk.formats.qcow2.options import parse
 
-        return Options(options).cluster_size
+        return parse(options).cluster_size
 
     def measure(self, blank: Blank) -> Measured:
-        raise NotSupportedError("qcow2: cannot be measured yet")
+        from virtkit.disk.formats.qcow2.measure import measure
+
+        return measure(blank)
 
     def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
         from virtkit.disk import codecs
+        from virtkit.disk.formats.qcow2.options import parse
 
-        return codecs.encoder(options.get("compression_type", COMPRESSIONS[0]), level)
+        return codecs.encoder(parse(options).compression, level)
 
     def check(self, image: Image) -> Findings:
         from virtkit.disk.formats.qcow2.check import check

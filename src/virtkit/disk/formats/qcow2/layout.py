@@ -9,7 +9,7 @@ from enum import IntFlag
 from typing import Annotated, ClassVar
 
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
-from virtkit.core.units import MIB
+from virtkit.core.units import KIB, MIB
 
 MAGIC = b"QFI\xfb"
 
@@ -22,6 +22,7 @@ L2_RESERVED = 0x3F00_0000_0000_01FE
 REFCOUNT_TABLE_RESERVED = 0x1FF
 
 MIN_CLUSTER_BITS, MAX_CLUSTER_BITS = 9, 21
+MIN_EXTENDED_CLUSTER = 16 * KIB  # bytes; its 32nds are sectors
 MAX_L1_SIZE = 32 * MIB  # bytes
 MAX_REFCOUNT_TABLE_SIZE = 8 * MIB  # bytes
 MAX_SNAPSHOTS = 65536
@@ -29,6 +30,9 @@ MAX_BACKING_NAME = 1023  # bytes
 MAX_REFCOUNT_ORDER = 6
 ENTRY = 8  # bytes of an entry of any table
 V3_HEADER = 104  # bytes; the least that version 3 has
+SUBCLUSTERS = 32  # of a cluster, in extended L2 entries
+SUBCLUSTERS_ALLOCATED = (1 << 32) - 1  # second word of an extended L2 entry: all of them have data
+SUBCLUSTERS_ZERO = SUBCLUSTERS_ALLOCATED << 32  # all of them read as zeros
 COMPRESSION_TYPE_AT = 104
 V3_LENGTH = 112  # bytes; what version 3 has today, with the compression type
 COMPRESSIONS = ("zlib", "zstd")
