@@ -37,6 +37,8 @@ KINDS = (
     Kind("qcow2", finish="-c -o compression_type=zstd,cluster_size=16k"),
     Kind("vmdk"),
     Kind("vmdk", finish="-o subformat=streamOptimized"),
+    Kind("vmdk", "subformat=monolithicFlat"),
+    Kind("vmdk", "subformat=twoGbMaxExtentSparse,zeroed_grain=on"),
     Kind("vdi"),
 )
 

@@ -29,13 +29,8 @@ PENDING = (  # formats and features on their way: the list shrinks to nothing
     "aes",
     "data",
     "nested",
-    "2gflat",
-    "2gsparse",
-    "flat",
-    "fixed",
-    "differencing",
+    "vdi-differencing",
     "uml-",
-    "virtualbox-vmdk",
 )
 SEVERAL = settings(max_examples=40, deadline=None)
 

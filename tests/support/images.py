@@ -53,6 +53,9 @@ SPECIMENS = (
     Specimen("vmdk", "-o zeroed_grain=on", ("write -z 1M 256k",)),
     Specimen("vmdk", "-o compat6"),
     Specimen("vmdk", "-o subformat=streamOptimized"),
+    Specimen("vmdk", "-o subformat=monolithicFlat"),
+    Specimen("vmdk", "-o subformat=twoGbMaxExtentSparse"),
+    Specimen("vmdk", "-o subformat=twoGbMaxExtentFlat"),
     Specimen("vdi"),
     Specimen("vdi", "-o static=on"),
 )

@@ -1,23 +1,20 @@
-"""VMDK beyond what every format must do: parents, descriptors, streams as VMware and VirtualBox write them."""
+"""VMDK beyond what every format must do: streams as VMware and VirtualBox write them, redundant tables."""
 
 from __future__ import annotations
 
 import struct
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from support.images import Specimen, read_by_qemu, run
 from support.reading import content, open_with
 from virtkit.core.errors import CorruptImageError, NotSupportedError
-from virtkit.disk.file import File
-from virtkit.disk.format import Kind, Reference
-from virtkit.disk.formats.vmdk import FORMAT, descriptor
+from virtkit.disk.format import Kind
+from virtkit.disk.formats.vmdk import FORMAT
 from virtkit.disk.formats.vmdk.layout import GD_AT_END, MARKER_FOOTER, Header, Marker
+from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,68 +106,31 @@ def test_a_parent_is_named(tmp_path: Path) -> None:
     image.close()
 
 
-@pytest.mark.parametrize("kind", ["monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat"])
-def test_disks_of_several_files_are_known_and_refused_by_their_kind(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "a.vmdk"
-    run("qemu-img", "create", "-q", "-f", "vmdk", "-o", f"subformat={kind}", path, "4M")
-    assert FORMAT.probe(path.read_bytes()[:1024])
-    with pytest.raises(NotSupportedError, match=f"createType is {kind}"):
-        open_with(FORMAT, path)
+def sectors(path: Path, field: str) -> int:
+    value = getattr(Header.parse(path.read_bytes()), field)
+    assert isinstance(value, int)
+    return value
 
 
-def test_one_part_of_a_split_disk_is_refused_as_such(tmp_path: Path) -> None:
-    run("qemu-img", "create", "-q", "-f", "vmdk", "-o", "subformat=twoGbMaxExtentSparse", tmp_path / "a.vmdk", "4M")
-    with pytest.raises(NotSupportedError, match="part of a split disk"):
-        open_with(FORMAT, tmp_path / "a-s001.vmdk")
+@pytest.mark.parametrize("damage", ["directory position", "directory", "table", "entry"])
+def test_the_redundant_copy_is_read_where_the_first_one_lies_outside_of_the_file(tmp_path: Path, damage: str) -> None:
+    path, guest = Specimen("vmdk").make(tmp_path)
+    directory = sectors(path, "directory_offset") * 512
+    table = struct.unpack_from("<I", path.read_bytes(), directory)[0] * 512
+    where = {
+        "directory position": Header.offset_of("directory_offset"),
+        "directory": directory,
+        "table": table,
+        "entry": table + 8,
+    }[damage]
+    patch(path, where, b"\xf0\xff\xff\x0f" * (512 if damage == "table" else 1))
+    assert read(path) == guest
 
 
-def parse(path: Path, text: str) -> descriptor.Descriptor:
-    path.write_bytes(text.encode(errors="surrogateescape"))
-    file = File.open(path)
-    try:
-        return descriptor.read(file, 0, descriptor.MAX_SIZE)
-    finally:
-        file.close()
-
-
-def test_the_descriptor_example_of_the_specification_is_read(tmp_path: Path) -> None:
-    text = """# Disk DescriptorFile
-version=1
-CID=fffffffe
-parentCID=ffffffff
-createType="twoGbMaxExtentSparse"
-# Extent description
-RW 4192256 SPARSE "test-s001.vmdk"
-RW 2101248 SPARSE "test-s002.vmdk"
-# The Disk Data Base
-ddb.adapterType = "ide"
-ddb.geometry.sectors = "63"
-"""
-    found = parse(tmp_path / "a", text)
-    assert (found.create_type, found.cid, found.parent_cid, found.parent) == (
-        "twoGbMaxExtentSparse", 0xFFFFFFFE, None, None
-    )  # fmt: skip
-    assert found.extents == ("SPARSE", "SPARSE")
-    assert found.pairs["ddb.geometry.sectors"] == "63"
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("what is this", "'what is this'"),
-        ('createType="a"', "a second createType"),
-        ('parentFileNameHint="a', "quoted value"),
-        ('parentFileNameHint="a"b"', "quoted value"),
-        ("CID=xyz", "hexadecimal"),
-        ("CID=123456789", "hexadecimal"),
-    ],
-)
-def test_a_descriptor_line_that_is_not_understood_is_an_error(tmp_path: Path, line: str, problem: str) -> None:
-    with pytest.raises(CorruptImageError, match=problem):
-        parse(tmp_path / "a", f'createType="custom"\n{line}\n')
-
-
-@given(text=st.text(max_size=300))
-def test_any_text_is_a_descriptor_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    with suppress(CorruptImageError):
-        assert parse(tmp_path_factory.getbasetemp() / "any", f'createType="custom"\n{text}').create_type == "custom"
+def test_without_a_redundant_copy_such_an_entry_is_an_error(tmp_path: Path) -> None:
+    path, _ = Specimen("vmdk").make(tmp_path)
+    table = struct.unpack_from("<I", path.read_bytes(), sectors(path, "directory_offset") * 512)[0] * 512
+    patch(path, Header.offset_of("flags"), struct.pack("<I", 1))
+    patch(path, table + 8, b"\xf0\xff\xff\x0f")
+    with pytest.raises(CorruptImageError, match=r"grain is at sector 268435440.*at byte"):
+        read(path)

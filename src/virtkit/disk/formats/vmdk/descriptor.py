@@ -17,10 +17,26 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
 
 MAX_SIZE = MIB  # bytes; VMware's own have 20 sectors, a split disk's name every extent
+MAX_SECTORS = 1 << 54  # of the whole disk; 2**63 bytes
 NO_PARENT = 0xFFFF_FFFF
 
-_PAIR = re.compile(r"([A-Za-z][\w.]*)\s*=\s*(.*)")
-_EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(\d+)\s+([A-Z]+)(?:\s+"([^"]*)"(?:\s+(\d+))?.*)?')
+_PAIR = re.compile(r"([A-Za-z][\w.:-]*)\s*=\s*(.*)")
+_EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(-?\d+)\s+([A-Z]+)(?:\s+"([^"]*)"(?:\s+(-?\d+))?.*)?')
+_DIGITS = 19  # of a number of sectors: more do not fit 64 bits
+_SINGLE = ("version", "CID", "parentCID", "createType", "parentFileNameHint")  # two that differ are no accident
+_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]*version[ \t]*=[ \t]*[123]\s")
+_TITLE = b"# disk descriptorfile"
+
+
+class Line(NamedTuple):
+    """One extent: ``sectors`` of the disk that are in a file of their own, or nowhere (ZERO)."""
+
+    access: str  # RW, RDONLY, NOACCESS
+    sectors: int
+    kind: str  # as SPARSE
+    name: str = ""  # of the file, as written
+    offset: int | None = None  # sectors; where the data begin in the file
+    number: int = 0  # of the line, from 1
 
 
 class Descriptor(NamedTuple):
@@ -28,8 +44,20 @@ class Descriptor(NamedTuple):
     cid: int  # changes with the content
     parent_cid: int | None
     parent: str | None  # parentFileNameHint
-    extents: tuple[str, ...]  # kinds, as SPARSE
+    extents: tuple[Line, ...]
     pairs: Mapping[str, str]
+    text: str = ""  # as it stands in the file
+    at: int = 0  # bytes; where it stands
+    room: int = MAX_SIZE  # bytes that it may have there
+
+    @property
+    def sectors(self) -> int:
+        return sum(line.sectors for line in self.extents)
+
+
+def is_text(head: bytes) -> bool:
+    """Whether a file begins as a descriptor does: comments and empty lines, then the version."""
+    return head[: len(_TITLE)].lower() == _TITLE or _TEXT.match(head) is not None
 
 
 def read(file: File, at: int, size: int) -> Descriptor:
@@ -37,42 +65,61 @@ def read(file: File, at: int, size: int) -> Descriptor:
     if size > MAX_SIZE:
         raise _corrupt(file, "descriptor size", f"{size}", f"at most {MAX_SIZE} bytes", at)
     text = file.read(at, size).split(b"\0", 1)[0].decode(errors="surrogateescape")
+    return parse(text, file, at, size)
+
+
+def parse(text: str, file: File, at: int = 0, room: int = MAX_SIZE) -> Descriptor:
+    """``text`` stands at byte ``at`` of ``file``, where ``room`` bytes are kept for it; CorruptImageError."""
     pairs: dict[str, str] = {}
-    extents: list[str] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        where = f"descriptor line {number}"
+    extents: list[Line] = []
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         stripped = line.strip()
         if extent := _EXTENT.fullmatch(stripped):
-            extents.append(extent[3])
+            extents.append(_read_extent(file, at, extent, number))
         elif stripped and not stripped.startswith("#"):
-            key, value = _read_pair(file, at, where, stripped)
-            if key in pairs:
-                raise _corrupt(file, where, f"a second {key}", "one", at)
-            pairs[key] = value
+            _keep_pair(file, at, f"descriptor line {number}", stripped, pairs)
     if "createType" not in pairs:
         raise _corrupt(file, "descriptor", "without createType", 'createType="..."', at)
     parent_cid = _read_cid(file, at, pairs, "parentCID", NO_PARENT)
-    parent = pairs.get("parentFileNameHint")
-    return Descriptor(
+    found = Descriptor(
         create_type=pairs["createType"],
         cid=_read_cid(file, at, pairs, "CID", 0),
         parent_cid=None if parent_cid == NO_PARENT else parent_cid,
-        parent=parent or None,
+        parent=pairs.get("parentFileNameHint") or None,
         extents=tuple(extents),
         pairs=pairs,
+        text=text,
+        at=at,
+        room=room,
     )
+    if found.sectors >= MAX_SECTORS:
+        raise _corrupt(file, "disk size", f"{found.sectors} sectors", "less than 2**54", at)
+    return found
 
 
-def _read_pair(file: File, at: int, where: str, line: str) -> tuple[str, str]:
+def _read_extent(file: File, at: int, found: re.Match[str], number: int) -> Line:
+    access, sectors, kind, name, offset = found.groups()
+    where = f"extent of descriptor line {number}"
+    for value in (sectors, offset or "0"):
+        if value.startswith("-") or len(value) > _DIGITS:
+            raise _corrupt(file, where, f"{value[:60]} sectors", "a number of sectors", at)
+    return Line(access, int(sectors), kind, name or "", int(offset) if offset else None, number)
+
+
+def _keep_pair(file: File, at: int, where: str, line: str, pairs: dict[str, str]) -> None:
+    """The first of several counts, as for QEMU; VMware and VirtualBox repeat keys of the disk data base."""
     pair = _PAIR.fullmatch(line)
     if not pair:
         raise _corrupt(file, where, repr(line[:60]), "key=value or an extent", at)
-    value = pair[2]
+    key, value = pair[1], pair[2].strip()
     if value.startswith('"'):
-        if len(value) < 2 or value.count('"') != 2 or not value.endswith('"'):  # noqa: PLR2004  two quotation marks
+        quoted = len(value) > 1 and value.endswith('"')
+        if not quoted or (key in _SINGLE and value.count('"') != 2):  # noqa: PLR2004  two quotation marks
             raise _corrupt(file, where, repr(line[:60]), "a quoted value", at)
         value = value[1:-1]
-    return pair[1], value
+    if key in _SINGLE and pairs.get(key, value) != value:
+        raise _corrupt(file, where, f"a second {key}", "one", at)
+    pairs.setdefault(key, value)
 
 
 def _read_cid(file: File, at: int, pairs: Mapping[str, str], key: str, missing: int) -> int:

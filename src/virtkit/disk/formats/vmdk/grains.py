@@ -1,4 +1,4 @@
-"""Where the guest's bytes are in a sparse VMDK: grain directory, grain tables, grains."""
+"""Where the guest's bytes are in a sparse extent: grain directory, grain tables, grains."""
 
 from __future__ import annotations
 
@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk import codecs
-from virtkit.disk.format import Extent, Facts, Kind, Reference
-from virtkit.disk.formats.vmdk.layout import (
-    ENTRY,
-    FLAG_MARKERS,
-    FLAG_ZEROED_GRAINS,
-    GRAIN_MARKER_SIZE,
-    ZEROED_GTE,
-    Header,
-    Marker,
-)
-from virtkit.disk.runs import Run, merged, read_table, runs
+from virtkit.disk.format import Extent, Kind
+from virtkit.disk.formats.vmdk.layout import ENTRY, GRAIN_MARKER_SIZE, ZEROED_GTE, Marker, Shape
+from virtkit.disk.runs import Run, read_table, runs
 
 if TYPE_CHECKING:
     from array import array
@@ -26,68 +18,30 @@ if TYPE_CHECKING:
 
     from virtkit.disk.file import File
     from virtkit.disk.format import Buffer, Decode
-    from virtkit.disk.formats.vmdk.descriptor import Descriptor
 
 _PLENTY = 64  # bytes; deflate grows what it cannot shrink by 5 in 16 KiB, and the header and checksum are 6
 
 
-class VmdkImage:
-    def __init__(self, file: File, header: Header, descriptor: Descriptor) -> None:
-        self.file = file
-        self.files = (file,)
-        self.header = header
-        self.descriptor = descriptor
-        self.size = header.capacity * SECTOR
-        self._grain = header.grain_size * SECTOR
+class SparsePart:
+    """An extent with tables of 32 bits: the hosted kind (KDMV) and ESX's (COWD).
 
-    @property
-    def backing(self) -> Reference | None:
-        parent = self.descriptor.parent
-        return Reference(parent, "vmdk") if parent else None
+    Where the first directory, or what it says, lies outside of the file, the redundant one is read in its place.
+    """
 
-    @property
-    def facts(self) -> Facts:
-        extent: dict[str, object] = {
-            "filename": self.file.name,
-            "format": "",  # as qemu-img has it where there is one file only
-            "virtual-size": self.size,
-            "cluster-size": self._grain,
-            **({"compressed": True} if self.header.compressed else {}),
-        }
-        parent_cid = 0xFFFF_FFFF if self.descriptor.parent_cid is None else self.descriptor.parent_cid
-        specific: dict[str, object] = {
-            "create-type": self.descriptor.create_type,
-            "cid": self.descriptor.cid,
-            "parent-cid": parent_cid,
-            "extents": [extent],
-        }
-        return Facts(cluster_size=self._grain, compressed=self.header.compressed, specific=specific)
+    def __init__(self, file: File, shape: Shape, kind: str = "", base: int = 0) -> None:
+        """``base``: where the extent begins in the disk, in bytes."""
+        self.file: File = file
+        self.shape = shape
+        self.kind = kind
+        self.size = shape.capacity * SECTOR
+        self.grain = shape.grain_size * SECTOR
+        self.compressed = shape.compressed
+        self.span = self.grain * shape.gtes_per_gt  # bytes of the disk that one grain table describes
+        self._base = base
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
-        return merged(self._extents(start, start + length)) if length else iter(())
-
-    def close(self) -> None:
-        self.file.close()
-
-    @cached_property
-    def _directory(self) -> array[int]:
-        at = self.header.directory_offset * SECTOR
-        return read_table(self.file, "grain directory", at, self.header.tables, code="I", endian="little")
-
-    @cached_property
-    def _special(self) -> tuple[int, ...]:
-        return (0, ZEROED_GTE) if self.header.flags & FLAG_ZEROED_GRAINS else (0,)
-
-    @cached_property
-    def _decode(self) -> Decode:
-        if self.header.flags & FLAG_MARKERS:
-            return _behind_marker(codecs.decoder("vmdk", self._grain))
-        return codecs.decoder("vmdk", self._grain)
-
-    def _extents(self, start: int, end: int) -> Iterator[Extent]:
-        span = self.header.table_span
-        step = divide_up(self.header.gtes_per_gt * ENTRY, SECTOR)
-        for run in runs(self._directory, start // span, divide_up(end, span), step, (0,)):
+        end, span = start + length, self.span
+        for run in runs(self.directory, start // span, divide_up(end, span), self.shape.table_sectors, (0,)):
             if not run.stride:
                 begin = max(start, run.begin * span)
                 yield Extent(begin, min(end, run.end * span) - begin, Kind.HOLE)
@@ -95,22 +49,70 @@ class VmdkImage:
             for index in range(run.begin, run.end):
                 yield from self._extents_of_table(index, max(start, index * span), min(end, (index + 1) * span))
 
+    @cached_property
+    def directory(self) -> array[int]:
+        if self._fits(self.shape.directory_offset, self.shape.directory_sectors) or self.redundant is None:
+            return self._read("grain directory", self.shape.directory_offset, self.shape.tables)
+        return self.redundant[:]
+
+    @cached_property
+    def redundant(self) -> array[int] | None:
+        """The second directory; None where there is none, or none within the file."""
+        at = self.shape.redundant_offset
+        if not at or not self._fits(at, self.shape.directory_sectors):
+            return None
+        return self._read("redundant grain directory", at, self.shape.tables)
+
+    def table(self, index: int) -> array[int]:
+        """The grain table that entry ``index`` of the directory names, mended from the redundant one."""
+        first = self._copy(self.directory, index, "grain table")
+        second = self.redundant
+        if first is not None and (max(first) * SECTOR < self.file.size or second is None):
+            return first
+        other = self._copy(second, index, "redundant grain table") if second is not None else None
+        if first is None or other is None:
+            return other or first or self._read(f"grain table {index}", self.directory[index], self.shape.gtes_per_gt)
+        return _mended(first, other, self.file.size // SECTOR)
+
+    @cached_property
+    def special(self) -> tuple[int, ...]:
+        """Entries that name no grain."""
+        return (0, ZEROED_GTE) if self.shape.zeroed else (0,)
+
+    @cached_property
+    def _decode(self) -> Decode:
+        decode = codecs.decoder("vmdk", self.grain)
+        return _behind_marker(decode, self._base) if self.shape.markers else decode
+
+    def _copy(self, directory: array[int], index: int, name: str) -> array[int] | None:
+        """None: it is not within the file."""
+        at = directory[index]
+        if not self._fits(at, self.shape.table_sectors):
+            return None
+        return self._read(f"{name} {index}", at, self.shape.gtes_per_gt)
+
+    def _fits(self, at: int, sectors: int) -> bool:
+        return at > 0 and (at + sectors) * SECTOR <= self.file.size
+
+    def _read(self, name: str, at: int, count: int) -> array[int]:
+        return read_table(self.file, name, at * SECTOR, count, code="I", endian="little")
+
     def _extents_of_table(self, index: int, start: int, end: int) -> Iterator[Extent]:
         """The part [start, end) of what the grain table ``index`` describes."""
-        base = index * self.header.table_span
-        at = self._directory[index] * SECTOR
-        table = read_table(self.file, f"grain table {index}", at, self.header.gtes_per_gt, code="I", endian="little")
-        first, last = (start - base) // self._grain, divide_up(end - base, self._grain)
-        for run in runs(table, first, last, self.header.grain_size, self._special):
-            begin = max(start, base + run.begin * self._grain)
-            skip = begin - base - run.begin * self._grain
-            stretch = Extent(begin, min(end, base + run.end * self._grain) - begin, Kind.HOLE)
+        base = index * self.span
+        at = self.directory[index] * SECTOR
+        table = self.table(index)
+        first, last = (start - base) // self.grain, divide_up(end - base, self.grain)
+        for run in runs(table, first, last, self.shape.grain_size, self.special):
+            begin = max(start, base + run.begin * self.grain)
+            skip = begin - base - run.begin * self.grain
+            stretch = Extent(begin, min(end, base + run.end * self.grain) - begin, Kind.HOLE)
             if not run.entry:
                 yield stretch
             elif not run.stride:
                 yield stretch._replace(kind=Kind.ZERO)
-            elif self.header.compressed:
-                yield from self._compressed(run, stretch, skip, table[run.end] if run.end < len(table) else 0)
+            elif self.compressed:
+                yield from self._coded(run, stretch, skip, table[run.end] if run.end < len(table) else 0)
             else:
                 yield self._plain(run, stretch, skip, at)
 
@@ -119,15 +121,15 @@ class VmdkImage:
         self._require_within(at + stretch.length, run.entry, table_at + ENTRY * run.begin)
         return stretch._replace(kind=Kind.DATA, file=self.file, at=at)
 
-    def _compressed(self, run: Run, stretch: Extent, skip: int, after: int) -> Iterator[Extent]:
+    def _coded(self, run: Run, stretch: Extent, skip: int, after: int) -> Iterator[Extent]:
         """Grains as coded extents. How long one is stands in front of it; the next one says how long at most."""
-        start, grain = stretch.start, run.entry + skip // self._grain * run.stride
+        start, grain = stretch.start, run.entry + skip // self.grain * run.stride
         while start < stretch.end:
-            inside = start % self._grain
-            length = min(self._grain - inside, stretch.end - start)
+            inside = start % self.grain
+            length = min(self.grain - inside, stretch.end - start)
             self._require_within(grain * SECTOR + 1, grain, grain * SECTOR)
             following = grain + run.stride if start + length < stretch.end else after
-            stored = Marker.SIZE + self._grain + self._grain // 1024 + _PLENTY
+            stored = Marker.SIZE + self.grain + self.grain // 1024 + _PLENTY
             if following > grain:
                 stored = min(stored, (following - grain) * SECTOR)
             yield Extent(start, length, Kind.CODED, self.file, grain * SECTOR, stored, inside, self._decode)
@@ -142,13 +144,22 @@ class VmdkImage:
             )
 
 
-def _behind_marker(decode: Decode) -> Decode:
+def _mended(first: array[int], other: array[int], end: int) -> array[int]:
+    """Entries that lie at or behind sector ``end`` are replaced by the other table's, where those do not."""
+    mended = first[:]
+    for number, entry in enumerate(first):
+        if entry >= end > other[number]:
+            mended[number] = other[number]
+    return mended
+
+
+def _behind_marker(decode: Decode, base: int) -> Decode:
     """Grains of a stream: a marker says which sector they are and how long."""
 
     def decode_marked(extent: Extent, stored: Buffer) -> Buffer:
         image = extent.file.name if extent.file else "image"
         marker = Marker.parse(stored, source=image)
-        sector = (extent.start - extent.skip) // SECTOR
+        sector = (extent.start - extent.skip - base) // SECTOR
         if marker.value != sector:
             raise CorruptImageError(
                 image, "grain marker", found=f"sector {marker.value}", expected=f"{sector}", offset=extent.at

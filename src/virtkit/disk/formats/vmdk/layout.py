@@ -6,7 +6,7 @@ Extents". All positions are in sectors of 512 bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
 
 MAGIC = b"KDMV"
-COWD_MAGIC = b"COWD"
 VERSIONS = (1, 2, 3)  # 2: zeroed grains; 3: changed block tracking or compression
 GTES = 512  # entries of a grain table
 ENTRY = 4  # bytes of an entry of the directory and of the tables
@@ -63,9 +62,40 @@ class Header(Struct):
         return self.compression == DEFLATE
 
     @property
-    def table_span(self) -> int:
-        """Bytes of the guest's disk that one grain table describes."""
-        return self.gtes_per_gt * self.grain_size * SECTOR
+    def shape(self) -> Shape:
+        return Shape(
+            self.capacity,
+            self.grain_size,
+            self.gtes_per_gt,
+            self.directory_offset,
+            self.tables,
+            self.redundant_directory_offset if self.flags & FLAG_REDUNDANT and not self.compressed else 0,
+            zeroed=bool(self.flags & FLAG_ZEROED_GRAINS),
+            compressed=self.compressed,
+            markers=bool(self.flags & FLAG_MARKERS),
+        )
+
+
+class Shape(NamedTuple):
+    """What reading a sparse extent needs to know, whichever header it has. Positions are sectors."""
+
+    capacity: int  # sectors
+    grain_size: int  # sectors
+    gtes_per_gt: int
+    directory_offset: int
+    tables: int
+    redundant_offset: int = 0  # of the second directory; 0: there is none
+    zeroed: bool = False  # an entry of 1 is a grain of zeros
+    compressed: bool = False
+    markers: bool = False
+
+    @property
+    def table_sectors(self) -> int:
+        return divide_up(self.gtes_per_gt * ENTRY, SECTOR)
+
+    @property
+    def directory_sectors(self) -> int:
+        return divide_up(self.tables * ENTRY, SECTOR)
 
 
 @layout("<")
@@ -129,11 +159,16 @@ def _check_numbers(file: File, header: Header, base: int) -> None:
     _require(0 < header.gtes_per_gt <= GTES, file, header, base, "gtes_per_gt", f"1 to {GTES}")
     fits = header.tables * ENTRY <= MAX_DIRECTORY
     _require(fits, file, header, base, "capacity", f"a grain directory of at most {MAX_DIRECTORY} bytes")
-    end = header.directory_offset + divide_up(header.tables * ENTRY, SECTOR)
-    _require(end <= sectors, file, header, base, "directory_offset", f"a directory within {sectors} sectors")
+    fits = not header.tables or any(0 < at <= sectors - header.shape.directory_sectors for at in _directories(header))
+    _require(fits, file, header, base, "directory_offset", f"a directory within {sectors} sectors")
     _require(header.data_offset <= sectors, file, header, base, "data_offset", f"at most {sectors} sectors")
     end = header.descriptor_offset + header.descriptor_size
     _require(end <= sectors, file, header, base, "descriptor_offset", f"a descriptor within {sectors} sectors")
+
+
+def _directories(header: Header) -> tuple[int, int]:
+    """Where the two are: either will do for reading."""
+    return header.directory_offset, header.shape.redundant_offset
 
 
 def _require(ok: bool, file: File, header: Header, base: int, field: str, expected: str) -> None:  # noqa: FBT001, PLR0917  reads as a sentence
