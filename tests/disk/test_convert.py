@@ -69,12 +69,10 @@ def test_options_that_the_format_does_not_have_are_refused(
     assert others(source) == []
 
 
-def test_what_cannot_be_compressed_or_written_says_so(source: Path, tmp_path: Path) -> None:
-    for target, compress in (("new.raw", True), ("new.vmdk", False)):
-        with pytest.raises(NotSupportedError):
-            disk.convert(
-                str(source), str(tmp_path / target), source_format="raw", target_format=target[4:], compress=compress
-            )
+def test_what_cannot_be_compressed_says_so(source: Path, tmp_path: Path) -> None:
+    for target in ("new.raw", "new.vmdk"):
+        with pytest.raises(NotSupportedError, match="cannot be compressed"):
+            disk.convert(str(source), str(tmp_path / target), source_format="raw", compress=True)
     assert others(source) == []
 
 

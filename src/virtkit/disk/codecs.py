@@ -49,8 +49,11 @@ def decoder(name: str, unit: int) -> Decode:
     return decode
 
 
-def encoder(name: str, level: str) -> Encode:
-    """Encode one unit; None where the result is not shorter. ``name`` as for decoder, ``level`` one of LEVELS."""
+def encoder(name: str, level: str, *, always: bool = False) -> Encode:
+    """Encode one unit; None where the result is not shorter, unless ``always``.
+
+    ``name`` as for decoder, ``level`` one of LEVELS.
+    """
     if level not in LEVELS:
         raise UsageError(f"compression level is {level}, expected {', '.join(LEVELS)}")
     if name not in _DEFLATERS:
@@ -59,7 +62,7 @@ def encoder(name: str, level: str) -> Encode:
 
     def encode(unit: Buffer) -> bytes | None:
         coded = deflate(unit)
-        return coded if len(coded) < len(unit) else None
+        return coded if always or len(coded) < len(unit) else None
 
     return encode
 

@@ -51,6 +51,14 @@ def table_of(data: bytes, *, code: Literal["I", "Q"], endian: Literal["big", "li
     return table
 
 
+def stored_table(table: array[int], *, endian: Literal["big", "little"]) -> bytes:
+    """The bytes that ``table_of`` turns into ``table``."""
+    if endian != sys.byteorder:
+        table = table[:]
+        table.byteswap()
+    return table.tobytes()
+
+
 def runs(table: array[int], first: int, last: int, step: int, special: Container[int]) -> Iterator[Run]:
     """Split ``table[first:last]``: ``special`` entries repeat, all others count up by ``step``."""
     while first < last:

@@ -8,19 +8,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
+from virtkit.disk import codecs
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.vmdk import cowd, descriptor, layout, opening
 from virtkit.disk.formats.vmdk.grains import SparsePart
 from virtkit.disk.formats.vmdk.image import VmdkImage
+from virtkit.disk.formats.vmdk.options import OPTIONS, Options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from virtkit.disk.file import File
+    from virtkit.disk.format import Blank, Buffer, Measured, Writer
     from virtkit.disk.formats.vmdk.part import Part
 
 
 class Vmdk:
     title = "VMware virtual disk"
     suffixes = (".vmdk",)
+    options = OPTIONS
 
     def probe(self, head: bytes) -> bool:
         signed = head[:4] in {layout.MAGIC, cowd.MAGIC} or head[:8] == opening.SESPARSE_MAGIC
@@ -31,6 +37,29 @@ class Vmdk:
             raise NotSupportedError(f"{file.name}: VMDK cannot be written in place yet")
         text, parts = opening.read(file, access, _sparse)
         return VmdkImage(file, text, parts, access)
+
+    def writer(self, file: File, blank: Blank) -> Writer:
+        from virtkit.disk.formats.vmdk.stream import StreamWriter
+        from virtkit.disk.formats.vmdk.writer import VmdkWriter
+
+        return StreamWriter(file, blank) if Options(blank.options).stream else VmdkWriter(file, blank)
+
+    def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
+        """StreamOptimized has compressed grains only, be they longer than before."""
+        return codecs.encoder("vmdk", level, always=True) if Options(options).stream else None
+
+    def must_encode(self, options: Mapping[str, str]) -> bool:
+        return Options(options).stream
+
+    def unit(self, options: Mapping[str, str]) -> int:
+        from virtkit.disk.formats.vmdk.layouts import FlatLayout, SparseLayout
+
+        return FlatLayout.unit if Options(options).flat else SparseLayout.unit
+
+    def measure(self, blank: Blank) -> Measured:
+        from virtkit.disk.formats.vmdk import sizes
+
+        return sizes.measure(blank)
 
 
 def _sparse(file: File, header: layout.Header, shape: layout.Shape, kind: str, base: int) -> Part:

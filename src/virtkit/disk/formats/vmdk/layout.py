@@ -32,7 +32,7 @@ FLAG_MARKERS = 1 << 17
 
 MARKER_END_OF_STREAM, MARKER_GRAIN_TABLE, MARKER_GRAIN_DIRECTORY, MARKER_FOOTER = 0, 1, 2, 3
 DEFLATE = 1  # compression
-_CHECK_BYTES = b"\n \r\n"  # an FTP transfer in text mode would change them
+CHECK_BYTES = b"\n \r\n"  # an FTP transfer in text mode would change them
 _LARGEST = 1 << 54  # sectors; 2**63 bytes
 
 
@@ -152,7 +152,7 @@ def _check_supported(file: File, header: Header) -> None:
 def _check_numbers(file: File, header: Header, base: int) -> None:
     sectors = divide_up(file.size, SECTOR)
     if header.flags & FLAG_NEWLINES:
-        _require(header.check_bytes == _CHECK_BYTES, file, header, base, "check_bytes", _CHECK_BYTES.hex(" "))
+        _require(header.check_bytes == CHECK_BYTES, file, header, base, "check_bytes", CHECK_BYTES.hex(" "))
     _require(header.capacity < _LARGEST, file, header, base, "capacity", "less than 2**54 sectors")
     fits = is_power_of_two(header.grain_size) and header.grain_size <= MAX_GRAIN
     _require(fits, file, header, base, "grain_size", f"a power of two of sectors, at most {MAX_GRAIN}")
