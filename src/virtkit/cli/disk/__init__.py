@@ -20,6 +20,7 @@ VERBS = {
     "convert": "make a new image with the content of another",
     "compare": "whether a guest sees the same disk: exit status 0 or 1",
     "check": "hold an image's metadata against each other",
+    "serve": "let programs of this host use an image as a network block device",
     "formats": "the formats that virtkit knows",
 }
 
