@@ -40,8 +40,26 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, prog: str | None = None, description: str | None = None, epilog: str | None = None) -> None:
         super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=_Help)
 
+        self.mixed = False  # see mixed()
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  as argparse has it
+        """Where words are mixed, argparse first takes the options out and comes back here for both halves."""
+        if not self.mixed:
+            return super().parse_known_args(args, namespace)
+        self.mixed = False
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixed = True
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def mixed(parser: argparse.ArgumentParser) -> None:
+    """Files may stand before, between and behind options although their number is open; argparse alone cannot."""
+    if isinstance(parser, Parser):
+        parser.mixed = True
 
 
 def in_hand(known: Mapping[str, str], words: Sequence[str]) -> list[str]:

@@ -106,6 +106,7 @@ def convert(
     overwrite: bool = False,
     durable: bool = False,
     verify: bool = False,
+    rehearse: bool = False,
     access: Access = READ_ONLY,
     report: Sink = silent,
 ) -> Converted:
@@ -126,7 +127,8 @@ def convert(
     ``salvage``: what cannot be read becomes zeros and is told in the answer.
     ``in_place``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
     ``durable``: return when it is on stable storage. ``verify``: read it back before it appears, VerifyError where it
-    differs. Whatever ``report`` raises cancels. A full disk is a SystemCallError with its ``errno``.
+    differs. ``rehearse``: raise what would be refused, and write nothing. Whatever ``report`` raises cancels.
+    A full disk is a SystemCallError with its ``errno``.
     """
     from virtkit.disk import conversion, order, origin
 
@@ -150,7 +152,7 @@ def convert(
             in_place=in_place,
             is_zero=is_zero,
         )
-        return conversion.convert(found, wanted, access, report)
+        return conversion.convert(found, wanted, access, report, rehearse=rehearse)
 
 
 def compare(

@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from virtkit.disk import inplace, order, proof, writing
+from virtkit.disk import inplace, newfile, order, proof, writing
 from virtkit.disk.chain import Chain, open_chain
 from virtkit.disk.newfile import NewFile
 from virtkit.disk.order import Converted, Design
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from virtkit.disk.source import Source
 
 
-def convert(source: Source, wanted: Order, access: Access, report: Sink) -> Converted:
-    """``access`` is for the backing image and for a target that exists.
+def convert(source: Source, wanted: Order, access: Access, report: Sink, *, rehearse: bool = False) -> Converted:
+    """``access`` is for the backing image and for a target that exists. With ``rehearse`` nothing is written.
 
     Whatever is raised, no new image is left behind; one that is written in place is then half overwritten.
     """
@@ -31,8 +31,10 @@ def convert(source: Source, wanted: Order, access: Access, report: Sink) -> Conv
         below = _below(wanted, access)
         if below:
             open_files.enter_context(below)
+        if rehearse:
+            return _rehearsed(source, Design(kind, wanted, below), access)
         if wanted.in_place:
-            made = inplace.overwrite(source, wanted, below, access._replace(secret=wanted.secret), report)
+            made = inplace.overwrite(source, wanted, below, access, report)
         else:
             made = _make(source, Design(kind, wanted, below), report)
     return made._replace(lost=source.lost) if isinstance(source, Salvage) else made
@@ -47,6 +49,17 @@ def _make(source: Source, design: Design, report: Sink) -> Converted:
         allocated = new.allocated
         new.publish(durable=wanted.durable)
     return Converted(wanted.target, wanted.format, wanted.size, allocated)
+
+
+def _rehearsed(source: Source, design: Design, access: Access) -> Converted:
+    """What can be found out without writing."""
+    wanted = design.wanted
+    writing.prepared(source, design)
+    if wanted.in_place:
+        with inplace.opened(source, wanted, access) as target:
+            return Converted(wanted.target, target.format, target.size, 0)
+    newfile.check(wanted.target, overwrite=wanted.overwrite)
+    return Converted(wanted.target, wanted.format, wanted.size, 0)
 
 
 def _below(wanted: Order, access: Access) -> Chain | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError, VerifyError
@@ -14,6 +15,8 @@ from virtkit.disk.row import Part
 from virtkit.disk.writing import ground_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from virtkit.core.progress import Sink
     from virtkit.disk.access import Access
     from virtkit.disk.chain import Chain
@@ -32,13 +35,20 @@ def check(wanted: Order) -> None:
         raise UsageError("--target-is-zero: makes no sense where the target has a backing file")
 
 
-def overwrite(source: Source, wanted: Order, below: Chain | None, access: Access, report: Sink) -> Converted:
-    """The target's disk may be longer than the source's: what lies behind stays as it is."""
-    with open_live(wanted.target, wanted.format, access) as target:
+@contextmanager
+def opened(source: Source, wanted: Order, access: Access) -> Iterator[LiveChain]:
+    """The target; UsageError where the source's disk does not fit."""
+    with open_live(wanted.target, wanted.format, access._replace(secret=wanted.secret, parent=None)) as target:
         if target.size < source.size:
             sizes = f"{format_size(target.size)}, expected at least the source's {format_size(source.size)}"
             hint = f"virtkit disk resize {wanted.target} {source.size}"
             raise UsageError(f"{wanted.target}: size is {sizes} ({source.size} bytes)", hint=hint)
+        yield target
+
+
+def overwrite(source: Source, wanted: Order, below: Chain | None, access: Access, report: Sink) -> Converted:
+    """The target's disk may be longer than the source's: what lies behind stays as it is."""
+    with opened(source, wanted, access) as target:
         _copy(source, wanted, below, target, report)
         target.flush()
         if wanted.verify:

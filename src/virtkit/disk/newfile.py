@@ -35,13 +35,9 @@ class NewFile:
         self._hidden = os.path.join(self._directory, f".{name}.{os.getpid()}.part")
         self._named = False  # whether something stands under the hidden name
         self._overwrite = overwrite
-        self._old = _status(self.path)
-        if self._old and not overwrite:
-            raise UsageError(f"{path}: exists already", hint="another name, or --overwrite")
+        self._old = check(path, overwrite=overwrite)
         self._beside: list[NewFile] = []
         self._in_place = bool(self._old and stat.S_ISBLK(self._old.st_mode))
-        if self._old and not self._in_place and not stat.S_ISREG(self._old.st_mode):
-            raise UsageError(f"{path}: is no file and no block device")
         self._held: File | None = None
         if not self._in_place:
             self._hold()
@@ -179,6 +175,16 @@ class NewFile:
         self._release()
         if self._named:
             os.unlink(self._hidden)
+
+
+def check(path: str, *, overwrite: bool) -> os.stat_result | None:
+    """What stands at ``path`` now; UsageError where no new file may go there."""
+    old = _status(os.path.realpath(path))
+    if old and not overwrite:
+        raise UsageError(f"{path}: exists already", hint="another name, or --overwrite")
+    if old and not stat.S_ISBLK(old.st_mode) and not stat.S_ISREG(old.st_mode):
+        raise UsageError(f"{path}: is no file and no block device")
+    return old
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -28,8 +28,7 @@ _SPARE = {"off", "metadata"}  # preallocations that leave the data's room to be 
 def write(source: Source, design: Design, new: NewFile, report: Sink) -> None:
     """The disk of ``source`` in ``new``; on a backing image only what differs from that."""
     kind, wanted, below = design
-    ground = ground_of(source, below)
-    encode = _encoder(kind, wanted)
+    ground, encode = prepared(source, design)
     amount = copy.measure(source, unit_of(kind, wanted.options), ground=ground, dense=wanted.sparse == 0)
     share = encode is None and _may_share(source, wanted) and copy.can_share(source, new.file)
     blank = Blank(
@@ -46,6 +45,11 @@ def write(source: Source, design: Design, new: NewFile, report: Sink) -> None:
     manner = Manner(encode, share, wanted.sparse, wanted.threads, wanted.rate, ground)
     copy.Copy(source, amount, manner).run(writer, new.file, wanted.size, report)
     writer.finish()
+
+
+def prepared(source: Source, design: Design) -> tuple[Ground | None, Encode | None]:
+    """What is copied onto the backing image, and what compresses; UsageError, NotSupportedError."""
+    return ground_of(source, design.below), _encoder(design.kind, design.wanted)
 
 
 def unit_of(kind: WritableFormat, options: Mapping[str, str]) -> int:

@@ -20,7 +20,11 @@ def source(parser: argparse.ArgumentParser) -> None:
         "--trust-format", action="store_true", help="believe -f although the image carries another signature"
     )
     parser.add_argument(
-        "-U", dest="shared", action="store_true", help="open it although a running machine may be writing to it"
+        "-U",
+        "--force-share",
+        dest="shared",
+        action="store_true",
+        help="open it although a running machine may write to it",
     )
     parser.add_argument(
         "--key-file", metavar="FILE", help="the passphrase of an encrypted image is the content of FILE; - asks for it"

@@ -1,91 +1,166 @@
-"""``disk convert``: a new image with the content of another."""
+"""``disk convert``: a new image with the content of others."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments
+from virtkit.cli.disk import arguments, making, outline, refused
 from virtkit.core.errors import UsageError
-from virtkit.core.units import format_size
+from virtkit.core.progress import silent
+from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:
     import argparse
 
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
+    from virtkit.core.progress import Sink
+    from virtkit.disk.order import Converted
+
+CACHES = ("none", "writeback", "writethrough", "directsync", "unsafe")
+_DURABLE = {"none", "writethrough", "directsync"}  # caches whose user wants the bytes on the drive
 
 
 def build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE")
-    parser.add_argument("target", metavar="TARGET")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="SOURCE ... TARGET; several sources become one disk")
+    options.mixed(parser)
     arguments.source(parser)
-    parser.add_argument("-O", dest="target_format", metavar="FORMAT", help="format of TARGET; else its suffix says")
-    parser.add_argument("-o", dest="options", action="append", default=[], metavar="NAME=VALUE[,...]", help="of TARGET")
-    parser.add_argument("-c", dest="compress", action="store_true", help="compress; see -o compression_type=zstd")
-    parser.add_argument("--level", choices=("fast", "balanced", "small"), help="of compression; implies -c")
-    parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
-    parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
-    parser.add_argument("--durable", action="store_true", help="return when all is on stable storage")
+    parser.add_argument("-l", dest="snapshot", metavar="SNAPSHOT", help="an internal snapshot of SOURCE, by id or name")
+    parser.add_argument("--salvage", action="store_true", help="what cannot be read becomes zeros and is listed")
+    _target(parser)
+    _pace(parser)
+    refused.flags(parser, ("--image-opts", "--target-image-opts", "--object"))
     arguments.backing(parser)
     options.change(parser)
     parser.set_defaults(run=_convert)
 
 
-def _convert(args: argparse.Namespace, console: Console) -> int:
-    from virtkit import disk
+def _target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-O", dest="target_format", metavar="FORMAT", help="format of TARGET; else its suffix says")
+    making.options(parser)
+    parser.add_argument("-c", dest="compress", action="store_true", help="compress; see -o compression_type=zstd")
+    parser.add_argument("--level", choices=("fast", "balanced", "small"), help="of compression; implies -c")
+    making.encryption(parser)
+    parser.add_argument(
+        "-B", dest="new_backing", metavar="FILE", help="TARGET holds only what SOURCE has above this backing image"
+    )
+    parser.add_argument("-F", dest="new_backing_format", metavar="FORMAT", help="format of that backing image")
+    parser.add_argument("-n", dest="in_place", action="store_true", help="TARGET exists: its disk is overwritten")
+    parser.add_argument("--target-is-zero", action="store_true", help="with -n: TARGET holds nothing but zeros so far")
+    parser.add_argument("-S", dest="sparse", type=parse_size, metavar="SIZE", help="shorter runs of zeros take room")
+    parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
+    parser.add_argument("--durable", action="store_true", help="return when all is on stable storage")
+    parser.add_argument("--verify", action="store_true", help="read TARGET back and compare before it appears")
 
-    wanted = _parse_options(args.options)
+
+def _pace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
+    parser.add_argument("-r", dest="rate", type=parse_size, default=0, metavar="SIZE", help="bytes a second at most")
+    parser.add_argument("-m", dest="threads", type=int, metavar="N", help="threads, 1 to 16")
+    parser.add_argument("-W", dest="any_order", action="store_true", help="as qemu-img's; the order is ours anyway")
+    parser.add_argument("-C", dest="offload", action="store_true", help="as qemu-img's; blocks are shared anyway")
+    parser.add_argument("-t", dest="cache", choices=CACHES, help="none, writethrough and directsync mean --durable")
+    parser.add_argument("-T", dest="source_cache", choices=CACHES, help="as qemu-img's; has no effect here")
+
+
+class _Ask(NamedTuple):
+    """What the words on the command line come to."""
+
+    sources: list[str]
+    target: str
+    options: dict[str, str]
+    secret: bytes | None
+
+
+def _convert(args: argparse.Namespace, console: Console) -> int:
+    if making.asks_for_help(args):
+        return making.show_options(_format(args), console)
+    ask = _asked(args)
     if args.plan:
-        return _plan(args, console)
+        would = _make(args, ask, silent, rehearse=True)
+        return outline.show(console, f"convert {', '.join(ask.sources)}", [_step(args, ask, would)])
     with console.progress() as report:
-        made = disk.convert(
-            args.source,
-            args.target,
-            source_format=args.source_format,
-            target_format=args.target_format,
-            compress=args.compress or args.level is not None,
-            level=args.level or "balanced",
-            options=wanted,
-            overwrite=args.overwrite,
-            durable=args.durable,
-            access=arguments.access(args),
-            report=report,
-        )
-    if console.json:
-        sizes: dict[str, Json] = {"virtual-size": made.size, "actual-size": made.allocated}
-        console.data({"filename": made.target, "format": made.format, **sizes})
-    elif not console.quiet:
-        sizes_text = f"{format_size(made.size)} virtual, {format_size(made.allocated)} on disk"
-        console.line(f"+ {made.target}: {made.format}, {sizes_text}")
+        made = _make(args, ask, report)
+    for start, end in made.lost:
+        console.note(f"warning: bytes {start:#x} to {end:#x} could not be read: zeros stand for them")
+    for name in made.left_out:
+        console.note(f"warning: bitmap {name} is broken and was left out")
+    _say(args, made, console)
     return 0
 
 
-def _plan(args: argparse.Namespace, console: Console) -> int:
-    """One line. The source is opened, so that what would be refused is refused now."""
-    from virtkit import disk
-    from virtkit.core.plan import Plan
+def _format(args: argparse.Namespace) -> str:
     from virtkit.disk import catalog
-    from virtkit.disk.actions import Convert
 
-    kind = args.target_format or catalog.from_suffix(args.target)
-    catalog.load_writable(kind)
-    with disk.open(args.source, "r", args.source_format, arguments.access(args)) as chain:
-        found = chain.format
-    if os.path.exists(args.target) and not args.overwrite:
-        raise UsageError(f"{args.target}: exists already", hint="another name, or --overwrite")
-    source, target = os.path.abspath(args.source), os.path.abspath(args.target)
-    step = Convert(source, target, found, kind, allow_backing=args.allow_backing)
-    console.plan(Plan(f"convert {args.source}", (step,)))
-    return options.PLAN_HAS_CHANGES
+    if args.target_format is None and not args.files:
+        raise UsageError("-o help: format is not said", hint="-O qcow2 -o help")
+    return args.target_format or catalog.from_suffix(args.files[-1])
 
 
-def _parse_options(words: list[str]) -> dict[str, str]:
-    parsed = {}
-    for pair in (pair for word in words for pair in word.split(",")):
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"-o: option is {pair!r}, expected NAME=VALUE", hint="-o cluster_size=64K")
-        parsed[name] = value
-    return parsed
+def _asked(args: argparse.Namespace) -> _Ask:
+    if len(args.files) < 2:  # noqa: PLR2004  a source and a target
+        raise UsageError("files are missing, expected SOURCE ... TARGET", hint="virtkit disk convert --help")
+    chosen = making.parsed(args)
+    *sources, target = args.files
+    if args.in_place:
+        return _Ask(sources, target, chosen, arguments.secret(args.new_key_file))
+    return _Ask(sources, target, chosen, making.secret(args, chosen))
+
+
+def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, rehearse: bool = False) -> Converted:
+    from virtkit import disk
+
+    return disk.convert(
+        ask.sources,
+        ask.target,
+        source_format=args.source_format,
+        target_format=args.target_format,
+        snapshot=args.snapshot,
+        backing=args.new_backing,
+        backing_format=args.new_backing_format,
+        compress=args.compress or args.level is not None,
+        level=args.level or "balanced",
+        options=ask.options,
+        secret=ask.secret,
+        sparse=args.sparse,
+        threads=args.threads,
+        rate=args.rate,
+        salvage=args.salvage,
+        in_place=args.in_place,
+        is_zero=args.target_is_zero,
+        overwrite=args.overwrite,
+        durable=args.durable or args.cache in _DURABLE,
+        verify=args.verify,
+        rehearse=rehearse,
+        access=arguments.access(args),
+        report=report,
+    )
+
+
+def _step(args: argparse.Namespace, ask: _Ask, would: Converted) -> tuple[str, str]:
+    sources = ", ".join(ask.sources)
+    if args.in_place:
+        return "~", f"{ask.target}: the disk in it is overwritten with that of {sources}"
+    sign, again = ("~", ", in place of what is there") if os.path.exists(ask.target) else ("+", "")
+    return sign, f"{ask.target}: {would.format}, {format_size(would.size)}, made from {sources}{again}"
+
+
+def _say(args: argparse.Namespace, made: Converted, console: Console) -> None:
+    if console.json:
+        data: dict[str, Json] = {
+            "filename": made.target,
+            "format": made.format,
+            "virtual-size": made.size,
+            "actual-size": made.allocated,
+        }
+        if args.salvage:
+            data["lost"] = [{"start": start, "length": end - start} for start, end in made.lost]
+        if made.left_out:
+            data["skipped-bitmaps"] = list(made.left_out)
+        console.data(data)
+    elif not console.quiet:
+        sign = "~" if args.in_place else "+"
+        sizes = f"{format_size(made.size)} virtual, {format_size(made.allocated)} on disk"
+        console.line(f"{sign} {made.target}: {made.format}, {sizes}")
