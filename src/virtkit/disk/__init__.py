@@ -26,12 +26,24 @@ if TYPE_CHECKING:
     from virtkit.disk.chain import Chain
     from virtkit.disk.comparison import Comparison
     from virtkit.disk.description import Info
-    from virtkit.disk.format import Checked, Format
+    from virtkit.disk.format import Checked, Format, Measured
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
     from virtkit.disk.order import Converted
 
-__all__ = ["READ_ONLY", "Access", "check", "compare", "convert", "info", "known_formats", "map", "open"]
+__all__ = [
+    "READ_ONLY",
+    "Access",
+    "check",
+    "compare",
+    "convert",
+    "dd",
+    "info",
+    "known_formats",
+    "map",
+    "measure",
+    "open",
+]
 
 
 @overload
@@ -74,13 +86,22 @@ def info(path: str, source_format: str | None = None, access: Access = READ_ONLY
 
 
 def map(  # noqa: A001  qemu-img's word
-    path: str, source_format: str | None = None, access: Access = READ_ONLY
+    path: str,
+    source_format: str | None = None,
+    access: Access = READ_ONLY,
+    *,
+    start: int = 0,
+    length: int | None = None,
 ) -> Iterator[Entry]:
-    """Where every byte of the guest's disk is, in order. The image is open until the last entry was taken."""
+    """Where every byte of the guest's disk is, in order; ``start`` and ``length`` in bytes, cut at the disk's end.
+
+    The image is open until the last entry was taken.
+    """
     from virtkit.disk.mapping import entries
 
     with open(path, "r", source_format, access) as chain:
-        yield from entries(chain.extents())
+        left = max(chain.size - start, 0)
+        yield from entries(chain.extents(start, left if length is None else min(length, left)) if left else ())
 
 
 def convert(
@@ -155,6 +176,57 @@ def convert(
         return conversion.convert(found, wanted, access, report, rehearse=rehearse)
 
 
+def dd(
+    source: str,
+    target: str,
+    *,
+    block: int = 512,
+    count: int | None = None,
+    skip: int = 0,
+    source_format: str | None = None,
+    target_format: str | None = None,
+    overwrite: bool = False,
+    rehearse: bool = False,
+    access: Access = READ_ONLY,
+    report: Sink = silent,
+) -> Converted:
+    """Blocks of the disk of ``source`` as the new image ``target``, which appears as ``convert``'s does.
+
+    As ``qemu-img dd``: ``block`` in bytes; ``count`` blocks from the start of the input are looked at, and the first
+    ``skip`` of them are left out. Where nothing is left, the new disk is empty.
+    """
+    from virtkit.disk import conversion, order, origin
+    from virtkit.disk.dd import Blocks
+
+    with origin.opened(origin.Origin((source,), source_format, access)) as whole:
+        part = Blocks(block, count, skip).of(whole)
+        format_ = order.format_of(target, target_format, in_place=False)
+        wanted = order.Order(target, format_, order.grown(part, None), {}, overwrite=overwrite)
+        return conversion.convert(part, wanted, access, report, rehearse=rehearse)
+
+
+def measure(
+    source: str | None = None,
+    *,
+    size: int = 0,
+    target_format: str = "raw",
+    options: Mapping[str, str] | None = None,
+    source_format: str | None = None,
+    snapshot: str | None = None,
+    access: Access = READ_ONLY,
+) -> Measured:
+    """How many bytes the file of an image of ``target_format`` takes that is made from ``source``.
+
+    Without ``source``: of an empty disk of ``size`` bytes. UsageError, NotSupportedError as ``convert``'s.
+    """
+    from virtkit.disk import measurement, origin
+
+    if source is None:
+        return measurement.measure(None, size, target_format, options or {})
+    with origin.opened(origin.Origin((source,), source_format, access, snapshot)) as found:
+        return measurement.measure(found, found.size, target_format, options or {})
+
+
 def compare(
     left: str,
     right: str,
@@ -163,17 +235,19 @@ def compare(
     right_format: str | None = None,
     strict: bool = False,
     access: Access = READ_ONLY,
+    right_access: Access | None = None,
     report: Sink = silent,
 ) -> Comparison:
     """Whether a guest sees the same bytes; where one disk is longer, zeros count as nothing.
 
-    ``strict`` also tells where one has data and the other has zeros without data.
+    ``strict`` also tells where one is allocated otherwise than the other. ``right_access``: of ``right``, where it
+    differs from ``access``.
     """
     from virtkit.disk import comparison
 
     with (
         open(left, "r", left_format, access) as one,
-        open(right, "r", right_format, access) as other,
+        open(right, "r", right_format, right_access or access) as other,
     ):
         return comparison.compare(one, other, report, strict=strict)
 

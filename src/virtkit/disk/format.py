@@ -305,6 +305,7 @@ class Blank(NamedTuple):
     below: Image | None = None  # the backing image, opened
     secret: bytes | None = None  # passphrase, for images that are encrypted
     coded: bool = False  # whether units will be stored compressed
+    bitmaps: tuple[Bitmap, ...] | None = None  # for ``measure``: what the source keeps; None: it cannot keep any
 
 
 class Measured(NamedTuple):

@@ -22,7 +22,7 @@ def resolve(image: str, reference: Reference, *, allow_backing: bool = False, wh
     if "\0" in name or not name or _names_a_driver(name):
         raise ForbiddenReferenceError(f"{image}: {what} is {name!r}, expected the name of a file")
     directory = os.path.dirname(image) or "."
-    path = os.path.join(directory, name)
+    path = os.path.join(os.path.dirname(image), name)
     if not allow_backing and not _within(path, directory):
         raise ForbiddenReferenceError(
             f"{image}: {what} is {name}, expected a file in or below {directory}",

@@ -9,6 +9,7 @@ from virtkit.disk.format import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from virtkit.core.plan import Json
     from virtkit.disk.format import Extent
 
 
@@ -22,13 +23,27 @@ class Entry(NamedTuple):
     zero: bool
     data: bool
     compressed: bool
-    offset: int | None  # in the file of the layer ``depth``
+    offset: int | None  # in ``file``
+    file: str | None = None  # name of the one that holds the bytes, where their offset is known
 
     def follows(self, before: Entry) -> bool:
         """Whether both can be told as one stretch."""
-        if self[2:7] != before[2:7]:
+        if self[2:7] != before[2:7] or self.file != before.file:
             return False
         return self.offset == (None if before.offset is None else before.offset + before.length)
+
+    def told(self) -> dict[str, Json]:
+        """qemu-img's keys, in its order."""
+        keys: dict[str, Json] = {
+            "start": self.start,
+            "length": self.length,
+            "depth": self.depth,
+            "present": self.present,
+            "zero": self.zero,
+            "data": self.data,
+            "compressed": self.compressed,
+        }
+        return keys if self.offset is None else {**keys, "offset": self.offset}
 
 
 def entries(extents: Iterable[Extent]) -> Iterator[Entry]:
@@ -58,4 +73,5 @@ def _entry(extent: Extent) -> Entry:
         data=data,
         compressed=extent.kind is Kind.CODED,
         offset=extent.at if placed else None,
+        file=extent.file.name if placed and extent.file else None,
     )

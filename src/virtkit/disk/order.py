@@ -111,7 +111,7 @@ def format_of(target: str, given: str | None, *, in_place: bool) -> str:
 
 def grown(source: Source, size: int | None) -> int:
     """Bytes of the new disk."""
-    return max(source.size, round_up(size or 0, SECTOR))
+    return round_up(max(source.size, size or 0), SECTOR)
 
 
 def _check_manner(wanted: Order) -> None:

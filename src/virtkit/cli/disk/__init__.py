@@ -18,6 +18,8 @@ VERBS = {
     "info": "format, sizes, backing file, snapshots, and where the data is",
     "map": "where every byte of the guest's disk is",
     "convert": "make a new image with the content of another",
+    "dd": "blocks of an image's disk as a new image",
+    "measure": "how long the file of a new image would become",
     "compare": "whether a guest sees the same disk: exit status 0 or 1",
     "check": "hold an image's metadata against each other",
     "serve": "let programs of this host use an image as a network block device",

@@ -1,4 +1,4 @@
-"""``disk formats``: what virtkit reads, writes and checks."""
+"""``disk formats``: what virtkit can do with which format."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     import argparse
 
     from virtkit.cli.show import Console
+    from virtkit.core.plan import Json
+    from virtkit.disk.format import Format
+
+_MARKS = {True: "yes", False: "-"}
 
 
 def build(parser: argparse.ArgumentParser) -> None:
@@ -19,23 +23,38 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 def _formats(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
-    from virtkit.disk.format import CheckableFormat, WritableFormat
+    from virtkit.disk import abilities
 
     known = disk.known_formats()
+    able = {name: abilities.of(kind) for name, kind in known.items()}
+    if console.json:
+        console.data([{**_data(name, known[name]), **able[name]._asdict()} for name in known])
+        return 0
+    columns = ("format", "what it is", "suffixes", "read", *abilities.Abilities._fields)
     rows = [
-        (name, kind.title, kind.suffixes, isinstance(kind, WritableFormat), isinstance(kind, CheckableFormat))
+        (name, kind.title, " ".join(kind.suffixes) or "-", "yes", *(_MARKS[can] for can in able[name]))
         for name, kind in known.items()
     ]
-    if console.json:
-        keys = ("name", "title", "suffixes", "writable", "checkable")
-        console.data([dict(zip(keys, row, strict=True)) for row in rows])
-        return 0
-    marks = {True: "yes", False: "-"}
-    console.table(
-        ("format", "what it is", "suffixes", "write", "check"),
-        [
-            (name, title, " ".join(suffixes), marks[writes], marks[checks])
-            for name, title, suffixes, writes, checks in rows
-        ],
-    )
+    console.table(columns, rows)
+    if console.verbose:
+        _print_options(known, console)
     return 0
+
+
+def _data(name: str, kind: Format) -> dict[str, Json]:
+    from virtkit.disk.format import WritableFormat
+
+    listed = kind.options if isinstance(kind, WritableFormat) else ()
+    options_: list[Json] = [{"name": one.name, "about": one.about, "default": one.default} for one in listed]
+    return {"name": name, "title": kind.title, "suffixes": list(kind.suffixes), "read": True, "options": options_}
+
+
+def _print_options(known: dict[str, Format], console: Console) -> None:
+    from virtkit.disk.format import WritableFormat
+
+    for name, kind in known.items():
+        if isinstance(kind, WritableFormat) and kind.options:
+            console.line()
+            console.line(f"{name}: options (-o)")
+            rows = [(one.name, one.default or "-", one.about) for one in kind.options]
+            console.table(("option", "default", "what it is"), rows)

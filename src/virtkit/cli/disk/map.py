@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments
+from virtkit.cli.disk import arguments, refused
+from virtkit.core.errors import NotSupportedError
+from virtkit.core.units import parse_size
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from virtkit.cli.show import Console
     from virtkit.disk.mapping import Entry
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE")
     arguments.source(parser)
+    parser.add_argument(
+        "-s", "--start-offset", type=parse_size, default=0, metavar="OFFSET", help="begin there, in bytes of the disk"
+    )
+    parser.add_argument("-l", "--max-length", type=parse_size, metavar="SIZE", help="end that much further")
+    refused.flags(parser, ("--image-opts", "--object"))
     arguments.backing(parser)
     options.output(parser)
     parser.set_defaults(run=_map)
@@ -25,21 +33,54 @@ def build(parser: argparse.ArgumentParser) -> None:
 def _map(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
 
-    entries = disk.map(args.file, args.source_format, arguments.access(args))
-    if not console.json:
-        console.line(f"{'start':>14} {'length':>14} {'offset':>14} depth what")
-        for entry in entries:
-            at = "-" if entry.offset is None else f"{entry.offset:#x}"
-            console.line(f"{entry.start:#14x} {entry.length:#14x} {at:>14} {entry.depth:5} {_what(entry)}")
-        return 0
+    entries = disk.map(
+        args.file,
+        args.source_format,
+        arguments.access(args),
+        start=args.start_offset,
+        length=args.max_length,
+    )
+    if console.json:
+        _print_json(entries, console)
+    elif console.verbose:
+        _print_all(entries, console)
+    else:
+        _print_data(entries, console, args.file)
+    return 0
+
+
+def _print_data(entries: Iterable[Entry], console: Console, name: str) -> None:
+    """As qemu-img: where a program that reads the files finds the guest's data."""
+    console.line(f"{'Offset':16}{'Length':16}{'Mapped to':16}File")
+    for entry in entries:
+        if entry.data and entry.offset is None:
+            raise NotSupportedError(
+                f"{name}: is compressed or encrypted at byte {entry.start:#x}: there is no place to tell",
+                hint=f"virtkit disk map -v {name}",
+            )
+        if entry.data:
+            numbers = (entry.start, entry.length, entry.offset or 0)
+            console.line("".join(f"{number:<#16x}" if number else f"{0:<16}" for number in numbers) + str(entry.file))
+
+
+def _print_all(entries: Iterable[Entry], console: Console) -> None:
+    console.line(f"{'start':>14} {'length':>14} {'offset':>14} depth what")
+    for entry in entries:
+        at = "-" if entry.offset is None else f"{entry.offset:#x}"
+        console.line(f"{entry.start:#14x} {entry.length:#14x} {at:>14} {entry.depth:5} {_what(entry)}")
+
+
+def _print_json(entries: Iterable[Entry], console: Console) -> None:
+    """Entry by entry: the map of a large disk does not fit in memory."""
     import json
 
-    between = "["  # written entry by entry: the map of a large disk does not fit in memory
+    waiting = "["
     for entry in entries:
-        console.line(between + json.dumps({key: value for key, value in entry._asdict().items() if value is not None}))
-        between = ","
-    console.line("]" if between == "," else "[]")
-    return 0
+        if waiting != "[":
+            console.line(f"{waiting},")
+            waiting = ""
+        waiting += f"{{ {json.dumps(entry.told())[1:]}"
+    console.line(f"{waiting}]")
 
 
 def _what(entry: Entry) -> str:
