@@ -24,8 +24,7 @@ def convert(source: Source, wanted: Order, access: Access, report: Sink, *, rehe
 
     Whatever is raised, no new image is left behind; one that is written in place is then half overwritten.
     """
-    if wanted.in_place:
-        inplace.check(wanted)
+    inplace.check(wanted)
     kind = order.check(source, wanted)
     with ExitStack() as open_files:
         below = _below(wanted, access)

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 def check(wanted: Order) -> None:
-    """UsageError, NotSupportedError for what makes no sense without a new image."""
+    """UsageError, NotSupportedError for what makes no sense with, or without, an image that exists."""
+    if not wanted.in_place:
+        if wanted.is_zero:
+            raise UsageError("--target-is-zero: is about an image that exists", hint="-n --target-is-zero")
+        return
     if wanted.options:
         raise UsageError("-o: has no effect on an image that exists", hint=f"virtkit disk amend {wanted.target}")
     if wanted.level is not None:

@@ -30,7 +30,8 @@ def _formats(args: argparse.Namespace, console: Console) -> int:
     if console.json:
         console.data([{**_data(name, known[name]), **able[name]._asdict()} for name in known])
         return 0
-    columns = ("format", "what it is", "suffixes", "read", *abilities.Abilities._fields)
+    verbs = ["in place" if verb == "write" else verb for verb in abilities.Abilities._fields]
+    columns = ("format", "what it is", "suffixes", "read", *verbs)
     rows = [
         (name, kind.title, " ".join(kind.suffixes) or "-", "yes", *(_MARKS[can] for can in able[name]))
         for name, kind in known.items()

@@ -1,0 +1,28 @@
+"""What a person types, run in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Said:
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+
+def virtkit(folder: Path, *words: str | Path, **environment: str) -> Said:
+    """``virtkit disk`` with ``words``, in ``folder``."""
+    command = [sys.executable, "-m", "virtkit", "disk", *map(str, words)]
+    env = {**os.environ, "LC_ALL": "C.UTF-8", **environment}
+    return Said(subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60))
+
+
+def qemu_img(folder: Path, *words: str | Path) -> Said:
+    command = ["qemu-img", *map(str, words)]
+    return Said(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60))
