@@ -33,6 +33,8 @@ KINDS = (
     Kind("qcow2", "cluster_size=512"),
     Kind("qcow2", "cluster_size=2M"),
     Kind("qcow2", "preallocation=metadata"),
+    Kind("qcow2", "extended_l2=on"),
+    Kind("qcow2", "extended_l2=on,cluster_size=16k"),
     Kind("qcow2", finish="-c"),
     Kind("qcow2", finish="-c -o compression_type=zstd,cluster_size=16k"),
     Kind("vmdk"),

@@ -12,7 +12,7 @@ import pytest
 
 from support.images import KIB, MIB, read_by_qemu, run
 from support.reading import content, open_with
-from virtkit.core.errors import CorruptImageError, NotSupportedError
+from virtkit.core.errors import CorruptImageError, ForbiddenReferenceError, ImageError, NotSupportedError
 from virtkit.disk.format import Extent, Kind, Reference
 from virtkit.disk.formats.qcow2 import FORMAT
 from virtkit.disk.formats.qcow2.layout import Features, Header
@@ -130,20 +130,29 @@ def test_bitmaps_are_listed_as_qemu_img_does(tmp_path: Path) -> None:
     assert dict(facts_of(path).specific or {}) == told
 
 
-@pytest.mark.parametrize(
-    ("options", "feature"),
-    [
-        ("extended_l2=on", "extended L2"),
-        ("data_file={}/data.raw", "another file"),
-        ("data_file={}/data.raw,data_file_raw=on", "another file"),
-    ],
-)
-def test_features_that_we_cannot_read_are_shown_and_then_refused(tmp_path: Path, options: str, feature: str) -> None:
+@pytest.mark.parametrize("options", ["extended_l2=on", "data_file={}/a.raw", "data_file={}/a.raw,data_file_raw=on"])
+def test_features_are_shown_as_qemu_img_does(tmp_path: Path, options: str) -> None:
     path = create(tmp_path / "a.qcow2", "-o", options.format(tmp_path))
     told = json.loads(run("qemu-img", "info", "--output", "json", path))["format-specific"]["data"]
     assert dict(facts_of(path).specific or {}) == told
-    with pytest.raises(NotSupportedError, match=feature):
+
+
+def test_facts_of_an_image_are_told_although_its_data_file_is_forbidden(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    path = create(tmp_path / "inner" / "a.qcow2", "-o", f"data_file={tmp_path}/outer.raw")
+    assert facts_of(path).specific
+    with pytest.raises(ForbiddenReferenceError, match="data file is .*outer.raw"):
         extents_of(path)
+
+
+def test_a_data_file_that_is_shorter_than_the_disk_ends_in_zeros(tmp_path: Path) -> None:
+    path = create(tmp_path / "a.qcow2", "-o", f"data_file={tmp_path}/a.raw,data_file_raw=on")
+    write(path, "write -P 7 0 4M")
+    os.truncate(tmp_path / "a.raw", MIB + 512)
+    image = open_with(FORMAT, path)
+    assert [file.name for file in image.files] == [str(path), str(tmp_path / "a.raw")]
+    assert content(image) == read_by_qemu(path, "qcow2")
+    image.close()
 
 
 def test_encrypted_images_are_shown_and_their_ciphertext_is_not_handed_out(tmp_path: Path) -> None:
@@ -151,8 +160,45 @@ def test_encrypted_images_are_shown_and_their_ciphertext_is_not_handed_out(tmp_p
     options = "encrypt.format=aes,encrypt.key-secret=key"
     path = create(tmp_path / "a.qcow2", *secret, "-o", options)
     assert facts_of(path).encrypted
-    with pytest.raises(NotSupportedError, match="encrypted .aes."):
+    with pytest.raises(ImageError, match="encrypted .aes.") as refused:
         extents_of(path)
+    assert refused.value.hint == "--key-file FILE"
+
+
+def extended(tmp_path: Path, entry: int, bitmap: int) -> Path:
+    """An image whose first extended L2 entry is ORed with ``entry`` and whose bitmap is ``bitmap``."""
+    path = create(tmp_path / "a.qcow2", "-o", "extended_l2=on,cluster_size=64k")
+    write(path, "write -P 7 0 64k")
+    data = path.read_bytes()
+    table = int.from_bytes(data[0x30000:0x30008], "big") & ~(1 << 63)
+    before = int.from_bytes(data[table : table + 8], "big")
+    patch(path, table, (before | entry).to_bytes(8, "big") + bitmap.to_bytes(8, "big"))
+    return path
+
+
+def test_each_subcluster_is_data_zeros_or_a_hole(tmp_path: Path) -> None:
+    path = extended(tmp_path, 0, 0b0110 << 32 | 0b1000_0001)
+    kinds = [(extent.start // (2 * KIB), extent.kind, extent.preallocated) for extent in extents_of(path)]
+    assert kinds == [
+        (0, Kind.DATA, False),
+        (1, Kind.ZERO, True),
+        (3, Kind.HOLE, False),
+        (7, Kind.DATA, False),
+        (8, Kind.HOLE, False),
+    ]
+    image = open_with(FORMAT, path)
+    assert content(image) == read_by_qemu(path, "qcow2")
+    image.close()
+
+
+def test_a_subcluster_that_is_data_and_zeros_at_once_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CorruptImageError, match="subclusters is 0x0000000200000003"):
+        extents_of(extended(tmp_path, 0, 0b10 << 32 | 0b11))
+
+
+def test_the_zero_flag_has_no_place_in_an_extended_entry(tmp_path: Path) -> None:
+    with pytest.raises(CorruptImageError, match="L2 entry"):
+        extents_of(extended(tmp_path, 1, 1))
 
 
 def test_a_feature_that_nobody_told_us_about_is_refused_by_its_number(tmp_path: Path) -> None:

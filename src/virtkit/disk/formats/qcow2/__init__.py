@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotSupportedError
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.qcow2.head import read_head
+from virtkit.disk.formats.qcow2.image import Qcow2Image
 from virtkit.disk.formats.qcow2.layout import MAGIC
-from virtkit.disk.formats.qcow2.mapping import Qcow2Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ class Qcow2:
     def open(self, file: File, access: Access = READ_ONLY) -> Qcow2Image:
         if access.writable:
             raise NotSupportedError(f"{file.name}: qcow2 cannot be written in place yet")
-        return Qcow2Image(file, read_head(file))
+        return Qcow2Image(file, read_head(file), access)
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -35,7 +35,7 @@ from virtkit.disk.runs import runs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from virtkit.disk.formats.qcow2.mapping import Qcow2Image
+    from virtkit.disk.formats.qcow2.image import Qcow2Image
 
 _LEAST_EXTRA = 16  # bytes of extra data that a snapshot of version 3 has
 _BITMAP_RESERVED = 0xFF00_0000_0000_01FE

@@ -21,6 +21,9 @@ L1_RESERVED = 0x7F00_0000_0000_01FF
 L2_RESERVED = 0x3F00_0000_0000_01FE
 REFCOUNT_TABLE_RESERVED = 0x1FF
 
+SUBCLUSTERS = 32  # of a cluster, with extended L2 entries
+ALL_SUBCLUSTERS = (1 << SUBCLUSTERS) - 1  # the lower half of a bitmap says which hold data, the upper which are zeros
+
 MIN_CLUSTER_BITS, MAX_CLUSTER_BITS = 9, 21
 MIN_EXTENDED_CLUSTER = 16 * KIB  # bytes; its 32nds are sectors
 MAX_L1_SIZE = 32 * MIB  # bytes

@@ -14,7 +14,7 @@ from virtkit.disk.runs import table_of
 if TYPE_CHECKING:
     from array import array
 
-    from virtkit.disk.formats.qcow2.mapping import Qcow2Image
+    from virtkit.disk.formats.qcow2.image import Qcow2Image
 
 _MOST_DETAILS = 100
 _PIECE = 4 * MIB  # bytes of a table read at once

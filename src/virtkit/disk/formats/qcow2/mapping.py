@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.errors import CorruptImageError, NotSupportedError
-from virtkit.core.units import SECTOR, divide_up
+from virtkit.core.errors import CorruptImageError
+from virtkit.core.units import divide_up
 from virtkit.disk import codecs
-from virtkit.disk.format import Extent, Facts, Kind
-from virtkit.disk.formats.qcow2.facts import read_facts
+from virtkit.disk.format import Extent, Kind
+from virtkit.disk.formats.qcow2.entries import NO_ROOM, NO_ROOM_OUTSIDE, compressed_place, has_room, subclusters
 from virtkit.disk.formats.qcow2.layout import (
+    ALL_SUBCLUSTERS,
     COMPRESSED,
     COPIED,
     ENTRY,
     L2_RESERVED,
     OFFSET,
+    SUBCLUSTERS,
     ZERO,
     Incompatible,
 )
@@ -26,158 +28,209 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Decode, Reference
+    from virtkit.disk.format import Decode
     from virtkit.disk.formats.qcow2.head import Head
 
-_NO_ROOM = frozenset({0, ZERO, COPIED, COPIED | ZERO})  # L2 entries that name no cluster and may repeat
+_UNIFORM = {0: Kind.HOLE, ALL_SUBCLUSTERS: Kind.DATA, ALL_SUBCLUSTERS << SUBCLUSTERS: Kind.ZERO}  # bitmaps
 
 
-class Qcow2Image:
+class Tables:
+    """L2 tables, read when they are needed. The last one is kept."""
+
     def __init__(self, file: File, head: Head) -> None:
-        self.file = file
-        self.files = (file,)
-        self.head = head
-        self._last_table: tuple[int, array[int]] | None = None
+        self.file, self.head = file, head
+        self._last: tuple[int, array[int]] | None = None
+
+    def get(self, index: int, at: int) -> array[int]:
+        """The table at byte ``at``, which entry ``index`` of an L1 table names."""
+        if not self._last or self._last[0] != at:
+            self._last = at, self.read(index, at)
+        return self._last[1]
+
+    def read(self, index: int, at: int) -> array[int]:
+        """CorruptImageError."""
+        cluster, name = self.head.cluster_size, f"L2 table {index}"
+        if at % cluster or not at:
+            where = self.head.header.l1_offset + ENTRY * index
+            raise CorruptImageError(
+                self.file.name, name, found=f"at {at:#x}", expected="aligned to clusters", offset=where
+            )
+        return read_table(self.file, name, at, cluster // ENTRY, code="Q", endian="big")
+
+
+class Storage(NamedTuple):
+    """What entries point into, and how it is read."""
+
+    head: Head
+    file: File
+    data: File  # of plain clusters: ``file``, or the external data file
+    decrypt: Decode | None = None
 
     @property
-    def size(self) -> int:
-        return self.head.header.size
+    def outside(self) -> bool:
+        return self.head.has(Incompatible.DATA_FILE)
 
-    @property
-    def backing(self) -> Reference | None:
-        return self.head.backing
 
-    @cached_property
-    def facts(self) -> Facts:
-        return read_facts(self.file, self.head)
+class Stretch(NamedTuple):
+    """Bytes [start, end) of the guest's disk and where they begin in the file that holds them."""
 
-    def extents(self, start: int, length: int) -> Iterator[Extent]:
-        self._refuse_what_cannot_be_read()
-        return merged(self._extents(start, start + length)) if length else iter(())
+    start: int
+    end: int
+    at: int
+    room: bool
 
-    def close(self) -> None:
-        self.file.close()
 
-    def _refuse_what_cannot_be_read(self) -> None:
-        name = self.file.name
-        if self.head.encryption:
-            raise NotSupportedError(f"{name}: is encrypted ({self.head.encryption}), which virtkit cannot read")
-        if self.head.has(Incompatible.DATA_FILE):
-            raise NotSupportedError(f"{name}: keeps its data in another file, which virtkit cannot read")
-        if self.head.has(Incompatible.EXTENDED_L2):
-            raise NotSupportedError(f"{name}: has extended L2 entries, which virtkit cannot read")
+class GuestMap:
+    """What an L1 table says of a guest's disk: the active one, or that of a snapshot."""
+
+    def __init__(self, storage: Storage, l1: array[int], tables: Tables) -> None:
+        self.storage, self.l1, self.tables = storage, l1, tables
+        self.head = storage.head
+
+    def extents(self, start: int, end: int) -> Iterator[Extent]:
+        """Cover [start, end); HOLE where the L1 table has already ended. CorruptImageError."""
+        return merged(self._extents(start, end)) if start < end else iter(())
 
     @cached_property
-    def _l1(self) -> array[int]:
-        header = self.head.header
-        return read_table(self.file, "L1 table", header.l1_offset, header.l1_size, code="Q", endian="big")
-
-    @cached_property
-    def _decode(self) -> Decode:
+    def _decompress(self) -> Decode:
         return codecs.decoder(self.head.compression, self.head.cluster_size)
 
     def _extents(self, start: int, end: int) -> Iterator[Extent]:
-        span = self.head.l2_span
-        file_size = self.file.size  # a running guest may have made it longer since the image was opened
-        for run in runs(self._l1, start // span, divide_up(end, span), self.head.cluster_size, (0, COPIED)):
+        span, known = self.head.l2_span, len(self.l1)
+        for run in runs(self.l1, start // span, min(divide_up(end, span), known), self.head.cluster_size, (0, COPIED)):
             if not run.stride:
                 begin = max(start, run.begin * span)
                 yield Extent(begin, min(end, run.end * span) - begin, Kind.HOLE)
                 continue
             for index in range(run.begin, run.end):
-                yield from self._extents_of_table(
-                    index, max(start, index * span), min(end, (index + 1) * span), file_size
-                )
+                yield from self._of_table(index, max(start, index * span), min(end, (index + 1) * span))
+        if known * span < end:
+            begin = max(start, known * span)
+            yield Extent(begin, end - begin, Kind.HOLE)
 
-    def _extents_of_table(self, index: int, start: int, end: int, file_size: int) -> Iterator[Extent]:
+    def _of_table(self, index: int, start: int, end: int) -> Iterator[Extent]:
         """The part [start, end) of what the L2 table ``index`` describes."""
         cluster, base = self.head.cluster_size, index * self.head.l2_span
-        at = self._l1[index] & OFFSET
-        for run in runs(
-            self._table(index, at), (start - base) // cluster, divide_up(end - base, cluster), cluster, _NO_ROOM
-        ):
-            begin = max(start, base + run.begin * cluster)
-            skip = begin - base - run.begin * cluster
-            stretch = Extent(begin, min(end, base + run.end * cluster) - begin, Kind.HOLE)
+        at = self.l1[index] & OFFSET
+        table = self.tables.get(index, at)
+        extended = self.head.has(Incompatible.EXTENDED_L2)
+        entries, bitmaps = (table[0::2], table[1::2]) if extended else (table, None)
+        no_room = NO_ROOM_OUTSIDE if self.storage.outside else NO_ROOM
+        for run in runs(entries, (start - base) // cluster, divide_up(end - base, cluster), cluster, no_room):
+            begin, stop = max(start, base + run.begin * cluster), min(end, base + run.end * cluster)
             if run.entry & COMPRESSED:
-                yield from self._compressed(run, stretch, skip, file_size)
+                yield from self._compressed(run, base, begin, stop)
+                continue
+            self._check_entry(run, at)
+            if bitmaps is None:
+                yield from self._placed(self._stretch(run, base, begin, stop), self._kind(run.entry))
             else:
-                self._check_entry(run, at, file_size)
-                yield from self._standard(run, stretch, skip, file_size)
+                yield from self._subdivided(run, bitmaps, base, begin, stop)
 
-    def _table(self, index: int, at: int) -> array[int]:
-        if self._last_table and self._last_table[0] == at:
-            return self._last_table[1]
-        cluster = self.head.cluster_size
-        if at % cluster or not at:
-            where = self.head.header.l1_offset + ENTRY * index
-            raise CorruptImageError(
-                self.file.name, f"L2 table {index}", found=f"at {at:#x}", expected="aligned to clusters", offset=where
-            )
-        table = read_table(self.file, f"L2 table {index}", at, cluster // ENTRY, code="Q", endian="big")
-        self._last_table = at, table
-        return table
+    def _kind(self, entry: int) -> Kind:
+        if entry & ZERO:
+            return Kind.ZERO
+        return Kind.DATA if has_room(entry, outside=self.storage.outside) else Kind.HOLE
 
-    def _check_entry(self, run: Run, table_at: int, file_size: int) -> None:
+    def _stretch(self, run: Run, base: int, start: int, end: int) -> Stretch:
+        room = has_room(run.entry, outside=self.storage.outside)
+        at = (run.entry & OFFSET) + start - base - run.begin * self.head.cluster_size
+        return Stretch(start, end, at if room else 0, room)
+
+    def _check_entry(self, run: Run, table_at: int) -> None:
         """Standard entries. As QEMU has it, the last cluster of the file may lie partly behind its end."""
         cluster, offset = self.head.cluster_size, run.entry & OFFSET
-        if run.entry & L2_RESERVED or (run.entry & ZERO and self.head.header.version < 3):  # noqa: PLR2004  zero flags came with version 3
+        flagged = run.entry & ZERO and (self.head.header.version == 2 or self.head.has(Incompatible.EXTENDED_L2))  # noqa: PLR2004  zero flags came with version 3
+        end = offset + (run.end - run.begin) * cluster
+        if run.entry & L2_RESERVED or flagged:
             expected = "no reserved bits"
         elif offset % cluster:
             expected = f"a multiple of {cluster:#x}"
-        elif offset and offset + (run.end - run.begin) * cluster >= file_size + cluster:
-            expected = f"clusters within {file_size:#x} bytes"
+        elif not self.storage.outside and offset and end >= (size := self.storage.file.size) + cluster:
+            expected = f"clusters within {size:#x} bytes"
         else:
             return
+        where = table_at + self.head.entry_size * run.begin
         raise CorruptImageError(
-            self.file.name, "L2 entry", found=f"{run.entry:#x}", expected=expected, offset=table_at + ENTRY * run.begin
+            self.storage.file.name, "L2 entry", found=f"{run.entry:#x}", expected=expected, offset=where
         )
 
-    def _standard(self, run: Run, stretch: Extent, skip: int, file_size: int) -> Iterator[Extent]:
-        offset = run.entry & OFFSET
-        if not offset:
-            yield stretch._replace(kind=Kind.ZERO) if run.entry & ZERO else stretch
-            return
-        placed = stretch._replace(file=self.file, at=offset + skip)
-        if run.entry & ZERO:
-            yield placed._replace(kind=Kind.ZERO, preallocated=True)
-            return
-        there = max(min(placed.length, file_size - placed.at), 0)
-        if there:
-            yield placed._replace(kind=Kind.DATA, length=there)
-        if there < placed.length:
-            yield Extent(
-                placed.start + there, placed.length - there, Kind.ZERO, self.file, placed.at + there, preallocated=True
-            )
-
-    def _compressed(self, run: Run, stretch: Extent, skip: int, file_size: int) -> Iterator[Extent]:
-        cluster, start, end = self.head.cluster_size, stretch.start, stretch.end
-        for entry in range(
-            run.entry + skip // cluster * run.stride, run.entry + (run.end - run.begin) * run.stride, run.stride
-        ):
-            if start >= end:
-                return
-            at, stored = compressed_place(entry, self.head.header.cluster_bits)
-            if at >= file_size:
+    def _subdivided(self, run: Run, bitmaps: array[int], base: int, start: int, end: int) -> Iterator[Extent]:
+        """Extended entries, by runs of equal bitmaps."""
+        cluster = self.head.cluster_size
+        for same in runs(bitmaps, run.begin, run.end, 0, ()):
+            begin, stop = max(start, base + same.begin * cluster), min(end, base + same.end * cluster)
+            if begin >= stop:
+                continue
+            kinds = subclusters(same.entry)
+            if not kinds or (same.entry & ALL_SUBCLUSTERS and not has_room(run.entry, outside=self.storage.outside)):
                 raise CorruptImageError(
-                    self.file.name,
+                    self.storage.file.name,
+                    "subclusters",
+                    found=f"{same.entry:#018x}",
+                    expected="each allocated or zeros, not both, and allocated in a cluster alone",
+                    offset=base + same.begin * cluster,
+                )
+            if (kind := _UNIFORM.get(same.entry)) is not None:
+                yield from self._placed(self._stretch(run, base, begin, stop), kind)
+                continue
+            for index in range(same.begin, same.end):
+                yield from self._parts(run, kinds, base, index, begin, stop)
+
+    def _parts(
+        self, run: Run, kinds: tuple[tuple[int, int, Kind], ...], base: int, index: int, start: int, end: int
+    ) -> Iterator[Extent]:
+        """Runs of subclusters of the cluster ``index``."""
+        cluster = self.head.cluster_size
+        unit, origin = cluster // SUBCLUSTERS, base + index * cluster
+        for first, last, kind in kinds:
+            begin, stop = max(start, origin + first * unit), min(end, origin + last * unit)
+            if begin < stop:
+                yield from self._placed(self._stretch(run, base, begin, stop), kind)
+
+    def _placed(self, stretch: Stretch, kind: Kind) -> Iterator[Extent]:
+        start, length, at = stretch.start, stretch.end - stretch.start, stretch.at
+        data = self.storage.data
+        if kind is Kind.HOLE:
+            yield Extent(start, length, kind)
+        elif kind is Kind.ZERO:
+            yield (
+                Extent(start, length, kind, data, at, preallocated=True) if stretch.room else Extent(start, length, kind)
+            )
+        else:
+            there = max(min(length, data.size - at), 0)  # a running guest may have made it longer since it was opened
+            if there and self.storage.decrypt:
+                yield from self._encrypted(stretch, there)
+            elif there:
+                yield Extent(start, there, kind, data, at)
+            if there < length:
+                yield Extent(start + there, length - there, Kind.ZERO, data, at + there, preallocated=True)
+
+    def _encrypted(self, stretch: Stretch, length: int) -> Iterator[Extent]:
+        """One extent for each cluster, the whole of which is decrypted."""
+        cluster, start, end = self.head.cluster_size, stretch.start, stretch.start + length
+        while start < end:
+            skip = start % cluster
+            part = min(cluster - skip, end - start)
+            at = stretch.at + start - stretch.start - skip
+            yield Extent(start, part, Kind.CODED, self.storage.data, at, cluster, skip, self.storage.decrypt)
+            start += part
+
+    def _compressed(self, run: Run, base: int, start: int, end: int) -> Iterator[Extent]:
+        cluster, size = self.head.cluster_size, self.storage.file.size
+        index = (start - base) // cluster
+        entry = run.entry + (index - run.begin) * run.stride
+        while start < end:
+            at, stored = compressed_place(entry, self.head.header.cluster_bits)
+            if at >= size:
+                raise CorruptImageError(
+                    self.storage.file.name,
                     "compressed cluster",
                     found=f"at {at:#x}",
-                    expected=f"within {file_size:#x} bytes",
+                    expected=f"within {size:#x} bytes",
                     offset=at,
                 )
-            inside = start % cluster
-            length = min(cluster - inside, end - start)
-            yield Extent(start, length, Kind.CODED, self.file, at, stored, inside, self._decode)
-            start += length
-
-
-def compressed_place(entry: int, cluster_bits: int) -> tuple[int, int]:
-    """Offset and most bytes of a compressed cluster (specification, "Compressed Clusters Descriptor").
-
-    The entry counts the 512-byte sectors that the data touches besides its first.
-    """
-    offset_bits = 62 - (cluster_bits - 8)
-    at = entry & (1 << offset_bits) - 1
-    sectors = (entry >> offset_bits & (1 << cluster_bits - 8) - 1) + 1
-    return at, sectors * SECTOR - at % SECTOR
+            skip = start % cluster
+            length = min(cluster - skip, end - start)
+            yield Extent(start, length, Kind.CODED, self.storage.file, at, stored, skip, self._decompress)
+            start, entry = start + length, entry + run.stride
