@@ -26,17 +26,7 @@ PENDING = (  # formats and features on their way: the list shrinks to nothing
     "qcow-",
     "luks",
     "aes",
-<<<<<<< HEAD
-    "data",
-    "nested",
     "vdi-differencing",
-=======
-    "2gflat",
-    "2gsparse",
-    "flat",
-    "fixed",
-    "differencing",
->>>>>>> ec00bb1 (qcow2: extended L2 entries and external data files are read)
     "uml-",
 )
 SEVERAL = settings(max_examples=40, deadline=None)

@@ -15,7 +15,7 @@ SIZE = 5 * MIB + 7 * 512  # bytes; no multiple of any cluster
 
 class Specimen(NamedTuple):
     format: str
-    options: str = ""  # of qemu-img convert; {folder}: where the image is
+    options: str = ""  # of qemu-img convert
     script: tuple[str, ...] = ()  # qemu-io commands that follow
 
     def __str__(self) -> str:
@@ -25,7 +25,17 @@ class Specimen(NamedTuple):
         """An image in ``folder``, and what a guest reads from it."""
         source, image = folder / "source.raw", folder / f"image.{self.format}"
         source.write_bytes(disk())
-        run("qemu-img", "convert", "-f", "raw", "-O", self.format, *self.options.format(folder=folder).split(), source, image)
+        run(
+            "qemu-img",
+            "convert",
+            "-f",
+            "raw",
+            "-O",
+            self.format,
+            *self.options.format(folder=folder).split(),
+            source,
+            image,
+        )
         for command in self.script:
             run("qemu-io", "-f", self.format, "-c", command, image)
         return image, read_by_qemu(image, self.format)
@@ -51,8 +61,6 @@ SPECIMENS = (
     Specimen("qcow2", "-c -o compression_type=zstd,cluster_size=4k"),
     Specimen("qcow2", "-o extended_l2=on", ("write -P 8 3k 70k", "write -z 1026k 40k", "discard 2M 100k")),
     Specimen("qcow2", "-c -o extended_l2=on,cluster_size=16k", ("write -P 8 3k 70k", "write -z 1026k 40k")),
-    Specimen("qcow2", "-o data_file={folder}/image.data", ("write -z 1M 256k", "discard 2M 256k")),
-    Specimen("qcow2", "-o data_file={folder}/image.data,data_file_raw=on", ("write -z 1M 256k",)),
     Specimen("vmdk"),
     Specimen("vmdk", "-o zeroed_grain=on", ("write -z 1M 256k",)),
     Specimen("vmdk", "-o compat6"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.images import KIB, MIB, read_by_qemu, run
+from support.images import KIB, MIB, Specimen, read_by_qemu, run
 from support.reading import content, open_with
 from virtkit.core.errors import CorruptImageError, ForbiddenReferenceError, ImageError, NotSupportedError
 from virtkit.disk.format import Extent, Kind, Reference
@@ -143,6 +143,15 @@ def test_facts_of_an_image_are_told_although_its_data_file_is_forbidden(tmp_path
     assert facts_of(path).specific
     with pytest.raises(ForbiddenReferenceError, match="data file is .*outer.raw"):
         extents_of(path)
+
+
+@pytest.mark.parametrize("raw", ["on", "off"])
+def test_what_is_in_an_external_data_file_is_read(tmp_path: Path, raw: str) -> None:
+    options = f"-o data_file={tmp_path}/image.data,data_file_raw={raw}"
+    path, guest = Specimen("qcow2", options, ("write -z 1M 256k", "discard 2M 256k")).make(tmp_path)
+    image = open_with(FORMAT, path)
+    assert content(image) == guest
+    image.close()
 
 
 def test_a_data_file_that_is_shorter_than_the_disk_ends_in_zeros(tmp_path: Path) -> None:

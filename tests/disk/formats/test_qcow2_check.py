@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from support.images import disk, run
 from support.reading import open_with
 from virtkit.disk.formats.qcow2 import FORMAT
-from virtkit.disk.formats.qcow2.layout import OFFSET, Header
 from virtkit.disk.formats.qcow2.image import Qcow2Image
+from virtkit.disk.formats.qcow2.layout import OFFSET, Header
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -158,6 +158,7 @@ class GuestMap:
     def _subdivided(self, run: Run, bitmaps: array[int], base: int, start: int, end: int) -> Iterator[Extent]:
         """Extended entries, by runs of equal bitmaps."""
         cluster = self.head.cluster_size
+        unit = cluster // SUBCLUSTERS
         for same in runs(bitmaps, run.begin, run.end, 0, ()):
             begin, stop = max(start, base + same.begin * cluster), min(end, base + same.end * cluster)
             if begin >= stop:
@@ -174,29 +175,19 @@ class GuestMap:
             if (kind := _UNIFORM.get(same.entry)) is not None:
                 yield from self._placed(self._stretch(run, base, begin, stop), kind)
                 continue
-            for index in range(same.begin, same.end):
-                yield from self._parts(run, kinds, base, index, begin, stop)
-
-    def _parts(
-        self, run: Run, kinds: tuple[tuple[int, int, Kind], ...], base: int, index: int, start: int, end: int
-    ) -> Iterator[Extent]:
-        """Runs of subclusters of the cluster ``index``."""
-        cluster = self.head.cluster_size
-        unit, origin = cluster // SUBCLUSTERS, base + index * cluster
-        for first, last, kind in kinds:
-            begin, stop = max(start, origin + first * unit), min(end, origin + last * unit)
-            if begin < stop:
-                yield from self._placed(self._stretch(run, base, begin, stop), kind)
+            for origin in range(base + same.begin * cluster, base + same.end * cluster, cluster):
+                for first, last, part in kinds:
+                    one, other = max(start, origin + first * unit), min(end, origin + last * unit)
+                    if one < other:
+                        yield from self._placed(self._stretch(run, base, one, other), part)
 
     def _placed(self, stretch: Stretch, kind: Kind) -> Iterator[Extent]:
         start, length, at = stretch.start, stretch.end - stretch.start, stretch.at
         data = self.storage.data
-        if kind is Kind.HOLE:
+        if kind is Kind.HOLE or (kind is Kind.ZERO and not stretch.room):
             yield Extent(start, length, kind)
         elif kind is Kind.ZERO:
-            yield (
-                Extent(start, length, kind, data, at, preallocated=True) if stretch.room else Extent(start, length, kind)
-            )
+            yield Extent(start, length, kind, data, at, preallocated=True)
         else:
             there = max(min(length, data.size - at), 0)  # a running guest may have made it longer since it was opened
             if there and self.storage.decrypt:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.units import divide_up
-from virtkit.disk.formats.qcow2.layout import COMPRESSED, COPIED, ENTRY, L2_RESERVED, OFFSET, ZERO
 from virtkit.disk.formats.qcow2.entries import compressed_place
+from virtkit.disk.formats.qcow2.layout import COMPRESSED, COPIED, ENTRY, L2_RESERVED, OFFSET, ZERO
 from virtkit.disk.runs import Run, runs
 
 if TYPE_CHECKING:
