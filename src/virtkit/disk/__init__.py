@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 
     from virtkit.disk.chain import Chain
     from virtkit.disk.comparison import Comparison
+    from virtkit.disk.creation import create
     from virtkit.disk.description import Info
     from virtkit.disk.format import Checked, Format, Measured
+    from virtkit.disk.growth import resize
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
     from virtkit.disk.order import Converted
+
+_ELSEWHERE = {"create": "creation", "resize": "growth"}
+"""Verb -> the module that has it: only the verb in hand is imported."""
 
 __all__ = [
     "READ_ONLY",
@@ -37,13 +42,24 @@ __all__ = [
     "check",
     "compare",
     "convert",
+    "create",
     "dd",
     "info",
     "known_formats",
     "map",
     "measure",
     "open",
+    "resize",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The verbs of ``_ELSEWHERE``."""
+    from importlib import import_module
+
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
 
 
 @overload

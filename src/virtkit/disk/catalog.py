@@ -77,15 +77,18 @@ def choose(file: File, given: str | None, *, trust_format: bool = False) -> str:
     return given
 
 
-def from_suffix(path: str) -> str:
-    """The format that a new file's name asks for, be it one that is only read; UsageError if it asks for none."""
+def from_suffix(path: str, flag: str = "-O") -> str:
+    """The format that a new file's name asks for, be it one that is only read; UsageError if it asks for none.
+
+    ``flag`` is how the user could say it.
+    """
     suffix = os.path.splitext(path)[1].lower()
     known = load_all()
     for name, found in known.items():
         if suffix in found.suffixes:
             return name
     writable = [name for name, found in known.items() if isinstance(found, WritableFormat)]
-    raise UsageError(f"{path}: format is not said, expected one of {', '.join(writable)}", hint="-O qcow2")
+    raise UsageError(f"{path}: format is not said, expected one of {', '.join(writable)}", hint=f"{flag} qcow2")
 
 
 def _likely_first(path: str) -> list[str]:

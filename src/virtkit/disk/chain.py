@@ -14,7 +14,7 @@ from virtkit.disk.file import File
 from virtkit.disk.format import Extent, Heir, Image, Kind, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -99,17 +99,23 @@ def open_image(path: str, source_format: str | None = None, access: Access = REA
         raise
 
 
-def open_layers(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> list[Layer]:
-    """The image at ``path`` and all that it stands on; only the first is opened for writing."""
-    layers = [open_image(path, source_format, access)]
-    below = access._replace(writable=False, trust_format=True)
+def open_layers(
+    path: str, source_format: str | None = None, access: Access = READ_ONLY, *, writable: Container[int] = (0,)
+) -> list[Layer]:
+    """The image at ``path`` and all that it stands on.
+
+    Where ``access`` is for writing, it is so for the layers whose depths are ``writable``: by default the first.
+    """
+    layers = [open_image(path, source_format, access._replace(writable=access.writable and 0 in writable))]
+    below = access._replace(trust_format=True)
     parent = access.parent
     try:
         while reference := _reference(layers[-1].image, parent):
             image, parent = layers[-1].image, None
             name = reference.name if access.parent and len(layers) == 1 else _resolved(image, reference, access)
             _keep_finite(layers, name)
-            layers.append(_open_backing(name, reference.format, below))
+            kept = below._replace(writable=access.writable and len(layers) in writable)
+            layers.append(_open_backing(name, reference.format, kept))
             _refuse_loop(layers)
             if isinstance(image, Heir):
                 image.check_backing(layers[-1].image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.disk.chain import Layer
-    from virtkit.disk.format import Buffer
+    from virtkit.disk.format import Buffer, Image, Stretch
 
 _STEP = 4 * MIB  # bytes of zeros written at once
 _SILENT = (Kind.ZERO, Kind.HOLE)
@@ -53,7 +54,8 @@ class LiveChain(Chain):
                 self._zero_edge(at, at + length)
                 return
             self._zero_edge(at, first)
-            self.top.zero(first, last - first)
+            for start, end in self._noisy_units(first, last):
+                self.top.zero(start, end - start)
             self._zero_edge(last, at + length)
 
     def discard(self, at: int, length: int) -> None:
@@ -123,9 +125,31 @@ class LiveChain(Chain):
             for at in range(extent.start, extent.end, _STEP):
                 self.write(at, bytes(min(_STEP, extent.end - at)))
 
+    def _noisy_units(self, first: int, last: int) -> list[Stretch]:
+        """The whole units within that do not read as zeros anyway, neighbours joined."""
+        found: list[Stretch] = []
+        for extent in self._noisy(first, last):
+            start, end = round_down(extent.start, self.top.unit), min(round_up(extent.end, self.top.unit), last)
+            if found and start <= found[-1][1]:
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((start, end))
+        return found
+
     def _noisy(self, start: int, end: int) -> Iterator[Extent]:
         if start < end:
             yield from [extent for extent in self.extents(start, end - start) if extent.kind not in _SILENT]
+
+
+def settled(image: Image | Chain, start: int, end: int, most: int = 1024) -> Iterator[Extent]:
+    """``extents`` of [start, end), ``most`` looked up at a time.
+
+    Meanwhile the image may be changed up to the end of the one in hand, as long as it goes on reading the same.
+    """
+    while start < end:
+        batch = list(islice(image.extents(start, end - start), most))
+        yield from batch
+        start = batch[-1].end
 
 
 def open_live(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> LiveChain:

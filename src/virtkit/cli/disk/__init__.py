@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import argparse
 
 VERBS = {
+    "create": "make an empty image, also on a backing image",
+    "resize": "make the disk longer or shorter",
     "info": "format, sizes, backing file, snapshots, and where the data is",
     "map": "where every byte of the guest's disk is",
     "convert": "make a new image with the content of another",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import SystemCallError
+from virtkit.core.errors import SystemCallError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -26,8 +26,18 @@ def source(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="open it although a running machine may write to it",
     )
+    old_secret(parser)
+
+
+def old_secret(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key-file", metavar="FILE", help="the passphrase of an encrypted image is the content of FILE; - asks for it"
+    )
+
+
+def new_secret(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--new-key-file", metavar="FILE", help="the passphrase of the new image is the content of FILE; - asks for it"
     )
 
 
@@ -46,11 +56,27 @@ def access(args: argparse.Namespace) -> Access:
 
     return Access(
         allow_backing=getattr(args, "allow_backing", False),
-        trust_format=args.trust_format,
-        shared=args.shared,
+        trust_format=getattr(args, "trust_format", False),
+        shared=getattr(args, "shared", False),
         secret=secret(args.key_file),
         parent=getattr(args, "parent", None),
     )
+
+
+def missing(what: str) -> UsageError:
+    return UsageError(f"the following arguments are required: {what}")
+
+
+def named_values(words: list[str]) -> dict[str, str]:
+    """``-o``: NAME=VALUE, apart by commas; two commas are one within a value. A name alone is on, as for qemu-img."""
+    found = {}
+    for word in words:
+        for pair in word.replace(",,", "\0").split(","):
+            name, equals, value = pair.replace("\0", ",").partition("=")
+            if not name:
+                raise UsageError(f"-o: option is {pair!r}, expected NAME=VALUE", hint="-o cluster_size=64K")
+            found[name] = value if equals else "on"
+    return found
 
 
 def secret(key_file: str | None) -> bytes | None:
