@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from differential.histories import KINDS
 from support.depth import deep
@@ -20,7 +19,7 @@ from support.model import Model, Step, steps
 from virtkit import disk
 from virtkit.core import plugins
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.disk import catalog, formats
+from virtkit.disk import formats
 from virtkit.disk.format import Format, WritableFormat
 
 if TYPE_CHECKING:
@@ -70,7 +69,8 @@ def created(folder: Path, format_: str, options: str, backing: str | None = None
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: " ".join(variant).strip())
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Blank:
-    return created(tmp_path_factory.mktemp("alone"), *request.param)
+    format_, options = request.param
+    return created(tmp_path_factory.mktemp("alone"), format_, options)
 
 
 @pytest.fixture(scope="module", params=[100 * KIB + 512, SIZE, 500 * KIB], ids=["shorter", "equal", "longer"])
@@ -83,7 +83,8 @@ def backing(request: pytest.FixtureRequest) -> bytes:
 def overlay(request: pytest.FixtureRequest, backing: bytes, tmp_path_factory: pytest.TempPathFactory) -> Blank:
     folder = tmp_path_factory.mktemp("overlay")
     (folder / "base").write_bytes(backing)
-    return created(folder, *request.param, "base")
+    format_, options = request.param
+    return created(folder, format_, options, "base")
 
 
 @SEVERAL
@@ -131,17 +132,15 @@ def known_to_qemu() -> set[str]:
     return set(line.split()[2:])
 
 
-@SEVERAL
-@given(data=st.data())
-def test_what_is_outside_of_the_disk_is_refused(alone: Blank, data: st.DataObject) -> None:
+@pytest.mark.parametrize(("at", "length"), [(-1, 1), (0, SIZE + 1), (SIZE, 1), (SIZE + 1, 0), (1, -1)])
+def test_what_is_outside_of_the_disk_is_refused(alone: Blank, at: int, length: int) -> None:
     with disk.open(str(alone.copy()), "r+", alone.format) as opened:
-        at = data.draw(st.integers(-1, SIZE + 1))
-        length = SIZE - at + 1 if at >= 0 else 1
         for change in (opened.zero, opened.discard):
             with pytest.raises(UsageError, match="expected within"):
-                change(at, max(length, 0) or 1)
-        with pytest.raises(UsageError, match="expected within"):
-            opened.write(at, bytes(max(length, 0) or 1))
+                change(at, length)
+        if length > 0:
+            with pytest.raises(UsageError, match="expected within"):
+                opened.write(at, bytes(length))
 
 
 @pytest.mark.parametrize("name", sorted(name for name, kind in FORMATS.items() if isinstance(kind, WritableFormat)))
@@ -151,4 +150,3 @@ def test_the_smallest_disks_can_be_made_and_read(name: str, tmp_path: Path) -> N
         assert disk.create(str(path), size, target_format=name).size == size
         with disk.open(str(path), "r", name) as made:
             assert made.read(0, 1000) == bytes(size)
-    assert catalog.load(name).title

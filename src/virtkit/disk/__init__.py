@@ -53,13 +53,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """The verbs of ``_ELSEWHERE``."""
-    from importlib import import_module
+if not TYPE_CHECKING:  # a checker would believe that every name is here
 
-    if name not in _ELSEWHERE:
-        raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    def __getattr__(name: str) -> object:
+        """The verbs of ``_ELSEWHERE``."""
+        from importlib import import_module
+
+        if name not in _ELSEWHERE:
+            raise AttributeError(f"module {__name__} has no attribute {name}")
+        return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
 
 
 @overload

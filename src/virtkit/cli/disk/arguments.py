@@ -35,12 +35,6 @@ def old_secret(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def new_secret(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--new-key-file", metavar="FILE", help="the passphrase of the new image is the content of FILE; - asks for it"
-    )
-
-
 def backing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-backing",
@@ -63,20 +57,8 @@ def access(args: argparse.Namespace) -> Access:
     )
 
 
-def missing(what: str) -> UsageError:
-    return UsageError(f"the following arguments are required: {what}")
-
-
-def named_values(words: list[str]) -> dict[str, str]:
-    """``-o``: NAME=VALUE, apart by commas; two commas are one within a value. A name alone is on, as for qemu-img."""
-    found = {}
-    for word in words:
-        for pair in word.replace(",,", "\0").split(","):
-            name, equals, value = pair.replace("\0", ",").partition("=")
-            if not name:
-                raise UsageError(f"-o: option is {pair!r}, expected NAME=VALUE", hint="-o cluster_size=64K")
-            found[name] = value if equals else "on"
-    return found
+def missing(verb: str, what: str) -> UsageError:
+    return UsageError(f"the following arguments are required: {what}", hint=f"virtkit disk {verb} --help")
 
 
 def secret(key_file: str | None) -> bytes | None:

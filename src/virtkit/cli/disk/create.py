@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent
+from virtkit.cli.disk import arguments, consent, making
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -15,23 +15,19 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.disk.creation import Created
 
-_HELP = {"help", "?"}
-
 
 def build(parser: argparse.ArgumentParser) -> None:
     options.mixed(parser)
     parser.add_argument("file", metavar="FILE", nargs="?")
     parser.add_argument("size", metavar="SIZE", nargs="?", help="as 10G; left out: the backing file's")
     parser.add_argument("-f", dest="target_format", metavar="FORMAT", help="else the suffix of FILE says")
-    parser.add_argument(
-        "-o", dest="options", action="append", default=[], metavar="NAME=VALUE[,...]", help="-o help lists them"
-    )
+    making.options(parser)
     parser.add_argument("-b", dest="backing", metavar="FILE", help="backing file; kept as it is written here")
     parser.add_argument("-F", dest="backing_format", metavar="FORMAT", help="format of the backing file")
     parser.add_argument("-u", dest="unchecked", action="store_true", help="do not open the backing file")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists, or write on the device")
     parser.add_argument("--durable", action="store_true", help="return when all is on stable storage")
-    arguments.new_secret(parser)
+    making.encryption(parser)
     arguments.old_secret(parser)
     arguments.backing(parser)
     options.change(parser)
@@ -41,22 +37,23 @@ def build(parser: argparse.ArgumentParser) -> None:
 def _create(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
 
-    if _HELP & {word for given in args.options for word in given.split(",")}:
-        return _print_options(args, console)
+    if making.asks_for_help(args):
+        return making.show_options(_format(args), console)
     if args.file is None:
-        raise arguments.missing("FILE")
+        raise arguments.missing("create", "FILE")
+    chosen = making.parsed(args)
     made = disk.create(
         args.file,
         None if args.size is None else parse_size(args.size),
         target_format=args.target_format,
-        options=arguments.named_values(args.options),
+        options=chosen,
         backing=args.backing,
         backing_format=args.backing_format,
         unchecked=args.unchecked,
         overwrite=args.overwrite,
         durable=args.durable,
         dry_run=args.plan,
-        secret=arguments.secret(args.new_key_file),
+        secret=making.secret(args, chosen),
         access=arguments.access(args),
     )
     if args.plan:
@@ -89,15 +86,7 @@ def _data(made: Created) -> dict[str, Json]:
     return data
 
 
-def _print_options(args: argparse.Namespace, console: Console) -> int:
+def _format(args: argparse.Namespace) -> str:
     from virtkit.disk import catalog
 
-    name = args.target_format or ("raw" if args.file is None else catalog.from_suffix(args.file, "-f"))
-    known = catalog.load_writable(name).options
-    if console.json:
-        console.data([option._asdict() for option in known])
-        return 0
-    console.line(f"{name}: options of -o" if known else f"{name}: -o has no options")
-    if known:
-        console.table(("option", "default", "what it is"), [(one.name, one.default, one.about) for one in known])
-    return 0
+    return args.target_format or ("raw" if args.file is None else catalog.from_suffix(args.file, "-f"))

@@ -1,0 +1,82 @@
+"""The verbs of ``virtkit disk`` that make and change images, as a person or a script runs them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.images import run
+from support.typed import virtkit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.qemu
+
+
+def size_of(path: Path, format_: str) -> int:
+    size: int = json.loads(run("qemu-img", "info", "-f", format_, "--output", "json", path))["virtual-size"]
+    return size
+
+
+def test_create_says_in_one_line_what_it_made(tmp_path: Path) -> None:
+    said = virtkit(tmp_path, "create", "new.raw", "1M")
+    assert (said.status, said.out, said.err) == (0, "+ new.raw: raw, 1 MiB virtual, 0 B on disk\n", "")
+    said = virtkit(tmp_path, "create", "-f", "qcow2", "-q", "-o", "cluster_size=4k,compat=1.1", "new", "1M")
+    assert (said.status, said.out, said.err) == (0, "", "")
+    made = json.loads(virtkit(tmp_path, "create", "x.qcow2", "-b", "new", "-F", "qcow2", "2M", "--output", "json").out)
+    assert (made["virtual-size"], made["backing-filename"], made["format"]) == (2 << 20, "new", "qcow2")
+    assert size_of(tmp_path / "x.qcow2", "qcow2") == 2 << 20
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("create",), "--help"),
+        (("create", "new", "1M"), "-f qcow2"),
+        (("create", "new.qcow2"), "virtkit disk create new.qcow2 10G"),
+        (("create", "old.raw", "1M"), "--overwrite"),
+        (("create", "new.qcow2", "-b", "old.raw"), "-F raw"),
+        (("create", "new.qcow2", "1M", "-F", "raw"), "-b FILE"),
+        (("resize", "-f", "raw", "old.raw", "-1K"), "--shrink"),
+        (("resize", "old.raw", "+1K"), "-f raw"),
+        (("resize", "-f", "raw", "old.raw", "-1K", "--shrink"), "-y to go ahead"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, tuple) else words,
+)
+def test_a_refusal_says_what_to_type_next(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    (tmp_path / "old.raw").write_bytes(bytes([1]) * 4096)
+    done = virtkit(tmp_path, *words)
+    assert done.status in {1, 2}
+    assert said in done.err.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["old.raw"]
+    assert (tmp_path / "old.raw").read_bytes() == bytes([1]) * 4096
+
+
+def test_create_lists_the_options_of_a_format(tmp_path: Path) -> None:
+    assert "cluster_size" in virtkit(tmp_path, "create", "-f", "qcow2", "-o", "help").out
+    known = json.loads(virtkit(tmp_path, "create", "-o", "?", "new.qcow2", "--output", "json").out)
+    assert "cluster_size" in [option["name"] for option in known]
+
+
+def test_plans_end_with_3_and_change_nothing(tmp_path: Path) -> None:
+    said = virtkit(tmp_path, "create", "new.qcow2", "1M", "--plan")
+    assert (said.status, said.out.splitlines()[1]) == (3, "  + new.qcow2: qcow2, 1 MiB virtual")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "old.raw").write_bytes(bytes(4096))
+    said = virtkit(tmp_path, "resize", "-f", "raw", "old.raw", "--dry-run", "+4K", "--output", "json")
+    assert said.status == 3
+    assert [step["sign"] for step in json.loads(said.out)["actions"]] == ["~"]
+    assert (tmp_path / "old.raw").stat().st_size == 4096
+    assert virtkit(tmp_path, "resize", "-f", "raw", "old.raw", "--plan", "4K").status == 0
+
+
+def test_resize_grows_shrinks_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "old.raw"
+    path.write_bytes(bytes([1]) * 4096)
+    said = virtkit(tmp_path, "resize", "-f", "raw", "old.raw", "+4K")
+    assert (said.status, said.out) == (0, "✓ old.raw: 4 KiB -> 8 KiB (8192 bytes)\n")
+    said = virtkit(tmp_path, "resize", "-f", "raw", "--shrink", "-y", "old.raw", "-6K", "--output", "json")
+    assert (json.loads(said.out)["virtual-size"], path.stat().st_size) == (2048, 2048)
