@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from virtkit.disk.chain import Chain
+    from virtkit.disk.commitment import commit
     from virtkit.disk.comparison import Comparison
     from virtkit.disk.creation import create
     from virtkit.disk.description import Info
@@ -32,14 +33,16 @@ if TYPE_CHECKING:
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
     from virtkit.disk.order import Converted
+    from virtkit.disk.rebasing import rebase
 
-_ELSEWHERE = {"create": "creation", "resize": "growth"}
+_ELSEWHERE = {"commit": "commitment", "create": "creation", "rebase": "rebasing", "resize": "growth"}
 """Verb -> the module that has it: only the verb in hand is imported."""
 
 __all__ = [
     "READ_ONLY",
     "Access",
     "check",
+    "commit",
     "compare",
     "convert",
     "create",
@@ -49,6 +52,7 @@ __all__ = [
     "map",
     "measure",
     "open",
+    "rebase",
     "resize",
 ]
 

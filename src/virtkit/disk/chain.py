@@ -14,7 +14,7 @@ from virtkit.disk.file import File
 from virtkit.disk.format import Extent, Heir, Image, Kind, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -32,7 +32,7 @@ class Chain:
     Any thread may call any method; what ``extents`` gives is walked by one at a time.
     """
 
-    def __init__(self, layers: list[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = tuple(layers)
         self.size = layers[0].image.size
         self._turn = threading.RLock()
@@ -100,11 +100,17 @@ def open_image(path: str, source_format: str | None = None, access: Access = REA
 
 
 def open_layers(
-    path: str, source_format: str | None = None, access: Access = READ_ONLY, *, writable: Container[int] = (0,)
+    path: str,
+    source_format: str | None = None,
+    access: Access = READ_ONLY,
+    *,
+    writable: Container[int] = (0,),
+    trust_heirs: bool = False,
 ) -> list[Layer]:
     """The image at ``path`` and all that it stands on.
 
     Where ``access`` is for writing, it is so for the layers whose depths are ``writable``: by default the first.
+    ``trust_heirs``: an image whose backing image has changed since is opened all the same.
     """
     layers = [open_image(path, source_format, access._replace(writable=access.writable and 0 in writable))]
     below = access._replace(trust_format=True)
@@ -117,7 +123,7 @@ def open_layers(
             kept = below._replace(writable=access.writable and len(layers) in writable)
             layers.append(_open_backing(name, reference.format, kept))
             _refuse_loop(layers)
-            if isinstance(image, Heir):
+            if isinstance(image, Heir) and not trust_heirs:
                 image.check_backing(layers[-1].image)
     except BaseException:
         close(layers)

@@ -79,7 +79,7 @@ def _padded(source: Source, end: int) -> Iterator[Extent]:
         yield Extent(there, end - there, Kind.HOLE)
 
 
-def _pairs(left: Source, right: Source, end: int) -> Iterator[tuple[Extent, Extent]]:
+def pairs(left: Source, right: Source, end: int) -> Iterator[tuple[Extent, Extent]]:
     """Both maps up to ``end``, cut where either changes."""
     others = _padded(right, end)
     other = next(others, None)
@@ -94,7 +94,7 @@ def _pairs(left: Source, right: Source, end: int) -> Iterator[tuple[Extent, Exte
 
 
 def _first_status(left: Source, right: Source) -> int | None:
-    for one, other in _pairs(left, right, left.size):
+    for one, other in pairs(left, right, left.size):
         if _status(one) != _status(other):
             return one.start
     return None
@@ -107,23 +107,23 @@ def _status(extent: Extent) -> tuple[Kind, bool]:
 
 def _jobs(left: Source, right: Source, end: int) -> Iterator[_Both]:
     limit = max([BUFFER, *(layer.image.facts.cluster_size or 0 for side in (left, right) for layer in side.layers)])
-    pairs: list[tuple[Extent, Extent]] = []
-    for pair in _cut(_pairs(left, right, end), limit):
-        if pairs and (pair[0].start != pairs[-1][0].end or pair[0].start % limit == 0):
-            yield _both(pairs)
-            pairs = []
-        pairs.append(pair)
-    if pairs:
-        yield _both(pairs)
+    found: list[tuple[Extent, Extent]] = []
+    for pair in _cut(pairs(left, right, end), limit):
+        if found and (pair[0].start != found[-1][0].end or pair[0].start % limit == 0):
+            yield _both(found)
+            found = []
+        found.append(pair)
+    if found:
+        yield _both(found)
 
 
 def _cut(pairs: Iterable[tuple[Extent, Extent]], limit: int) -> Iterator[tuple[Extent, Extent]]:
     for one, other in pairs:
-        if not _alike(one, other):
+        if not alike(one, other):
             yield from zip(pieces.cut([one], limit), pieces.cut([other], limit), strict=True)
 
 
-def _alike(one: Extent, other: Extent) -> bool:
+def alike(one: Extent, other: Extent) -> bool:
     """Without reading: both are zeros, or both are the same bytes of the same file."""
     if one.kind in SILENT or other.kind in SILENT:
         return one.kind in SILENT and other.kind in SILENT

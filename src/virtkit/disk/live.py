@@ -12,7 +12,7 @@ from virtkit.disk.chain import Chain, close, open_layers
 from virtkit.disk.format import Extent, Kind, LiveImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from virtkit.disk.chain import Layer
     from virtkit.disk.format import Buffer, Image, Stretch
@@ -24,7 +24,7 @@ _SILENT = (Kind.ZERO, Kind.HOLE)
 class LiveChain(Chain):
     """A chain whose first layer is a LiveImage. Any thread may call any method; they take turns."""
 
-    def __init__(self, layers: list[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__(layers)
         top = layers[0].image
         if not isinstance(top, LiveImage):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 VERBS = {
     "create": "make an empty image, also on a backing image",
     "resize": "make the disk longer or shorter",
+    "rebase": "put an image on another backing image, or on none",
+    "commit": "write what an image holds into its backing image",
     "info": "format, sizes, backing file, snapshots, and where the data is",
     "map": "where every byte of the guest's disk is",
     "convert": "make a new image with the content of another",
