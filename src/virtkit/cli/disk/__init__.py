@@ -27,6 +27,8 @@ VERBS = {
     "compare": "whether a guest sees the same disk: exit status 0 or 1",
     "check": "hold an image's metadata against each other",
     "serve": "let programs of this host use an image as a network block device",
+    "mount": "show an image as a raw file in a directory",
+    "umount": "undo mount: everything written is on the disk then",
     "formats": "the formats that virtkit knows",
 }
 

@@ -1,0 +1,1 @@
+"""Images mounted as raw files, through FUSE: whatever reads files reads the guest's disk."""
