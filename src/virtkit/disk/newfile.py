@@ -101,10 +101,13 @@ class NewFile:
     def publish(self, *, durable: bool = False) -> None:
         """Give the files their names, this one's last. With ``durable`` all is on stable storage first.
 
-        Where a name cannot be given, those that were new are gone again.
+        Where a name cannot be given, those that were new are gone again. What is replaced and was not alone is taken
+        away first: for a moment there is no image, but never an old one on new extents.
         """
         done: list[str] = []
         try:
+            if self._beside and self._old and not self._in_place:
+                self._take_away()
             for other in self._beside:
                 new = not os.path.lexists(other.path)
                 other.publish(durable=durable)
@@ -114,6 +117,12 @@ class NewFile:
             for path in done:
                 os.unlink(path)
             raise
+
+    def _take_away(self) -> None:
+        try:
+            os.unlink(self.path)
+        except OSError as error:
+            raise SystemCallError(f"replace {self.file.name}", error) from error
 
     def _publish(self, *, durable: bool) -> None:
         if durable:

@@ -1,0 +1,105 @@
+"""A conversion that is killed between any two of its system calls, or in one, leaves no target that looks whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.depth import deep
+from support.targets import TARGETS, Target, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.qemu
+MIB = 1 << 20
+LAST = 4  # calls that give names are among these
+
+CONVERT = """
+import json, os, signal, sys
+from virtkit import disk
+
+left = int(sys.argv[1])
+
+def counted(name):
+    call = getattr(os, name)
+
+    def counting(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0:
+            if name == "pwrite":
+                fd, data, at = arguments
+                call(fd, data[: len(data) // 2], at)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **named)
+
+    setattr(os, name, counting)
+
+for name in ("pwrite", "ftruncate", "fsync", "link", "rename", "unlink"):
+    counted(name)
+source, target = sys.argv[2:4]
+disk.convert(source, target, source_format="raw", durable=True, **json.loads(sys.argv[4]))
+print(int(sys.argv[1]) - left)
+"""
+
+
+def convert(source: Path, image: Path, target: Target, *, kill_at: int = 0, overwrite: bool = False) -> int:
+    """The number of calls, or of the signal that ended them."""
+    wanted = {"target_format": target.format, "options": target.options, "compress": target.compress}
+    words = [str(kill_at), str(source), str(image), json.dumps({**wanted, "level": "fast", "overwrite": overwrite})]
+    done = subprocess.run([sys.executable, "-c", CONVERT, *words], capture_output=True, text=True, check=False)
+    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+    return done.returncode or int(done.stdout)
+
+
+def points(calls: int) -> list[int]:
+    chance = random.Random(calls)
+    early = [chance.randint(1, calls) for _ in range(deep(1))]
+    return sorted({*early, *range(max(calls - LAST, 1), calls + 1)})
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Noise, zeros and text, in three pieces that no unit fits."""
+    path = tmp_path / "source.raw"
+    noise = random.Random(1)
+    path.write_bytes(noise.randbytes(3 * MIB + 512) + bytes(2 * MIB) + b"text" * (MIB // 4))
+    return path
+
+
+def clear(source: Path) -> None:
+    for name in set(os.listdir(source.parent)) - {source.name}:
+        (source.parent / name).unlink()
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_there_is_no_target_or_a_whole_one(target: Target, source: Path, tmp_path: Path) -> None:
+    guest, image = source.read_bytes(), tmp_path / "image"
+    for point in points(convert(source, image, target)):
+        clear(source)
+        assert convert(source, image, target, kill_at=point) == -signal.SIGKILL
+        assert source.read_bytes() == guest
+        assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]
+        if image.exists():
+            assert read(image, target.format)[: len(guest)] == guest
+
+
+@pytest.mark.parametrize("target", [Target("raw"), Target("vmdk", {"subformat": "monolithicFlat"})], ids=str)
+def test_what_is_replaced_is_the_old_or_the_new_or_gone(target: Target, source: Path, tmp_path: Path) -> None:
+    new, image, old = source.read_bytes(), tmp_path / "image", tmp_path / "old.raw"
+    old.write_bytes(random.Random(2).randbytes(len(new) + MIB))
+    convert(source, image, target)
+    calls = convert(source, image, target, overwrite=True)
+    for point in range(max(calls - 7, 1), calls + 1):
+        convert(old, image, target, overwrite=True)
+        assert convert(source, image, target, kill_at=point, overwrite=True) == -signal.SIGKILL
+        if image.exists():
+            assert read(image, target.format) in {new, old.read_bytes()}
