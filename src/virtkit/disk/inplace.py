@@ -63,6 +63,8 @@ def overwrite(source: Source, wanted: Order, below: Chain | None, access: Access
 
 def _copy(source: Source, wanted: Order, below: Chain | None, target: LiveChain, report: Sink) -> None:
     ground = ground_of(source, below)
+    if ground:  # behind the backing image's end there may be anything
+        ground = ground._replace(size=source.size)
     manner = Manner(sparse=wanted.sparse, threads=wanted.threads, rate=wanted.rate, ground=ground)
     amount = copy.measure(source, ground=ground, dense=wanted.sparse == 0)
     copy.Copy(source, amount, manner).run_in_place(target, report, is_zero=wanted.is_zero)
