@@ -80,3 +80,49 @@ def test_resize_grows_shrinks_and_says_so(tmp_path: Path) -> None:
     assert (said.status, said.out) == (0, "✓ old.raw: 4 KiB -> 8 KiB (8192 bytes)\n")
     said = virtkit(tmp_path, "resize", "-f", "raw", "--shrink", "-y", "old.raw", "-6K", "--output", "json")
     assert (json.loads(said.out)["virtual-size"], path.stat().st_size) == (2048, 2048)
+
+
+def test_inspect_ends_with_0_for_safe_and_1_for_not(tmp_path: Path) -> None:
+    run("qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "base.qcow2", "1M")
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", tmp_path / "top.qcow2")
+    said = virtkit(tmp_path, "inspect", "top.qcow2")
+    assert (said.status, said.out.splitlines()[0]) == (0, "✓ top.qcow2: qcow2, 1 MiB: safe by the policy default")
+    said = virtkit(tmp_path, "inspect", "--policy", "untrusted", "top.qcow2")
+    assert (said.status, said.out.splitlines()[-1]) == (
+        1,
+        "  danger  top.qcow2: backing file is base.qcow2, expected none",
+    )
+    found = json.loads(virtkit(tmp_path, "inspect", "--max-size", "1K", "base.qcow2", "--output", "json").out)
+    assert (found["safe"], [finding["about"] for finding in found["findings"]]) == (False, ["size"])
+
+
+def test_commit_asks_and_says_what_it_wrote(tmp_path: Path) -> None:
+    (tmp_path / "base").write_bytes(bytes(1 << 20))
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", tmp_path / "top")
+    run("qemu-io", "-f", "qcow2", "-c", "write -P 5 64k 64k", tmp_path / "top")
+    said = virtkit(tmp_path, "commit", "-d", "top")
+    assert (said.status, "-y to go ahead" in said.err) == (2, True)
+    assert virtkit(tmp_path, "commit", "-d", "top", "--plan").status == 3
+    assert (tmp_path / "base").read_bytes() == bytes(1 << 20)
+    said = virtkit(tmp_path, "commit", "-d", "-y", "-q", "top")
+    assert (said.status, said.out) == (0, "")
+    assert (tmp_path / "base").read_bytes()[64 << 10 : 128 << 10] == bytes([5]) * (64 << 10)
+
+
+def test_rebase_says_why_it_does_not_compress(tmp_path: Path) -> None:
+    run("qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "top", "1M")
+    said = virtkit(tmp_path, "rebase", "-c", "-b", "", "top")
+    assert (said.status, "disk convert -c" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize("words", [(), ("create", "x"), ("list", "x", "y"), ("-c", "name"), ("-l", "-d", "x", "y")])
+def test_snapshot_tells_how_it_is_used(words: tuple[str, ...], tmp_path: Path) -> None:
+    said = virtkit(tmp_path, "snapshot", *words)
+    assert said.status == 2
+    assert "virtkit disk snapshot" in said.err
+
+
+def test_snapshots_of_a_format_without_them_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(bytes(512))
+    said = virtkit(tmp_path, "snapshot", "-f", "raw", "-l", "x")
+    assert (said.status, said.err) == (1, "virtkit: x: format raw has no internal snapshots\n")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from support.depth import deep
 from support.images import KIB
-from support.layers import SIZE, VARIANTS, copied, created, judged_by_qemu, patterned, read
+from support.layers import SIZE, VARIANTS, copied, created, ground, judged_by_qemu, laid, patterned, read, require_live
 from support.model import Model, Step, steps
 from virtkit import disk
 from virtkit.disk.format import Kind
@@ -33,15 +33,16 @@ class Pair(NamedTuple):
     folder: Path
     format: str
     options: str
+    on: str  # the format of its backing images
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: " ".join(variant).strip())
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """Skipped where the format has no backing images."""
-    folder = tmp_path_factory.mktemp("chain")
-    (folder / "base").write_bytes(bytes(512))
-    created(folder / "probe", *request.param, backing="base")
-    return Pair(folder, *request.param)
+    format_, options = request.param
+    probe = tmp_path_factory.mktemp("probe")
+    require_live(probe, format_, options)
+    return Pair(tmp_path_factory.mktemp("chain"), format_, options, ground(probe, format_, options))
 
 
 def written(path: Path, format_: str, script: list[Step]) -> bytes:
@@ -52,13 +53,11 @@ def written(path: Path, format_: str, script: list[Step]) -> bytes:
     return bytes(model.content)
 
 
-def work(kind: Pair, **raw: bytes) -> Path:
-    """An empty folder with raw disks."""
+def work(kind: Pair, **disks: bytes) -> Path:
+    """An empty folder with images that can be stood on."""
     folder = copied(kind.folder)
-    for path in folder.iterdir():
-        path.unlink()
-    for name, content in raw.items():
-        (folder / name).write_bytes(content)
+    for name, content in disks.items():
+        laid(folder / name, kind.on, content)
     return folder
 
 
@@ -75,10 +74,10 @@ def test_a_rebased_image_reads_as_before(
     for start, count in changed:
         new[start * 512 : (start + count) * 512] = bytes(len(new[start * 512 : (start + count) * 512]))
     folder = work(kind, old=old, new=bytes(new))
-    path = created(folder / "image", kind.format, kind.options, backing="old")
+    path = created(folder / "image", kind.format, kind.options, backing="old", on=kind.on)
     content = written(path, kind.format, script)
-    planned = disk.rebase(str(path), "new", "raw", source_format=kind.format, dry_run=True)
-    done = disk.rebase(str(path), "new", "raw", source_format=kind.format)
+    planned = disk.rebase(str(path), "new", kind.on, source_format=kind.format, dry_run=True)
+    done = disk.rebase(str(path), "new", kind.on, source_format=kind.format)
     assert planned.copied == done.copied
     (folder / "old").unlink()
     assert read(path, kind.format) == content
@@ -94,11 +93,11 @@ def test_a_rebased_image_reads_as_before(
 def test_a_base_reads_what_was_committed_and_the_image_is_empty(kind: Pair, script: list[Step], length: int) -> None:
     base = patterned(length, "base")
     folder = work(kind, base=base)
-    path = created(folder / "image", kind.format, kind.options, backing="base")
+    path = created(folder / "image", kind.format, kind.options, backing="base", on=kind.on)
     content = written(path, kind.format, script)
     done = disk.commit(str(path), source_format=kind.format)
     assert (done.emptied, done.grown_from) == (True, length if length < SIZE else None)
-    assert (folder / "base").read_bytes() == content + base[SIZE:]
+    assert read(folder / "base", kind.on) == content + base[SIZE:]
     with disk.open(str(path), "r", kind.format) as opened:
         assert {extent.kind for extent in opened.layers[0].image.extents(0, SIZE)} == {Kind.HOLE}
         assert opened.read(0, SIZE) == content
@@ -112,12 +111,14 @@ def test_a_deeper_base_takes_what_lies_between(
 ) -> None:
     base = patterned(length, "base")
     folder = work(kind, base=base)
-    between = created(folder / "middle", kind.format, kind.options, size=-(-middle // 512) * 512, backing="base")
+    between = created(
+        folder / "middle", kind.format, kind.options, size=-(-middle // 512) * 512, backing="base", on=kind.on
+    )
     written(between, kind.format, scripts[0])
     path = created(folder / "image", kind.format, kind.options, backing="middle", on=kind.format)
     content = written(path, kind.format, scripts[1])
     assert not disk.commit(str(path), "base", source_format=kind.format).emptied
-    assert (folder / "base").read_bytes() == content + base[SIZE:]
+    assert read(folder / "base", kind.on) == content + base[SIZE:]
     assert read(path, kind.format) == content
 
 

@@ -12,7 +12,19 @@ from hypothesis import HealthCheck, given, settings
 
 from support.depth import deep
 from support.images import KIB
-from support.layers import FORMATS, SIZE, VARIANTS, copied, created, judged_by_qemu, patterned, read
+from support.layers import (
+    FORMATS,
+    SIZE,
+    VARIANTS,
+    copied,
+    created,
+    ground,
+    judged_by_qemu,
+    laid,
+    patterned,
+    read,
+    require_live,
+)
 from support.model import Model, Step, steps
 from virtkit import disk
 from virtkit.core.errors import UsageError
@@ -43,6 +55,7 @@ class Blank(NamedTuple):
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: " ".join(variant).strip())
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Blank:
     format_, options = request.param
+    require_live(tmp_path_factory.mktemp("probe"), format_, options)
     path = tmp_path_factory.mktemp("alone") / "image"
     return Blank(created(path, format_, options), format_)
 
@@ -55,9 +68,12 @@ def backing(request: pytest.FixtureRequest) -> bytes:
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: " ".join(variant).strip())
 def overlay(request: pytest.FixtureRequest, backing: bytes, tmp_path_factory: pytest.TempPathFactory) -> Blank:
     format_, options = request.param
+    probe = tmp_path_factory.mktemp("probe")
+    require_live(probe, format_, options)
+    on = ground(probe, format_, options)
     folder = tmp_path_factory.mktemp("overlay")
-    (folder / "base").write_bytes(backing)
-    return Blank(created(folder / "image", format_, options, backing="base"), format_)
+    laid(folder / "base", on, backing)
+    return Blank(created(folder / "image", format_, options, backing="base", on=on), format_)
 
 
 @SEVERAL
@@ -71,8 +87,9 @@ def test_a_disk_reads_what_was_done_to_it(alone: Blank, script: list[Step]) -> N
 def test_a_disk_on_a_backing_image_reads_what_was_done_to_it(
     overlay: Blank, backing: bytes, script: list[Step]
 ) -> None:
+    before = overlay.path.with_name("base").read_bytes()
     path = follow(overlay, Model(backing[:SIZE].ljust(SIZE, b"\0")), script)
-    assert path.with_name("base").read_bytes() == backing
+    assert path.with_name("base").read_bytes() == before
 
 
 def follow(blank: Blank, model: Model, script: list[Step]) -> Path:

@@ -12,7 +12,7 @@ from differential.histories import KINDS
 from support.images import KIB, read_by_qemu, run
 from virtkit import disk
 from virtkit.core import plugins
-from virtkit.core.errors import NotSupportedError, UsageError
+from virtkit.core.errors import ImageError, NotSupportedError, UsageError
 from virtkit.disk import formats
 from virtkit.disk.format import Format, WritableFormat
 
@@ -26,21 +26,41 @@ VARIANTS = sorted({*OPTIONS, *((name, "") for name, kind in FORMATS.items() if i
 COULD_NOT_CHECK = 63  # exit status of qemu-img check
 
 
-def created(path: Path, format_: str, options: str, *, size: int = SIZE, backing: str = "", on: str = "raw") -> Path:
-    """An image that opens for writing; skipped where the format cannot be made so, or has no backing files."""
-    given = dict(pair.split("=") for pair in options.split(",")) if options else {}
+def require_live(folder: Path, format_: str, options: str) -> None:
+    """Skipped where the format cannot be made with these options, or not written in place."""
     try:
-        disk.create(
-            str(path),
-            size,
-            target_format=format_,
-            options=given,
-            backing=backing or None,
-            backing_format=on if backing else None,
-        )
-        disk.open(str(path), "r+", format_).close()
+        created(folder / "probe", format_, options)
     except (NotSupportedError, UsageError) as error:
         pytest.skip(error.message)
+
+
+def created(path: Path, format_: str, options: str, *, size: int = SIZE, backing: str = "", on: str = "raw") -> Path:
+    """An image that opens for writing."""
+    given = dict(pair.split("=") for pair in options.split(",")) if options else {}
+    below = (backing, on) if backing else (None, None)
+    disk.create(str(path), size, target_format=format_, options=given, backing=below[0], backing_format=below[1])
+    disk.open(str(path), "r+", format_).close()
+    return path
+
+
+def ground(folder: Path, format_: str, options: str) -> str:
+    """The format that its backing images may have: any, so raw; or its own alone. Skipped where it has none."""
+    for on in dict.fromkeys(("raw", format_)):
+        laid(folder / f"ground.{on}", on, bytes(512))
+        try:
+            created(folder / f"probe.{on}", format_, options, backing=f"ground.{on}", on=on)
+        except (ImageError, NotSupportedError, UsageError):
+            continue
+        return on
+    pytest.skip(f"{format_} has no backing images")
+
+
+def laid(path: Path, format_: str, content: bytes) -> Path:
+    """An image of that content."""
+    source = path.with_name(f".{path.name}.source")
+    source.write_bytes(content)
+    disk.convert(str(source), str(path), source_format="raw", target_format=format_, overwrite=True)
+    source.unlink()
     return path
 
 

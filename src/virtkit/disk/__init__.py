@@ -30,30 +30,58 @@ if TYPE_CHECKING:
     from virtkit.disk.description import Info
     from virtkit.disk.format import Checked, Format, Measured
     from virtkit.disk.growth import resize
+    from virtkit.disk.history import (
+        apply_snapshot,
+        create_snapshot,
+        delete_snapshot,
+        find_snapshot,
+        freed_by_deleting,
+        snapshots,
+    )
+    from virtkit.disk.inspection import inspect
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
     from virtkit.disk.order import Converted
     from virtkit.disk.rebasing import rebase
 
-_ELSEWHERE = {"commit": "commitment", "create": "creation", "rebase": "rebasing", "resize": "growth"}
+_ELSEWHERE = {
+    "apply_snapshot": "history",
+    "commit": "commitment",
+    "create": "creation",
+    "create_snapshot": "history",
+    "delete_snapshot": "history",
+    "find_snapshot": "history",
+    "inspect": "inspection",
+    "freed_by_deleting": "history",
+    "rebase": "rebasing",
+    "resize": "growth",
+    "snapshots": "history",
+}
 """Verb -> the module that has it: only the verb in hand is imported."""
 
 __all__ = [
     "READ_ONLY",
     "Access",
+    "apply_snapshot",
     "check",
     "commit",
     "compare",
     "convert",
     "create",
+    "create_snapshot",
     "dd",
+    "delete_snapshot",
+    "find_snapshot",
+    "freed_by_deleting",
     "info",
+    "inspect",
     "known_formats",
     "map",
     "measure",
     "open",
     "rebase",
     "resize",
+    "snapshots",
 ]
 
 

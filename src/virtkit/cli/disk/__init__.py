@@ -19,6 +19,8 @@ VERBS = {
     "resize": "make the disk longer or shorter",
     "rebase": "put an image on another backing image, or on none",
     "commit": "write what an image holds into its backing image",
+    "snapshot": "list, create, apply, delete and extract internal snapshots",
+    "inspect": "whether an image is safe to open: exit status 0 or 1",
     "info": "format, sizes, backing file, snapshots, and where the data is",
     "map": "where every byte of the guest's disk is",
     "convert": "make a new image with the content of another",

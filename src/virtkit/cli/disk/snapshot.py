@@ -1,0 +1,165 @@
+"""``disk snapshot``: internal snapshots, by qemu-img's flags or by words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtkit.cli import options
+from virtkit.cli.disk import arguments, consent
+from virtkit.core.errors import UsageError
+from virtkit.core.units import format_size
+
+if TYPE_CHECKING:
+    import argparse
+
+    from virtkit.cli.show import Console
+    from virtkit.disk.format import Snapshot
+
+_USAGE = """\
+virtkit disk snapshot [list] FILE
+       virtkit disk snapshot create|apply|delete FILE NAME
+       virtkit disk snapshot extract FILE NAME TARGET [-O FORMAT] [-o NAME=VALUE[,...]]
+       virtkit disk snapshot [-l | -c NAME | -a NAME | -d NAME] FILE"""
+_WORDS = {"list": 1, "create": 2, "apply": 2, "delete": 2, "extract": 3}  # what follows each
+
+
+class _Wish(NamedTuple):
+    verb: str
+    file: str
+    name: str = ""  # or id
+    target: str = ""
+
+
+def build(parser: argparse.ArgumentParser) -> None:
+    from virtkit.cli.disk import making
+
+    parser.usage = _USAGE
+    parser.add_argument("words", nargs="*", metavar="WORD", help="list, create, apply, delete or extract; FILE; NAME")
+    options.mixed(parser)
+    flags = parser.add_mutually_exclusive_group()
+    flags.add_argument("-l", dest="list", action="store_true", help="list them, as does FILE alone")
+    flags.add_argument("-c", dest="create", metavar="NAME", help="keep the disk as it is now")
+    flags.add_argument("-a", dest="apply", metavar="NAME", help="go back to it; what was written since is lost")
+    flags.add_argument("-d", dest="delete", metavar="NAME", help="forget it")
+    parser.add_argument("-O", dest="target_format", metavar="FORMAT", help="of TARGET; else its suffix says")
+    making.options(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
+    arguments.source(parser)
+    arguments.backing(parser)
+    options.change(parser)
+    parser.set_defaults(run=_snapshot)
+
+
+def _snapshot(args: argparse.Namespace, console: Console) -> int:
+    wish = _wish(args)
+    verbs = {"list": _list, "create": _create, "apply": _apply, "delete": _delete, "extract": _extract}
+    return verbs[wish.verb](wish, args, console)
+
+
+def _wish(args: argparse.Namespace) -> _Wish:
+    words: list[str] = args.words
+    for verb in ("create", "apply", "delete"):
+        if (name := getattr(args, verb)) is not None and len(words) == 1:
+            return _Wish(verb, words[0], name)
+    if len(words) == 1:
+        return _Wish("list", words[0])
+    if words and _WORDS.get(words[0]) == len(words) - 1 and not args.list:
+        return _Wish(*words)
+    said = " ".join(words) or "nothing"
+    raise UsageError(f"snapshot: found {said}, expected one of\n       {_USAGE}", hint="virtkit disk snapshot --help")
+
+
+def _list(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+    from virtkit import disk
+    from virtkit.cli.disk import moments
+
+    disk.snapshots(wish.file, args.source_format, arguments.access(args))  # refuses what has none
+    found = disk.info(wish.file, args.source_format, arguments.access(args)).facts.snapshots
+    if console.json:
+        console.data([dict(one) for one in found])  # type: ignore[arg-type]  # Facts promises qemu-img's data
+    elif found:
+        console.table(moments.COLUMNS, moments.rows(found))
+    elif not console.quiet:
+        console.line(f"{wish.file}: no snapshots")
+    return 0
+
+
+def _create(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+    from virtkit import disk
+
+    made = disk.create_snapshot(wish.file, wish.name, args.source_format, arguments.access(args), dry_run=args.plan)
+    if args.plan:
+        return _planned(wish, args, console, consent.Step("+", f"{wish.file}: snapshot {wish.name}"))
+    return _done(wish, made, console, f"+ {wish.file}: snapshot {made.name} (id {made.id})")
+
+
+def _apply(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+    from virtkit import disk
+
+    access = arguments.access(args)
+    found = disk.find_snapshot(wish.file, wish.name, args.source_format, access)
+    text = f"{wish.file}: as in snapshot {found.name} (id {found.id}), {format_size(found.size)}"
+    note = "what the disk holds now is lost where no snapshot has it"
+    proposal = consent.Proposal(f"apply snapshot {found.name}", (consent.Step("~", text),), (note,))
+    status = consent.settle(proposal, args, console, ask=True)
+    if status is not None:
+        return status
+    done = disk.apply_snapshot(wish.file, found.id, args.source_format, access)
+    return _done(wish, done, console, f"✓ {text}")
+
+
+def _delete(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+    from virtkit import disk
+
+    access = arguments.access(args)
+    found = disk.find_snapshot(wish.file, wish.name, args.source_format, access)
+    freed = disk.freed_by_deleting(wish.file, found.id, args.source_format, access) if args.plan else None
+    text = f"{wish.file}: snapshot {found.name} (id {found.id}) deleted"
+    gain = "" if freed is None else f"; {format_size(freed)} of the file become free"
+    proposal = consent.Proposal(f"delete snapshot {found.name}", (consent.Step("-", text + gain),))
+    status = consent.settle(proposal, args, console, ask=True)
+    if status is not None:
+        return status
+    done = disk.delete_snapshot(wish.file, found.id, args.source_format, access)
+    return _done(wish, done, console, f"✓ {text}")
+
+
+def _extract(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+    from virtkit import disk
+    from virtkit.cli.disk import making
+
+    with console.progress() as report:
+        made = disk.convert(
+            wish.file,
+            wish.target,
+            snapshot=wish.name,
+            source_format=args.source_format,
+            target_format=args.target_format,
+            options=making.parsed(args),
+            overwrite=args.overwrite,
+            rehearse=args.plan,
+            access=arguments.access(args),
+            report=report,
+        )
+    text = f"{wish.target}: {made.format}, snapshot {wish.name} of {wish.file}, {format_size(made.size)}"
+    if args.plan:
+        return _planned(wish, args, console, consent.Step("+", text))
+    if console.json:
+        sizes = {"virtual-size": made.size, "actual-size": made.allocated}
+        console.data({"filename": made.target, "format": made.format, **sizes})
+    elif not console.quiet:
+        console.line(f"+ {text}")
+    return 0
+
+
+def _planned(wish: _Wish, args: argparse.Namespace, console: Console, step: consent.Step) -> int:
+    proposal = consent.Proposal(f"snapshot {wish.verb} {wish.name}", (step,))
+    return consent.settle(proposal, args, console, ask=False) or 0
+
+
+def _done(wish: _Wish, found: Snapshot, console: Console, text: str) -> int:
+    if console.json:
+        console.data({"filename": wish.file, "verb": wish.verb, **found._asdict()})
+    elif not console.quiet:
+        console.line(text)
+    return 0
