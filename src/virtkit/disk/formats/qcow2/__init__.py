@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import NotSupportedError
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.qcow2.head import read_head
 from virtkit.disk.formats.qcow2.image import Qcow2Image
@@ -28,7 +27,9 @@ class Qcow2:
 
     def open(self, file: File, access: Access = READ_ONLY) -> Qcow2Image:
         if access.writable:
-            raise NotSupportedError(f"{file.name}: qcow2 cannot be written in place yet")
+            from virtkit.disk.formats.qcow2.liveimage import LiveQcow2  #  readers do without
+
+            return LiveQcow2(file, read_head(file), access)
         return Qcow2Image(file, read_head(file), access)
 
     @property

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import ImageError, NotSupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from virtkit.disk.file import File
-    from virtkit.disk.format import Decode
+    from virtkit.disk.format import Buffer, Decode
     from virtkit.disk.formats.qcow2.head import Head
 
 
 class Lock(NamedTuple):
     decrypt: Decode
+    encrypt: Callable[[int, int, Buffer], Buffer]
 
 
 def unlock(file: File, head: Head, secret: bytes | None) -> Lock | None:

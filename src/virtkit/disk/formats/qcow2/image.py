@@ -28,11 +28,16 @@ class Qcow2Image:
     """The external data file and the key are asked for when the guest's bytes are: ``info`` does without."""
 
     def __init__(self, file: File, head: Head, access: Access = READ_ONLY) -> None:
-        self.file, self.head, self.access = file, head, access
+        self.file, self.access = file, access
+        self._head = head
         self._outside: File | None = None
         if head.has(Incompatible.DATA_FILE) and not head.extensions.get(Extension.DATA_FILE):
             at = Header.SIZE
             raise CorruptImageError(file.name, "data file", found="not named", expected="an extension", offset=at)
+
+    @property
+    def head(self) -> Head:
+        return self._head
 
     @property
     def size(self) -> int:

@@ -1,0 +1,86 @@
+"""qcow2 images of every kind that QEMU makes, for tests that write to them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+from support.images import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Make(NamedTuple):
+    """Options of ``qemu-img create``; ``coded``: filled with compressed clusters; ``backed``: on a raw file."""
+
+    options: str = ""
+    coded: bool = False
+    backed: bool = False
+
+    def __str__(self) -> str:
+        words = (self.options, "compressed" if self.coded else "", "backed" if self.backed else "")
+        return " ".join(filter(None, words)) or "plain"
+
+    def create(self, folder: Path, disk: bytes) -> Path:
+        """An image that reads as ``disk``: zeros, unless it is coded or backed."""
+        image, source = folder / "image.qcow2", folder / "below.raw"
+        for old in folder.glob("image.*"):
+            old.unlink()
+        options = self.options.format(folder=folder)
+        source.write_bytes(disk)
+        chosen = ["-o", options] if options else []
+        if self.coded:
+            below = ["-B", str(source), "-F", "raw"] if self.backed else []
+            run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", *chosen, *below, source, image)
+        else:
+            below = ["-b", source.name, "-F", "raw"] if self.backed else []
+            run("qemu-img", "create", "-q", "-f", "qcow2", *below, *chosen, image, str(len(disk)))
+        return image
+
+    @property
+    def filled(self) -> bool:
+        return self.coded or self.backed
+
+
+PLAIN = (
+    Make(),
+    Make("compat=0.10"),
+    Make("cluster_size=512"),
+    Make("cluster_size=512,refcount_bits=64"),
+    Make("cluster_size=2M"),
+    Make("preallocation=metadata"),
+    Make("refcount_bits=1"),
+    Make("refcount_bits=2,cluster_size=4k"),
+    Make("refcount_bits=32"),
+    Make("refcount_bits=64,lazy_refcounts=on"),
+    Make("extended_l2=on"),
+    Make("extended_l2=on,cluster_size=16k"),
+    Make(coded=True),
+    Make("cluster_size=4k,compression_type=zstd", coded=True),
+    Make("extended_l2=on", coded=True),
+    Make(backed=True),
+    Make("compat=0.10", backed=True),
+    Make("extended_l2=on", backed=True),
+)
+OUTSIDE = (
+    Make("data_file={folder}/image.data"),
+    Make("data_file={folder}/image.data,extended_l2=on"),
+    Make("data_file={folder}/image.data,data_file_raw=on"),
+)
+
+
+def assert_clean(image: Path) -> None:
+    """Neither an error nor a leak, as qemu-img sees it."""
+    assert "No errors were found" in run("qemu-img", "check", "-f", "qcow2", image)
+
+
+def corruptions(image: Path) -> int:
+    """As qemu-img counts them; leaks are none."""
+    done = subprocess.run(
+        ["qemu-img", "check", "-f", "qcow2", "--output", "json", image], capture_output=True, text=True, check=False
+    )
+    assert done.returncode in {0, 2, 3}, done.stderr
+    found = json.loads(done.stdout)
+    return int(found.get("corruptions", 0)) + int(found.get("check-errors", 0))
