@@ -104,6 +104,16 @@ class Image(Protocol):
 
 
 @runtime_checkable
+class GrainedImage(Image, Protocol):
+    """An image that tells how it would be written although it was opened for reading."""
+
+    @property
+    def unit(self) -> int:
+        """As ``LiveImage.unit``."""
+        ...
+
+
+@runtime_checkable
 class LiveImage(Image, Protocol):
     """An image that was opened with ``access.writable``. One thread at a time.
 

@@ -13,7 +13,7 @@ from virtkit.disk import comparison
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, close, open_chain, open_image, open_layers
 from virtkit.disk.creation import beside
-from virtkit.disk.format import Kind, LiveImage
+from virtkit.disk.format import GrainedImage, Kind
 from virtkit.disk.live import LiveChain, settled
 from virtkit.disk.reference import Reference
 from virtkit.disk.row import Part, Row
@@ -132,7 +132,7 @@ def _lacking(layers: Sequence[Layer], new: Chain | None) -> Iterator[Stretch]:
     """Whole units where the top image has a hole, and what it reads there is not what it would read on ``new``."""
     chain, top = Chain(layers), layers[0].image
     old = Chain(layers[1:]) if len(layers) > 1 else None
-    unit = top.unit if isinstance(top, LiveImage) else top.facts.cluster_size or SECTOR
+    unit = top.unit if isinstance(top, GrainedImage) else top.facts.cluster_size or SECTOR
     reached = 0
     for hole in settled(top, 0, top.size):
         for start, end in _unlike(old, new, hole) if hole.kind is Kind.HOLE else ():

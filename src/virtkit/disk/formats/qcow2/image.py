@@ -11,7 +11,7 @@ from virtkit.disk.format import Reference
 from virtkit.disk.formats.qcow2.encryption import unlock
 from virtkit.disk.formats.qcow2.facts import read_facts
 from virtkit.disk.formats.qcow2.head import Head, text
-from virtkit.disk.formats.qcow2.layout import Extension, Header, Incompatible
+from virtkit.disk.formats.qcow2.layout import SUBCLUSTERS, Extension, Header, Incompatible
 from virtkit.disk.formats.qcow2.mapping import GuestMap, Storage, Tables
 from virtkit.disk.runs import read_table
 
@@ -53,7 +53,13 @@ class Qcow2Image:
 
     @property
     def facts(self) -> Facts:
-        return read_facts(self.file, self.head)
+        return self._facts
+
+    @property
+    def unit(self) -> int:
+        """Bytes of what is allocated at once."""
+        extended = self.head.has(Incompatible.EXTENDED_L2)
+        return self.head.cluster_size // SUBCLUSTERS if extended else self.head.cluster_size
 
     @property
     def data(self) -> File:
@@ -64,6 +70,10 @@ class Qcow2Image:
             name = Reference(text(self.head.extensions[Extension.DATA_FILE]), "raw")
             self._outside = self.access.open(self.file, name, what="data file")
         return self._outside
+
+    @cached_property
+    def _facts(self) -> Facts:
+        return read_facts(self.file, self.head)
 
     @cached_property
     def lock(self) -> Lock | None:

@@ -15,6 +15,7 @@ from virtkit.disk import merge
 from virtkit.disk.format import Kind
 from virtkit.disk.formats.qcow2.allocator import Allocator
 from virtkit.disk.formats.qcow2.clusters import Clusters
+from virtkit.disk.formats.qcow2.facts import read_facts
 from virtkit.disk.formats.qcow2.heading import Heading
 from virtkit.disk.formats.qcow2.image import Qcow2Image
 from virtkit.disk.formats.qcow2.layout import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from virtkit.disk.access import Access
     from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer, Image, Reference
+    from virtkit.disk.format import Buffer, Facts, Image, Reference
     from virtkit.disk.formats.qcow2.head import Head
 
 _KNOWN_AUTOCLEAR = AUTOCLEAR_BITMAPS | AUTOCLEAR_RAW_DATA_FILE
@@ -59,9 +60,8 @@ class LiveQcow2(Qcow2Image):
         return self.heading.head
 
     @property
-    def unit(self) -> int:
-        extended = self.head.has(Incompatible.EXTENDED_L2)
-        return self.head.cluster_size // SUBCLUSTERS if extended else self.head.cluster_size
+    def facts(self) -> Facts:
+        return read_facts(self.file, self.head)
 
     @cached_property
     def allocator(self) -> Allocator:
