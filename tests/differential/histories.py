@@ -42,6 +42,7 @@ KINDS = (
     Kind("vmdk", "subformat=monolithicFlat"),
     Kind("vmdk", "subformat=twoGbMaxExtentSparse,zeroed_grain=on"),
     Kind("vdi"),
+    Kind("vdi", "static=on"),
 )
 
 

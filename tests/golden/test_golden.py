@@ -26,7 +26,6 @@ PENDING = (  # formats and features on their way: the list shrinks to nothing
     "qcow-",
     "luks",
     "aes",
-    "vdi-differencing",
     "uml-",
 )
 SEVERAL = settings(max_examples=40, deadline=None)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from support.images import Specimen, run
-from virtkit.disk.formats import qcow2, vdi, vmdk
+from virtkit.disk.formats import qcow2, vmdk
 from virtkit.disk.formats.qcow2 import layout as qcow2_layout
+from virtkit.disk.formats.vdi import layout as vdi_layout
 from virtkit.disk.formats.vmdk import layout as vmdk_layout
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ HEADERS = {
         *fields(qcow2_layout.Features, qcow2_layout.Header.SIZE, "big"),
     ],
     "vmdk": fields(vmdk_layout.Header, 0, "little"),
-    "vdi": fields(vdi.Header, 0, "little"),
+    "vdi": fields(vdi_layout.Header, 0, "little"),
 }
 SUBJECTS = (
     Specimen("qcow2"),
@@ -174,7 +175,7 @@ def test_any_bytes_behind_a_signature_are_refused(name: str, tmp_path: Path) -> 
     for number in range(100):
         body = bytearray(chance.randbytes(chance.randrange(4096)))
         if name == "vdi":
-            body[64:68] = vdi.SIGNATURE.to_bytes(4, "little")
+            body[64:68] = vdi_layout.SIGNATURE.to_bytes(4, "little")
         else:
             body[:4] = qcow2.layout.MAGIC if name == "qcow2" else vmdk.layout.MAGIC
         if number % 2 and name == "qcow2":

@@ -1,4 +1,4 @@
-"""VDI beyond what every format must do: VirtualBox's layout, discarded blocks, what needs a parent."""
+"""VDI beyond what every format must do: VirtualBox's layout, old layouts, discarded blocks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.images import MIB, Specimen, read_by_qemu
-from support.reading import content, open_with
+from support.reading import assert_covers, content, open_with
+from virtkit import disk
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.disk.format import Kind
-from virtkit.disk.formats.vdi import ENTRY, FORMAT, ZERO, Header
+from virtkit.disk.formats.vdi import FORMAT
+from virtkit.disk.formats.vdi.layout import ENTRY, OLD_VERSION, ZERO, Header, OldHeader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.qemu
@@ -75,17 +78,65 @@ def test_a_block_behind_the_end_of_the_file_is_an_error_with_its_entry(made: tup
         read(path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "kind"),
-    [({"image_type": 4}, "differencing"), ({"image_type": 3}, "undo"), ({"uuid_parent": b"\1" * 16}, "differencing")],
-)
-def test_an_image_that_needs_its_parent_is_refused(
-    made: tuple[Path, bytes], changes: dict[str, int | bytes], kind: str
+def old(path: Path) -> bytes:
+    """The same image as VirtualBox wrote them before 2005: no offsets, no parent's modification UUID."""
+    data, header = path.read_bytes(), header_of(path)
+    kept = {name: getattr(header, name) for name in OldHeader._offsets}
+    block_map = data[header.map_offset :][: ENTRY * header.blocks]
+    return OldHeader(**{**kept, "version": OLD_VERSION}).pack() + block_map + data[header.data_offset :]
+
+
+def extra(path: Path) -> bytes:
+    """The same image with 512 bytes, which nobody has ever used, in front of every block."""
+    data, header = path.read_bytes(), header_of(path)
+    blocks = [data[header.start_of(index) : header.start_of(index + 1)] for index in range(header.blocks)]
+    front = data[Header.SIZE : header.data_offset]
+    return header.changed(block_extra=512).pack() + front + b"".join(b"\xee" * 512 + block for block in blocks)
+
+
+@pytest.mark.parametrize("variant", [old, extra])
+def test_layouts_that_no_program_writes_today_are_read(
+    made: tuple[Path, bytes], variant: Callable[[Path], bytes]
 ) -> None:
+    path, guest = made
+    path.write_bytes(variant(path))
+    assert read(path) == guest
+    image = open_with(FORMAT, path)
+    assert_covers(image, 700, 4 * MIB)
+    assert content(image, 700, 4 * MIB) == guest[700 : 700 + 4 * MIB]
+    image.close()
+    assert disk.check(str(path)).findings[:2] == (0, 0)
+
+
+def test_images_of_the_old_version_are_read_only(made: tuple[Path, bytes]) -> None:
     path, _ = made
-    put_header(path, replace(header_of(path), **changes))  # type: ignore[arg-type]  # each value is of its field's type
-    with pytest.raises(NotSupportedError, match=f"is a {kind} VDI image"):
-        read(path)
+    path.write_bytes(old(path))
+    with pytest.raises(NotSupportedError, match=r"version 0.2 can be read only"):
+        disk.open(str(path), "r+")
+
+
+def test_blocks_with_extra_bytes_are_written_in_place(made: tuple[Path, bytes]) -> None:
+    path, guest = made
+    path.write_bytes(extra(path))
+    with disk.open(str(path), "r+") as chain:
+        chain.write(MIB - 5, b"across two blocks")
+        chain.discard(3 * MIB, MIB)
+        chain.flush()
+        chain.write(3 * MIB + 100, b"again")
+        chain.resize(200 * MIB)
+        assert chain.read(0, MIB - 5) == guest[: MIB - 5]
+    with disk.open(str(path)) as chain:
+        assert chain.read(MIB - 5, 17) == b"across two blocks"
+        assert chain.read(3 * MIB, MIB) == bytes(100) + b"again".ljust(MIB - 100, b"\0")
+        assert chain.read(4 * MIB, len(guest) - 4 * MIB) == guest[4 * MIB :]
+    assert disk.check(str(path)).findings[:2] == (0, 0)
+
+
+def test_a_version_of_the_future_is_refused(made: tuple[Path, bytes]) -> None:
+    path, _ = made
+    put_header(path, header_of(path).changed(version=0x20000))
+    with pytest.raises(NotSupportedError, match=r"VDI version is 2.0, expected 1.1 or 0.2"):
+        open_with(FORMAT, path)
 
 
 @pytest.mark.parametrize(
