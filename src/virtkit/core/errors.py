@@ -13,6 +13,7 @@ VirtkitError                      1   failed
 ├── ImageError                    1   a disk image
 │   ├── CorruptImageError         1   its bytes contradict its format
 │   ├── UnknownFormatError        1   no format knows it
+│   ├── WrongKeyError             1   the passphrase does not open it
 │   └── ForbiddenReferenceError   1   it names a file that it may not open
 └── ChangeError                   1   a change to this machine
     ├── VerifyError               1   a step took, but the machine does not show it
@@ -104,6 +105,10 @@ class UnknownFormatError(ImageError):
     def __init__(self, image: str, head: bytes) -> None:
         first = f"first bytes {head[:8].hex(' ')}" if head else "it is empty"
         super().__init__(f"{image}: no known disk format ({first})", hint="if it is a raw disk, say so: -f raw")
+
+
+class WrongKeyError(ImageError):
+    pass
 
 
 class ForbiddenReferenceError(ImageError):
