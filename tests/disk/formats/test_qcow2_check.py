@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.depth import deep
 from support.images import disk, run
 from support.reading import open_with
 from virtkit.disk.formats.qcow2 import FORMAT
@@ -37,6 +38,10 @@ KINDS = (
     "-o refcount_bits=8",
     "-o refcount_bits=32",
     "-o preallocation=metadata",
+    "-o extended_l2=on",
+    "-c -o extended_l2=on,cluster_size=16k",
+    "-o data_file={}/a.data",
+    "-o data_file={}/a.data,data_file_raw=on,cluster_size=4k",
 )
 
 
@@ -63,8 +68,16 @@ def counts_of(found: Findings) -> Counts:
     return Counts(found.corruptions, found.leaks, found.image_end, *clusters)
 
 
-def counted_by_qemu(path: Path) -> Counts:
-    command = ["qemu-img", "check", "-f", "qcow2", "--output", "json", str(path)]
+def counted_by_qemu(path: Path, *, key: str = "") -> Counts:
+    opened = ["-f", "qcow2", str(path)]
+    if key:
+        opened = [
+            "--object",
+            f"secret,id=k,data={key}",
+            "--image-opts",
+            f"driver=qcow2,file.filename={path},encrypt.key-secret=k",
+        ]
+    command = ["qemu-img", "check", "--output", "json", *opened]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
     assert not told["check-errors"]
     keys = ("corruptions", "leaks", "image-end-offset", "total-clusters")
@@ -84,9 +97,10 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("check")
     raw, path = folder / "a.raw", folder / "a.qcow2"
     raw.write_bytes(disk())
-    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *request.param.split(), raw, path)
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *request.param.format(folder).split(), raw, path)
     for name in ("one", "two"):
-        run("qemu-img", "snapshot", "-c", name, path)
+        if "data_file" not in request.param:
+            run("qemu-img", "snapshot", "-c", name, path)
         run("qemu-io", "-f", "qcow2", "-c", "write 1M 300k", "-c", "write 2M 100k", path)
     if "0.10" not in request.param:
         run("qemu-img", "bitmap", "--add", path, "daily")
@@ -117,7 +131,7 @@ def test_a_whole_image_has_no_findings(subject: Subject) -> None:
     assert counts_of(found) == counted_by_qemu(subject.path)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=deep(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 32))
 def test_damage_counts_as_in_qemu(subject: Subject, tmp_path: Path, seed: int) -> None:
     path = shutil.copyfile(subject.path, tmp_path / "damaged.qcow2")
@@ -138,6 +152,14 @@ def damage(path: Path, subject: Subject, chance: random.Random) -> None:
             entry = int.from_bytes(file.read(8).ljust(8, b"\0"), "big")
             file.seek(at)
             file.write(other if chance.random() < 0.5 else (entry ^ 1 << chance.randrange(64)).to_bytes(8, "big"))
+
+
+def test_key_material_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.qcow2"
+    options = "encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=k"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=k,data=abc", "-o", options, path, "1M")
+    assert counts_of(ours(path)) == counted_by_qemu(path, key="abc")
+    assert ours(path).leaks == 0
 
 
 @pytest.mark.parametrize("damaged", ["leak", "corruption"])

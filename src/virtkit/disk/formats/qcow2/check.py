@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import CorruptImageError, NotSupportedError
+from virtkit.core.errors import CorruptImageError
 from virtkit.core.units import divide_up
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.qcow2 import bitmaps, snapshots
@@ -43,11 +43,7 @@ _BITMAP_ALL_ONES = 1  # a table entry without a cluster: every bit of it is set
 
 
 def check(image: Qcow2Image) -> Findings:
-    """CorruptImageError where snapshot table or bitmap directory cannot be read, NotSupportedError."""
-    for feature in (Incompatible.EXTENDED_L2, Incompatible.DATA_FILE):
-        if image.head.has(feature):
-            name = "extended L2 entries" if feature is Incompatible.EXTENDED_L2 else "an external data file"
-            raise NotSupportedError(f"{image.file.name}: has {name}, which virtkit cannot check")
+    """CorruptImageError where snapshot table or bitmap directory cannot be read."""
     found = _Check(image)
     found.count_references()
     found.compare()
@@ -119,6 +115,8 @@ class _Check:
         header = self.head.header
         end = header.snapshots_offset
         l1_tables: Counter[tuple[int, int]] = Counter()
+        if header.snapshot_count and self.head.has(Incompatible.DATA_FILE):
+            self.tally.corrupt(f"{header.snapshot_count} snapshots, expected none in an image with a data file")
         for snapshot in snapshots.read(self.file, self.head):
             end = snapshot.end
             what = f"snapshot {snapshot.id}"
