@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from virtkit.disk.inspection import inspect
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
+    from virtkit.disk.mending import rehearse_repair, repair, take_back
     from virtkit.disk.order import Converted
     from virtkit.disk.rebasing import rebase
 
@@ -51,11 +52,14 @@ _ELSEWHERE = {
     "create_snapshot": "history",
     "delete_snapshot": "history",
     "find_snapshot": "history",
-    "inspect": "inspection",
     "freed_by_deleting": "history",
+    "inspect": "inspection",
     "rebase": "rebasing",
+    "rehearse_repair": "mending",
+    "repair": "mending",
     "resize": "growth",
     "snapshots": "history",
+    "take_back": "mending",
 }
 """Verb -> the module that has it: only the verb in hand is imported."""
 
@@ -80,8 +84,11 @@ __all__ = [
     "measure",
     "open",
     "rebase",
+    "rehearse_repair",
+    "repair",
     "resize",
     "snapshots",
+    "take_back",
 ]
 
 

@@ -410,9 +410,10 @@ class CheckableFormat(Format, Protocol):
 
 @runtime_checkable
 class RepairableFormat(CheckableFormat, Protocol):
-    def repair(self, image: Image, *, leaks_only: bool) -> Findings:
+    def repair(self, image: Image, *, leaks_only: bool, report: Sink = ...) -> Findings:
         """Mend what ``check`` finds (only leaks, or all) by writing to ``image.file``; what is left is in the answer.
 
+        ``report`` is told each change in a Note. The image is to be closed then: what it knows of itself may be old.
         The caller has made ``image.file`` record what is overwritten, or rehearse without writing (disk/rehearsal.py).
         """
         ...

@@ -1,14 +1,9 @@
-"""Files that know what is done to them: one only pretends to be written, one keeps what it had before.
-
-A repair runs on a Rehearsal to say what it would change, and on a Recorded file to be taken back.
-"""
+"""A file that only pretends to be written: what a repair would change can be told without changing it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.errors import CorruptImageError, UsageError
-from virtkit.core.structs import Struct, array, layout, u64
 from virtkit.core.units import MIB
 from virtkit.disk.file import File
 
@@ -18,14 +13,17 @@ if TYPE_CHECKING:
     from virtkit.disk.format import Buffer
 
 _PAGE = 4096  # bytes that a rehearsal keeps at once
-MAGIC = b"virtkit undo 1\n\0"
-"""An undo file: Head, then Piece and its bytes, the newest last."""
 
 
-class Change(tuple[int, int]):
-    """(at, length) of a stretch that was written, in bytes."""
+class Change(NamedTuple):
+    """A stretch that was written, in bytes."""
 
-    __slots__ = ()
+    at: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        return self.at + self.length
 
 
 class Rehearsal(File):
@@ -59,7 +57,7 @@ class Rehearsal(File):
 
     def write(self, at: int, data: Buffer) -> None:
         data = memoryview(data).cast("B")
-        self.changes.append(Change((at, len(data))))
+        self.changes.append(Change(at, len(data)))
         end = at + len(data)
         self._end = max(self._end, end)
         for index in range(at // _PAGE, (end - 1) // _PAGE + 1) if len(data) else ():
@@ -77,7 +75,7 @@ class Rehearsal(File):
         return bytearray(super().read(at, max(min(length, self._kept - at), 0)).ljust(length, b"\0"))
 
     def resize(self, size: int) -> None:
-        self.changes.append(Change((min(size, self._end), abs(size - self._end))))
+        self.changes.append(Change(min(size, self._end), abs(size - self._end)))
         for index in [index for index in self._pages if (index + 1) * _PAGE > size]:
             kept = max(size - index * _PAGE, 0)
             self._pages[index][kept:] = bytes(_PAGE - kept)
@@ -104,104 +102,12 @@ class Rehearsal(File):
     def sync(self) -> None:
         """There is nothing to sync."""
 
-
-@layout("<")
-class Head(Struct):
-    magic: Annotated[bytes, array(16)]
-    size: u64  # bytes of the file before
-
-
-@layout("<")
-class Piece(Struct):
-    at: u64
-    length: u64
-
-
-class Recorded(File):
-    """Before bytes are overwritten or cut off, they are on stable storage in the undo file."""
-
-    __slots__ = ("_log",)
-
-    def __init__(self, fd: int, name: str, log: File) -> None:
-        super().__init__(fd, name)
-        self._log = log
-        log.write(0, Head(MAGIC, super().size).pack())
-        log.sync()
-
-    def write(self, at: int, data: Buffer) -> None:
-        self._record(at, len(data))
-        super().write(at, data)
-
-    def resize(self, size: int) -> None:
-        if size < self.size:
-            self._record(size, self.size - size)
-        super().resize(size)
-
-    def zero(self, start: int, length: int) -> None:
-        self._record(start, length)
-        super().zero(start, length)
-
-    def discard(self, start: int, length: int) -> None:
-        self._record(start, length)
-        super().discard(start, length)
-
-    def close(self) -> None:
-        self._log.close()
-        super().close()
-
-    def _record(self, start: int, length: int) -> None:
-        end = min(start + length, self.size)
-        for begin, stop in self.data(start, end):
-            for at in range(begin, stop, MIB):
-                old = self.read(at, min(MIB, stop - at))
-                self._log.write(self._log.size, Piece(at, len(old)).pack() + old)
-        for begin, stop in _gaps(self.data(start, end), start, end):
-            self._log.write(self._log.size, Piece(begin, stop - begin | _HOLE).pack())
-        self._log.sync_data()
-
-
-_HOLE = 1 << 63  # of Piece.length: no bytes follow, the stretch was a hole
-
-
-def _gaps(stretches: Iterator[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
-    for begin, stop in stretches:
-        if start < begin:
-            yield start, begin
-        start = stop
-    if start < end:
-        yield start, end
-
-
-def take_back(file: File, log: File) -> int:
-    """Put back what an undo file holds, the newest first; returns how many pieces. UsageError, CorruptImageError."""
-    head = Head.parse(log.read(0, Head.SIZE), source=log.name)
-    if head.magic != MAGIC:
-        raise UsageError(f"{log.name}: is no undo file of virtkit")
-    found = list(_pieces(log))
-    for at, length, where in reversed(found):
-        if where is None:
-            file.zero(at, length)
-        else:
-            file.write(at, log.read(where, length))
-    file.resize(head.size)
-    file.sync()
-    return len(found)
-
-
-def _pieces(log: File) -> Iterator[tuple[int, int, int | None]]:
-    """(at, length, where its bytes are; None for a hole). A last piece that was cut off was never overwritten."""
-    where, end = Head.SIZE, log.size
-    while where + Piece.SIZE <= end:
-        piece = Piece.parse(log.read(where, Piece.SIZE), source=log.name)
-        where += Piece.SIZE
-        if piece.length & _HOLE:
-            yield piece.at, piece.length & ~_HOLE, None
-            continue
-        if piece.length > MIB:
-            raise CorruptImageError(
-                log.name, "piece", found=f"{piece.length} bytes long", expected=f"at most {MIB}", offset=where
-            )
-        if where + piece.length > end:
-            return
-        yield piece.at, piece.length, where
-        where += piece.length
+    def stretches(self) -> list[Change]:
+        """What would differ in the file, in order and apart; a cut tail counts."""
+        found: list[Change] = []
+        for change in sorted(self.changes):
+            if found and change.at <= found[-1].end:
+                found[-1] = Change(found[-1].at, max(found[-1].end, change.end) - found[-1].at)
+            elif change.length:
+                found.append(change)
+        return found

@@ -28,6 +28,7 @@ VERBS = {
     "measure": "how long the file of a new image would become",
     "compare": "whether a guest sees the same disk: exit status 0 or 1",
     "check": "hold an image's metadata against each other",
+    "repair": "mend what check finds, so that it can be taken back",
     "serve": "let programs of this host use an image as a network block device",
     "mount": "show an image as a raw file in a directory",
     "umount": "undo mount: everything written is on the disk then",

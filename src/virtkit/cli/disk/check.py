@@ -14,35 +14,78 @@ if TYPE_CHECKING:
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.format import Findings
+    from virtkit.disk.mending import Repaired
 
 CORRUPT, LEAKS, CANNOT_BE_CHECKED = 2, 3, 63  # exit statuses, as qemu-img's; 1: the check could not end
 
 
 def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE")
+    parser.add_argument(
+        "-r", dest="repair", choices=("leaks", "all"), help="mend leaks, or everything; see also virtkit disk repair"
+    )
     arguments.source(parser)
     options.output(parser)
     parser.set_defaults(run=_check)
 
 
 def _check(args: argparse.Namespace, console: Console) -> int:
-    from virtkit import disk
-
     try:
-        name, findings = disk.check(args.file, args.source_format, arguments.access(args))
+        return _repair(args, console) if args.repair else _only_check(args, console)
     except NotSupportedError as error:
         console.error(error)
         return CANNOT_BE_CHECKED
+
+
+def _only_check(args: argparse.Namespace, console: Console) -> int:
+    from virtkit import disk
+
+    name, findings = disk.check(args.file, args.source_format, arguments.access(args))
     if console.json:
-        console.data(_check_data(args.file, name, findings))
+        console.data(check_data(args.file, name, findings))
     else:
-        _print_findings(findings, console)
-    if findings.corruptions:
+        print_findings(findings, console)
+    return status(findings)
+
+
+def _repair(args: argparse.Namespace, console: Console) -> int:
+    from virtkit import disk
+
+    done = disk.repair(args.file, args.source_format, leaks_only=args.repair == "leaks", access=arguments.access(args))
+    if console.json:
+        console.data(repaired_data(args.file, done))
+    else:
+        print_repaired(args.file, done, console)
+        print_findings(done.after, console)
+    return status(done.after)
+
+
+def status(found: Findings) -> int:
+    """Of the whole program, as qemu-img's."""
+    if found.corruptions:
         return CORRUPT
-    return LEAKS if findings.leaks else 0
+    return LEAKS if found.leaks else 0
 
 
-def _check_data(path: str, name: str, found: Findings) -> dict[str, Json]:
+def repaired_data(path: str, done: Repaired) -> dict[str, Json]:
+    """qemu-img's keys; those of which there are none are left out. ``undo`` and ``changes`` are ours."""
+    fixed: dict[str, Json] = {"corruptions-fixed": done.corruptions_fixed, "leaks-fixed": done.leaks_fixed}
+    told: dict[str, Json] = {"changes": list(done.changes), "undo": done.undo}
+    shown = {key: value for key, value in {**fixed, **told}.items() if value}
+    return {**check_data(path, done.format, done.after), **shown}
+
+
+def print_repaired(path: str, done: Repaired, console: Console) -> None:
+    if done.undo is None:
+        console.line(f"✓ {path}: nothing to repair")
+        return
+    counts = f"{done.corruptions_fixed} corruptions and {done.leaks_fixed} leaks mended"
+    console.line(f"✓ {path}: {counts} (to take it back: virtkit disk repair --take-back {done.undo} {path})")
+    for change in done.changes:
+        console.line(f"  ~ {change}")
+
+
+def check_data(path: str, name: str, found: Findings) -> dict[str, Json]:
     """qemu-img's keys; those that are 0 it leaves out are left out here too."""
     data: dict[str, Json] = {
         "image-end-offset": found.image_end,
@@ -61,7 +104,7 @@ def _check_data(path: str, name: str, found: Findings) -> dict[str, Json]:
     return {**data, **{key: value for key, value in counted.items() if value}}
 
 
-def _print_findings(found: Findings, console: Console) -> None:
+def print_findings(found: Findings, console: Console) -> None:
     if not found.corruptions and not found.leaks:
         console.line("No errors were found on the image.")
     if found.corruptions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.core.progress import silent
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.qcow2.head import read_head
 from virtkit.disk.formats.qcow2.image import Qcow2Image
@@ -12,6 +13,7 @@ from virtkit.disk.formats.qcow2.layout import MAGIC
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from virtkit.core.progress import Sink
     from virtkit.disk.file import File
     from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Option, Writer
 
@@ -64,7 +66,12 @@ class Qcow2:
 
         if not isinstance(image, Qcow2Image):
             raise TypeError(f"{image.file.name} was not opened as qcow2")
-        return check(image)
+        return check(image.file, image.head)
+
+    def repair(self, image: Image, *, leaks_only: bool, report: Sink = silent) -> Findings:
+        from virtkit.disk.formats.qcow2.repair import repair
+
+        return repair(image.file, leaks_only=leaks_only, report=report)
 
 
 FORMAT = Qcow2()

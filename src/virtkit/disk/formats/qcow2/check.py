@@ -35,17 +35,17 @@ from virtkit.disk.runs import runs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from virtkit.disk.formats.qcow2.image import Qcow2Image
+    from virtkit.disk.file import File
+    from virtkit.disk.formats.qcow2.head import Head
 
 _LEAST_EXTRA = 16  # bytes of extra data that a snapshot of version 3 has
-_BITMAP_RESERVED = 0xFF00_0000_0000_01FE
-_BITMAP_ALL_ONES = 1  # a table entry without a cluster: every bit of it is set
 
 
-def check(image: Qcow2Image) -> Findings:
+def check(file: File, head: Head) -> Findings:
     """CorruptImageError where snapshot table or bitmap directory cannot be read."""
-    found = _Check(image)
+    found = Check(file, head)
     found.count_references()
+    found.count_refcount_blocks()
     found.compare()
     return found.findings()
 
@@ -58,13 +58,16 @@ class _Table:
     all: int = 0
 
 
-class _Check:
-    def __init__(self, image: Qcow2Image) -> None:
-        self.ledger = Ledger(image)
-        self.file, self.head = image.file, image.head
+class Check:
+    """``unsound``: the refcounts themselves cannot be put right one by one, they have to be made anew."""
+
+    def __init__(self, file: File, head: Head) -> None:
+        self.ledger = Ledger(file, head)
+        self.file, self.head = file, head
         self.tally = self.ledger.tally
         self.tables: dict[int, _Table] = {}
         self.last_used = 0  # cluster
+        self.unsound = False
 
     def findings(self) -> Findings:
         tally, cluster = self.tally, self.head.cluster_size
@@ -86,12 +89,10 @@ class _Check:
         self._count_snapshots()
         for at, table in self.tables.items():
             TableCheck(self.ledger, at, weight=table.all, active=table.active).run()
-        self.ledger.use("refcount table", header.refcount_table_offset, header.refcount_table_clusters * cluster)
         if encryption := self.head.extensions.get(Extension.ENCRYPTION):
             place = EncryptionHeader.parse(encryption, source=self.file.name)
             self.ledger.use("encryption header", place.offset, place.length)
         self._count_bitmaps()
-        self._count_refcount_blocks()
 
     def _count_l1(self, what: str, at: int, entries: int, weight: int, *, active: bool) -> None:
         self.ledger.use(what, at, entries * ENTRY, weight)
@@ -109,7 +110,7 @@ class _Check:
         (refcount,) = self.ledger.refcounts.get(offset // self.head.cluster_size, 1)
         if offset and (refcount == 1) != bool(entry & COPIED):
             detail = f"{what}: an entry is {entry:#x}, but the refcount of its table is {refcount}"
-            self.tally.corrupt(detail, count)
+            self.tally.misflag(detail, count)
 
     def _count_snapshots(self) -> None:
         header = self.head.header
@@ -167,29 +168,35 @@ class _Check:
 
     def _count_bitmap_entry(self, entry: int, weight: int) -> None:
         offset = entry & OFFSET
-        misplaced = offset % self.head.cluster_size or (offset and entry & _BITMAP_ALL_ONES)
-        if entry & _BITMAP_RESERVED or misplaced:
+        misplaced = offset % self.head.cluster_size or (offset and entry & bitmaps.ALL_ONES)
+        if entry & bitmaps.RESERVED or misplaced:
             self.tally.corrupt(f"bitmap table: an entry is {entry:#x}, expected an aligned cluster", weight)
         elif offset:
             self.ledger.use("bitmap", offset, self.head.cluster_size, weight)
 
-    def _count_refcount_blocks(self) -> None:
-        cluster = self.head.cluster_size
+    def count_refcount_blocks(self) -> None:
+        """And the table that names them, in QEMU's order: the last of all."""
+        header, cluster = self.head.header, self.head.cluster_size
+        self.ledger.use("refcount table", header.refcount_table_offset, header.refcount_table_clusters * cluster)
         blocks_end = divide_up(self.ledger.file_size, cluster) * cluster
         for run in runs(self.ledger.refcounts.table, 0, len(self.ledger.refcounts.table), cluster, (0,)):
             if not run.stride:
                 continue
             for index in range(run.begin, run.end):
                 entry = run.entry + (index - run.begin) * cluster
-                what = f"refcount block {index}"
-                if entry & REFCOUNT_TABLE_RESERVED or entry % cluster:
-                    self.tally.corrupt(f"{what} is at {entry:#x}, expected an aligned cluster")
-                elif entry >= blocks_end:
-                    self.tally.corrupt(f"{what} is at {entry:#x}, expected one within {blocks_end:#x} bytes")
-                else:
-                    self.ledger.use(what, entry, cluster)
-                    if (used := self.ledger.references.counts[entry // cluster]) != 1:
-                        self.tally.corrupt(f"{what} at {entry:#x} is used {used} times, expected once")
+                wrong = self._wrong_block(f"refcount block {index}", entry, blocks_end)
+                if wrong:
+                    self.tally.corrupt(wrong)
+                    self.unsound = True
+
+    def _wrong_block(self, what: str, entry: int, blocks_end: int) -> str:
+        if entry & REFCOUNT_TABLE_RESERVED or entry % self.head.cluster_size:
+            return f"{what} is at {entry:#x}, expected an aligned cluster"
+        if entry >= blocks_end:
+            return f"{what} is at {entry:#x}, expected one within {blocks_end:#x} bytes"
+        self.ledger.use(what, entry, self.head.cluster_size)
+        used = self.ledger.references.counts[entry // self.head.cluster_size]
+        return "" if used == 1 else f"{what} at {entry:#x} is used {used} times, expected once"
 
     def compare(self) -> None:
         """Refcounts against references, refcount block by refcount block."""

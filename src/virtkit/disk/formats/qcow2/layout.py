@@ -23,6 +23,7 @@ REFCOUNT_TABLE_RESERVED = 0x1FF
 
 SUBCLUSTERS = 32  # of a cluster, with extended L2 entries
 ALL_SUBCLUSTERS = (1 << SUBCLUSTERS) - 1  # the lower half of a bitmap says which hold data, the upper which are zeros
+ALL_ZERO = ALL_SUBCLUSTERS << SUBCLUSTERS
 
 MIN_CLUSTER_BITS, MAX_CLUSTER_BITS = 9, 21
 MIN_EXTENDED_CLUSTER = 16 * KIB  # bytes; its 32nds are sectors
@@ -33,9 +34,6 @@ MAX_BACKING_NAME = 1023  # bytes
 MAX_REFCOUNT_ORDER = 6
 ENTRY = 8  # bytes of an entry of any table
 V3_HEADER = 104  # bytes; the least that version 3 has
-SUBCLUSTERS = 32  # of a cluster, in extended L2 entries
-SUBCLUSTERS_ALLOCATED = (1 << 32) - 1  # second word of an extended L2 entry: all of them have data
-SUBCLUSTERS_ZERO = SUBCLUSTERS_ALLOCATED << 32  # all of them read as zeros
 COMPRESSION_TYPE_AT = 104
 V3_LENGTH = 112  # bytes; what version 3 has today, with the compression type
 COMPRESSIONS = ("zlib", "zstd")

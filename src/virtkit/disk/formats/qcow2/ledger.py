@@ -14,7 +14,8 @@ from virtkit.disk.runs import table_of
 if TYPE_CHECKING:
     from array import array
 
-    from virtkit.disk.formats.qcow2.image import Qcow2Image
+    from virtkit.disk.file import File
+    from virtkit.disk.formats.qcow2.head import Head
 
 _MOST_DETAILS = 100
 _PIECE = 4 * MIB  # bytes of a table read at once
@@ -27,11 +28,16 @@ class Tally:
     allocated: int = 0
     fragmented: int = 0
     compressed: int = 0
+    flags: int = 0  # of the corruptions: copied flags against the refcounts
     details: list[str] = field(default_factory=list)
 
     def corrupt(self, detail: str, count: int = 1) -> None:
         self.corruptions += count
         self._note(detail)
+
+    def misflag(self, detail: str, count: int) -> None:
+        self.flags += count
+        self.corrupt(detail, count)
 
     def leak(self, detail: str) -> None:
         self.leaks += 1
@@ -43,12 +49,12 @@ class Tally:
 
 
 class Ledger:
-    def __init__(self, image: Qcow2Image) -> None:
-        self.file, self.head = image.file, image.head
-        self.file_size = image.file.size  # bytes
-        self.cluster = image.head.cluster_size
-        self.references = References(image.file, image.head)
-        self.refcounts = Refcounts(image.file, image.head)
+    def __init__(self, file: File, head: Head) -> None:
+        self.file, self.head = file, head
+        self.file_size = file.size  # bytes
+        self.cluster = head.cluster_size
+        self.references = References(file, head)
+        self.refcounts = Refcounts(file, head)
         self.tally = Tally()
 
     def use(self, what: str, at: int, size: int, weight: int = 1) -> None:

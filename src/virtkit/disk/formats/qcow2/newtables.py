@@ -9,11 +9,11 @@ from virtkit.core.errors import UsageError
 from virtkit.core.units import MIB, divide_up, format_size
 from virtkit.disk.formats.qcow2.counts import write_words
 from virtkit.disk.formats.qcow2.layout import (
+    ALL_SUBCLUSTERS,
+    ALL_ZERO,
     COPIED,
     ENTRY,
     MAX_L1_SIZE,
-    SUBCLUSTERS_ALLOCATED,
-    SUBCLUSTERS_ZERO,
     ZERO,
 )
 from virtkit.disk.runs import read_table
@@ -67,11 +67,11 @@ class Entry(NamedTuple):
 
     @classmethod
     def data(cls, at: int, cluster: int) -> Entry:
-        return cls(at | COPIED, cluster, SUBCLUSTERS_ALLOCATED)
+        return cls(at | COPIED, cluster, ALL_SUBCLUSTERS)
 
     @classmethod
     def zeros(cls, *, extended: bool) -> Entry:
-        return cls(0, 0, SUBCLUSTERS_ZERO) if extended else cls(ZERO)
+        return cls(0, 0, ALL_ZERO) if extended else cls(ZERO)
 
 
 class Tables:

@@ -55,6 +55,12 @@ class References:
             block[index] = after
         return over
 
+    def counted(self, first: int, count: int) -> array[int]:
+        """The counts of clusters [first, first + count), as an array of ``count``."""
+        found = array("I", self.counts[first : first + count].tobytes())
+        found.extend(array("I", bytes(_WIDTH * (count - len(found)))))
+        return found
+
 
 class Refcounts:
     """The refcounts of the image, block by block. What lies behind the file's end reads as zeros, as in QEMU."""

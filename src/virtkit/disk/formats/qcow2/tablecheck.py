@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk.formats.qcow2.entries import compressed_place
 from virtkit.disk.formats.qcow2.layout import (
+    ALL_SUBCLUSTERS,
     COMPRESSED,
     COPIED,
     ENTRY,
     L2_RESERVED,
     OFFSET,
     SUBCLUSTERS,
-    SUBCLUSTERS_ALLOCATED,
     ZERO,
     Incompatible,
 )
@@ -69,7 +69,7 @@ class TableCheck:
             return "" if self.external else "is compressed and has subclusters"
         if self._names_cluster(entry):
             return "has subclusters with data that are zeros too" if bits >> SUBCLUSTERS & bits else ""
-        return "has subclusters with data and no cluster" if bits & SUBCLUSTERS_ALLOCATED else ""
+        return "has subclusters with data and no cluster" if bits & ALL_SUBCLUSTERS else ""
 
     def _names_cluster(self, entry: int) -> bool:
         return bool(entry & OFFSET) or (self.external and entry & (COPIED | ZERO) == COPIED)
@@ -116,7 +116,7 @@ class TableCheck:
         if wrong:
             flag = "set" if entry & COPIED else "not set"
             detail = f"data at {offset:#x}: the copied flag is {flag} against the refcounts of {wrong} clusters"
-            self.tally.corrupt(detail, wrong * self.active)
+            self.tally.misflag(detail, wrong * self.active)
 
     def _compressed(self, table: array[int], first: int) -> int:
         """Consecutive compressed entries from ``first`` on; returns where they end."""

@@ -15,7 +15,7 @@ from virtkit.core.units import MIB, divide_up
 from virtkit.disk.format import Place
 from virtkit.disk.formats.qcow2 import newhead
 from virtkit.disk.formats.qcow2.counts import Counts
-from virtkit.disk.formats.qcow2.layout import ENTRY, SUBCLUSTERS_ZERO
+from virtkit.disk.formats.qcow2.layout import ALL_ZERO, ENTRY
 from virtkit.disk.formats.qcow2.newtables import Entry, Shape, Tables
 from virtkit.disk.formats.qcow2.options import parse, require_fit
 from virtkit.disk.formats.qcow2.packing import pack
@@ -73,7 +73,7 @@ class Qcow2Writer:
             self._tables.make(first, count)
             if self._preallocated:
                 room = Entry.data(self._data_at + first * self.unit, self.unit)
-                self._tables.fill(first, count, room._replace(subclusters=SUBCLUSTERS_ZERO))
+                self._tables.fill(first, count, room._replace(subclusters=ALL_ZERO))
             else:
                 self._tables.fill(first, count, Entry.zeros(extended=self._shape.extended))
 
