@@ -34,14 +34,15 @@ def find(image: File, uuid: bytes, access: Access) -> Reference:
 
 
 def _candidates(image: File, likely: str, access: Access) -> Iterator[str]:
-    """Names relative to the image's directory, the likely one first."""
+    """Names relative to the image's directory: the likely one first, then those of VDI images, then all others."""
     home = os.path.dirname(image.name) or "."
     for folder in ("", "..") if access.allow_backing else ("",):
         try:
-            names = sorted(os.listdir(os.path.join(home, folder)), key=lambda name: (name != likely, name))
+            names = os.listdir(os.path.join(home, folder))
         except OSError:
             continue
-        yield from (os.path.join(folder, name) for name in names if name.lower().endswith(".vdi"))
+        names.sort(key=lambda name: (name != likely, not name.lower().endswith(".vdi"), name))
+        yield from (os.path.join(folder, name) for name in names)
 
 
 def _is(image: File, name: str, uuid: bytes, access: Access) -> bool:
