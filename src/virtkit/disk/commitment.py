@@ -82,7 +82,8 @@ def commit(
         close(layers)
     if dry_run:
         return answer
-    written = {task.depth} if keep and not isinstance(layers[0].image, Heir) else {0, task.depth}
+    child = task.depth - 1
+    written = {task.depth, *(() if keep else (0,)), *((child,) if isinstance(layers[child].image, Heir) else ())}
     layers = open_layers(path, source_format, access._replace(writable=True), writable=written, trust_heirs=force)
     try:
         task = _Task(layers, task.depth)
@@ -141,12 +142,12 @@ def _commit(task: _Task, pace: Pace, report: Sink) -> None:
 
 
 def _settle(task: _Task, *, keep: bool) -> None:
-    """The base is on stable storage; now the top may know its new state, and let go of what it holds."""
-    top, below = task.layers[0].image, task.layers[1].image
-    if not isinstance(top, LiveImage):
-        return
-    if task.depth == 1 and isinstance(top, Heir):
-        top.set_backing(top.backing, below)
-    if not keep:
+    """The base is on stable storage; now its child may know its new state, and the top let go of what it holds."""
+    child = task.layers[task.depth - 1].image
+    if isinstance(child, Heir) and isinstance(child, LiveImage):
+        child.set_backing(child.backing, task.base.image)
+        child.flush()
+    top = task.layers[0].image
+    if not keep and isinstance(top, LiveImage):
         top.forget(0, top.size)
-    top.flush()
+        top.flush()
