@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import NotSupportedError
+from virtkit.core.errors import UsageError
 from virtkit.disk import codecs
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.vmdk import cowd, descriptor, layout, opening
+from virtkit.disk.formats.vmdk.flat import FlatPart, ZeroPart
 from virtkit.disk.formats.vmdk.grains import SparsePart
 from virtkit.disk.formats.vmdk.image import VmdkImage
 from virtkit.disk.formats.vmdk.options import OPTIONS, Options
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Blank, Buffer, Measured, Writer
+    from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Writer
     from virtkit.disk.formats.vmdk.part import Part
 
 
@@ -34,9 +35,10 @@ class Vmdk:
 
     def open(self, file: File, access: Access = READ_ONLY) -> VmdkImage:
         if access.writable:
-            raise NotSupportedError(f"{file.name}: VMDK cannot be written in place yet")
-        text, parts = opening.read(file, access, _sparse)
-        return VmdkImage(file, text, parts, access)
+            from virtkit.disk.formats.vmdk import writable
+
+            return writable.open_live(file, access)
+        return VmdkImage(file, *opening.read(file, access, _MAKE), access)
 
     def writer(self, file: File, blank: Blank) -> Writer:
         from virtkit.disk.formats.vmdk.stream import StreamWriter
@@ -61,9 +63,21 @@ class Vmdk:
 
         return sizes.measure(blank)
 
+    def check(self, image: Image) -> Findings:
+        from virtkit.disk.formats.vmdk import check
+
+        return check.check(_own(image))
+
+
+def _own(image: Image) -> VmdkImage:
+    if not isinstance(image, VmdkImage):
+        raise UsageError(f"{image.file.name}: is no VMDK")
+    return image
+
 
 def _sparse(file: File, header: layout.Header, shape: layout.Shape, kind: str, base: int) -> Part:
     return SparsePart(file, shape, kind, base)
 
 
+_MAKE = opening.Make(_sparse, FlatPart, ZeroPart)
 FORMAT = Vmdk()

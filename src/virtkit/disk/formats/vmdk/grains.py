@@ -72,7 +72,7 @@ class SparsePart:
         other = self._copy(second, index, "redundant grain table") if second is not None else None
         if first is None or other is None:
             return other or first or self._read(f"grain table {index}", self.directory[index], self.shape.gtes_per_gt)
-        return _mended(first, other, self.file.size // SECTOR)
+        return mended(first, other, self.file.size // SECTOR)
 
     @cached_property
     def special(self) -> tuple[int, ...]:
@@ -144,7 +144,7 @@ class SparsePart:
             )
 
 
-def _mended(first: array[int], other: array[int], end: int) -> array[int]:
+def mended(first: array[int], other: array[int], end: int) -> array[int]:
     """Entries that lie at or behind sector ``end`` are replaced by the other table's, where those do not."""
     mended = first[:]
     for number, entry in enumerate(first):

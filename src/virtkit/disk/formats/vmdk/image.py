@@ -12,6 +12,7 @@ from virtkit.core.errors import ImageError
 from virtkit.disk.format import Extent, Facts
 from virtkit.disk.formats.vmdk import parents
 from virtkit.disk.formats.vmdk.descriptor import NO_PARENT
+from virtkit.disk.formats.vmdk.grains import SparsePart
 from virtkit.disk.reference import Reference
 from virtkit.disk.runs import merged
 
@@ -29,8 +30,11 @@ class VmdkImage:
     def __init__(self, file: File, text: Descriptor, parts: Sequence[Part], access: Access) -> None:
         self.file = file
         self.descriptor = text
-        self.parts = tuple(parts)
         self._access = access
+        self.arrange(parts)
+
+    def arrange(self, parts: Sequence[Part]) -> None:
+        self.parts = tuple(parts)
         ends = list(accumulate((part.size for part in self.parts), initial=0))
         self.starts, self.size = ends[:-1], ends[-1]
 
@@ -43,12 +47,21 @@ class VmdkImage:
     def backing(self) -> Reference | None:
         if self.descriptor.parent:
             return Reference(self.descriptor.parent, "vmdk")
-        return self._found_parent
+        return self._found_parent if self._parent_uuid else None
 
     @cached_property
-    def _found_parent(self) -> Reference | None:
+    def _found_parent(self) -> Reference:
+        return parents.find(self.file, self._parent_uuid, self._access)
+
+    @property
+    def _parent_uuid(self) -> str:
         uuid = self.descriptor.pairs.get(parents.PARENT_UUID, "")
-        return None if uuid in parents.NOBODY else parents.find(self.file, uuid, self._access)
+        return "" if uuid in parents.NOBODY else uuid
+
+    @property
+    def stands_on_parent(self) -> bool:
+        """Whether holes show another image, as far as this one and the user say."""
+        return bool(self.descriptor.parent or self._parent_uuid or self._access.parent)
 
     def check_backing(self, below: Image) -> None:
         """VMware compares content ids, VirtualBox UUIDs of the last change."""
@@ -87,7 +100,7 @@ class VmdkImage:
             "parent-cid": parent_cid,
             "extents": [self._told(part) for part in self.parts if part.file],
         }
-        return Facts(cluster_size=self.grain, compressed=self._compressed, specific=specific)
+        return Facts(self.grain, dirty=self._unclean, compressed=self._compressed, specific=specific)
 
     @property
     def grain(self) -> int | None:
@@ -98,6 +111,10 @@ class VmdkImage:
     @property
     def _compressed(self) -> bool:
         return any(part.compressed for part in self.parts)
+
+    @property
+    def _unclean(self) -> bool:
+        return any(isinstance(part, SparsePart) and part.shape.unclean for part in self.parts)
 
     def _told(self, part: Part) -> dict[str, object]:
         """qemu-img's keys."""

@@ -73,6 +73,8 @@ class Header(Struct):
             zeroed=bool(self.flags & FLAG_ZEROED_GRAINS),
             compressed=self.compressed,
             markers=bool(self.flags & FLAG_MARKERS),
+            data_offset=self.data_offset,
+            unclean=bool(self.unclean_shutdown),
         )
 
 
@@ -88,6 +90,8 @@ class Shape(NamedTuple):
     zeroed: bool = False  # an entry of 1 is a grain of zeros
     compressed: bool = False
     markers: bool = False
+    data_offset: int = 0  # all metadata that a new file has lies before
+    unclean: bool = False  # it was open for writing when the machine or the program stopped
 
     @property
     def table_sectors(self) -> int:

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.units import SECTOR
 from virtkit.disk.formats.vmdk import cowd, descriptor, flat, layout, sesparse
-from virtkit.disk.formats.vmdk.flat import FlatPart, ZeroPart
 from virtkit.disk.formats.vmdk.grains import SparsePart
 from virtkit.disk.formats.vmdk.sesparse import SeSparsePart
 from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
 
     from virtkit.disk.access import Access
     from virtkit.disk.file import File
     from virtkit.disk.formats.vmdk.descriptor import Descriptor, Line
     from virtkit.disk.formats.vmdk.part import Part
 
-    MakeSparse: TypeAlias = Callable[[File, layout.Header, layout.Shape, str, int], Part]
-
 SESPARSE_MAGIC = sesparse.MAGIC.to_bytes(8, "little")
 SPARSE_KINDS = ("SPARSE", "VMFSSPARSE", "VMFSTHIN")
 ONE_FILE = ("monolithicSparse", "streamOptimized")
 KINDS = (*flat.KINDS, *SPARSE_KINDS, "SESPARSE", "ZERO")
+
+
+class Make(NamedTuple):
+    """What parts are made of: those that are only read, or those that are written too."""
+
+    sparse: Callable[[File, layout.Header, layout.Shape, str, int], Part]
+    flat: Callable[[File, str, int, int], Part]
+    zero: Callable[[int], Part]
+
+
 _PART = "is one part of a disk of several files, expected the descriptor that names them"
 
 
-def read(file: File, access: Access, sparse: MakeSparse) -> tuple[Descriptor, list[Part]]:
-    """The descriptor and the parts; ``sparse`` makes those that have a hosted sparse header.
+HINT = "virtkit disk convert {} new.qcow2"
+
+
+def read(file: File, access: Access, make: Make) -> tuple[Descriptor, list[Part]]:
+    """The descriptor and the parts.
 
     CorruptImageError, NotSupportedError, ForbiddenReferenceError, NotFoundError. Files of parts are closed then.
     """
@@ -39,19 +48,19 @@ def read(file: File, access: Access, sparse: MakeSparse) -> tuple[Descriptor, li
     if head[:4] == cowd.MAGIC or head[:8] == SESPARSE_MAGIC:
         raise NotSupportedError(f"{file.name}: {_PART}", hint="ls *.vmdk")
     if head[:4] != layout.MAGIC:
-        text = descriptor.read(file, 0, file.size)
-        return text, _Parts(file, access, sparse).open_all(text)
+        text = descriptor.read(file, 0, file.size)._replace(room=descriptor.MAX_SIZE)
+        return text, _Parts(file, access, make).open_all(text)
     header = layout.read_header(file)
     if not header.descriptor_offset or file.read(header.descriptor_offset * SECTOR, 1) in {b"\0", b""}:
         raise NotSupportedError(f"{file.name}: {_PART}", hint="ls *.vmdk")
     text = descriptor.read(file, header.descriptor_offset * SECTOR, header.descriptor_size * SECTOR)
     if not header.capacity and text.create_type not in ONE_FILE:
-        return text, _Parts(file, access, sparse).open_all(text)
+        return text, _Parts(file, access, make).open_all(text)
     if [line.kind for line in text.extents] not in (["SPARSE"], []):
         kinds = ", ".join(line.kind for line in text.extents[:8])
         raise NotSupportedError(f"{file.name}: extents are {kinds} in a sparse file, expected SPARSE alone")
     said = text.extents[0].sectors if text.extents else header.capacity
-    return text, [sparse(file, header, exact(header.shape, said), "", 0)] if header.capacity else []
+    return text, [make.sparse(file, header, exact(header.shape, said), "", 0)] if header.capacity else []
 
 
 def exact(shape: layout.Shape, said: int) -> layout.Shape:
@@ -63,10 +72,10 @@ def exact(shape: layout.Shape, said: int) -> layout.Shape:
 class _Parts:
     """Opens what a descriptor names. A file that several lines name is opened once."""
 
-    def __init__(self, file: File, access: Access, sparse: MakeSparse) -> None:
+    def __init__(self, file: File, access: Access, make: Make) -> None:
         self._image = file
         self._access = access
-        self._sparse = sparse
+        self._make = make
         self._files: dict[str, File] = {}
         self._tables: set[tuple[int, int]] = set()  # identities of files that have their own tables
 
@@ -91,14 +100,14 @@ class _Parts:
     def _open(self, line: Line, base: int) -> Part:
         size = line.sectors * SECTOR
         if line.kind == "ZERO":
-            return ZeroPart(size)
+            return self._make.zero(size)
         if line.access == "NOACCESS":
             raise NotSupportedError(f"{self._where(line)} is NOACCESS: nobody may read it, expected RW or RDONLY")
         if line.kind not in KINDS:
             raise NotSupportedError(f"{self._where(line)} is {line.kind}, expected one of {', '.join(KINDS)}")
         file = self._file(line)
         if line.kind in flat.KINDS:
-            return FlatPart(file, line.kind, self._offset(line) * SECTOR, size)
+            return self._make.flat(file, line.kind, self._offset(line) * SECTOR, size)
         return self._open_sparse(file, line, base)
 
     def _offset(self, line: Line) -> int:
@@ -125,7 +134,7 @@ class _Parts:
         if magic[:4] == layout.MAGIC:
             header = layout.read_header(file)
             if header.capacity:
-                return self._sparse(file, header, exact(header.shape, line.sectors), line.kind, base)
+                return self._make.sparse(file, header, exact(header.shape, line.sectors), line.kind, base)
         raise self._corrupt(line, f"{line.name}, which has no tables", "a sparse extent: signature KDMV or COWD")
 
     def _file(self, line: Line) -> File:

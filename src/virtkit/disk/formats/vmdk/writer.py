@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
     from virtkit.disk.format import Blank, Buffer, Place
 
-SPLIT = 4_192_256 * SECTOR  # bytes of the disk in one file: with its tables it stays below 2 GiB, as VMware's do
+PART = 4_192_256 * SECTOR  # bytes of the disk in one file: with its tables it stays below 2 GiB, as VMware's do
 
 
 class VmdkWriter:
@@ -101,8 +101,8 @@ def parts(name: str, size: int, chosen: Options) -> list[tuple[str, int]]:
         return [(f"{stem}-flat{suffix}", size)]
     letter = "f" if chosen.flat else "s"
     return [
-        (f"{stem}-{letter}{number + 1:03d}{suffix}", min(SPLIT, size - number * SPLIT))
-        for number in range(divide_up(size, SPLIT))
+        (f"{stem}-{letter}{number + 1:03d}{suffix}", min(PART, size - number * PART))
+        for number in range(divide_up(size, PART))
     ]
 
 
