@@ -21,14 +21,16 @@ from virtkit.core.progress import Sink, silent
 from virtkit.disk.access import READ_ONLY, Access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
+    from virtkit.disk.blocks import dd
     from virtkit.disk.chain import Chain
     from virtkit.disk.commitment import commit
     from virtkit.disk.comparison import Comparison
+    from virtkit.disk.conversion import convert
     from virtkit.disk.creation import create
     from virtkit.disk.description import Info
-    from virtkit.disk.format import Checked, Format, Measured
+    from virtkit.disk.format import Checked, Format
     from virtkit.disk.growth import resize
     from virtkit.disk.history import (
         apply_snapshot,
@@ -41,19 +43,22 @@ if TYPE_CHECKING:
     from virtkit.disk.inspection import inspect
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
+    from virtkit.disk.measurement import measure
     from virtkit.disk.mending import rehearse_repair, repair, take_back
-    from virtkit.disk.order import Converted
     from virtkit.disk.rebasing import rebase
 
 _ELSEWHERE = {
     "apply_snapshot": "history",
     "commit": "commitment",
+    "convert": "conversion",
     "create": "creation",
     "create_snapshot": "history",
+    "dd": "blocks",
     "delete_snapshot": "history",
     "find_snapshot": "history",
     "freed_by_deleting": "history",
     "inspect": "inspection",
+    "measure": "measurement",
     "rebase": "rebasing",
     "rehearse_repair": "mending",
     "repair": "mending",
@@ -159,129 +164,6 @@ def map(  # noqa: A001  qemu-img's word
     with open(path, "r", source_format, access) as chain:
         left = max(chain.size - start, 0)
         yield from entries(chain.extents(start, left if length is None else min(length, left)) if left else ())
-
-
-def convert(
-    source: str | Sequence[str],
-    target: str,
-    *,
-    source_format: str | None = None,
-    target_format: str | None = None,
-    size: int | None = None,
-    snapshot: str | None = None,
-    backing: str | None = None,
-    backing_format: str | None = None,
-    compress: bool = False,
-    level: str = "balanced",
-    options: Mapping[str, str] | None = None,
-    secret: bytes | None = None,
-    sparse: int | None = None,
-    threads: int | None = None,
-    rate: int = 0,
-    salvage: bool = False,
-    in_place: bool = False,
-    is_zero: bool = False,
-    overwrite: bool = False,
-    durable: bool = False,
-    verify: bool = False,
-    rehearse: bool = False,
-    access: Access = READ_ONLY,
-    report: Sink = silent,
-) -> Converted:
-    """Write the disk of ``source`` and its backing images into the new, self-contained image ``target``.
-
-    ``target`` appears when it is whole; after any error, Ctrl-C or SIGKILL there is nothing, and what stood there
-    before is untouched. It replaces an existing file only with ``overwrite``; a block device is written in place.
-    Several sources become one disk, one behind the other.
-
-    ``target_format`` None: told by the suffix; UsageError if that says nothing.
-    ``size``: bytes of the new disk; it only grows.
-    ``snapshot``: id or name of the internal snapshot of ``source`` that is written instead of its disk.
-    ``backing``: the new image holds only what ``source`` has above this image, whose name is kept in it as given; a
-    relative one is looked for from the target's directory. It must hold what the source's own backing image holds.
-    ``level`` of compression: fast, balanced or small. ``options`` are ``qemu-img -o``'s, UsageError where the format
-    does not have one. ``secret``: passphrase of the new image, if the options ask for encryption.
-    ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``threads``: 1 to 16. ``rate``: bytes a second.
-    ``salvage``: what cannot be read becomes zeros and is told in the answer.
-    ``in_place``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
-    ``durable``: return when it is on stable storage. ``verify``: read it back before it appears, VerifyError where it
-    differs. ``rehearse``: raise what would be refused, and write nothing. Whatever ``report`` raises cancels.
-    A full disk is a SystemCallError with its ``errno``.
-    """
-    from virtkit.disk import conversion, order, origin
-
-    paths = (source,) if isinstance(source, str) else tuple(source)
-    reference = order.backing(paths, backing, backing_format, options or {})
-    with origin.opened(origin.Origin(paths, source_format, access, snapshot, salvage)) as found:
-        wanted = order.Order(
-            target,
-            order.format_of(target, target_format, in_place=in_place),
-            order.grown(found, size),
-            order.without_backing(options or {}),
-            level=level if compress else None,
-            overwrite=overwrite,
-            durable=durable,
-            verify=verify,
-            backing=reference,
-            secret=secret,
-            sparse=sparse,
-            threads=threads,
-            rate=rate,
-            in_place=in_place,
-            is_zero=is_zero,
-        )
-        return conversion.convert(found, wanted, access, report, rehearse=rehearse)
-
-
-def dd(
-    source: str,
-    target: str,
-    *,
-    block: int = 512,
-    count: int | None = None,
-    skip: int = 0,
-    source_format: str | None = None,
-    target_format: str | None = None,
-    overwrite: bool = False,
-    rehearse: bool = False,
-    access: Access = READ_ONLY,
-    report: Sink = silent,
-) -> Converted:
-    """Blocks of the disk of ``source`` as the new image ``target``, which appears as ``convert``'s does.
-
-    As ``qemu-img dd``: ``block`` in bytes; ``count`` blocks from the start of the input are looked at, and the first
-    ``skip`` of them are left out. Where nothing is left, the new disk is empty.
-    """
-    from virtkit.disk import conversion, order, origin
-    from virtkit.disk.dd import Blocks
-
-    with origin.opened(origin.Origin((source,), source_format, access)) as whole:
-        part = Blocks(block, count, skip).of(whole)
-        format_ = order.format_of(target, target_format, in_place=False)
-        wanted = order.Order(target, format_, order.grown(part, None), {}, overwrite=overwrite)
-        return conversion.convert(part, wanted, access, report, rehearse=rehearse)
-
-
-def measure(
-    source: str | None = None,
-    *,
-    size: int = 0,
-    target_format: str = "raw",
-    options: Mapping[str, str] | None = None,
-    source_format: str | None = None,
-    snapshot: str | None = None,
-    access: Access = READ_ONLY,
-) -> Measured:
-    """How many bytes the file of an image of ``target_format`` takes that is made from ``source``.
-
-    Without ``source``: of an empty disk of ``size`` bytes. UsageError, NotSupportedError as ``convert``'s.
-    """
-    from virtkit.disk import measurement, origin
-
-    if source is None:
-        return measurement.measure(None, size, target_format, options or {})
-    with origin.opened(origin.Origin((source,), source_format, access, snapshot)) as found:
-        return measurement.measure(found, found.size, target_format, options or {})
 
 
 def compare(

@@ -6,21 +6,93 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from virtkit.disk import inplace, newfile, order, proof, writing
+from virtkit.core.progress import Sink, silent
+from virtkit.disk import inplace, newfile, order, origin, proof, writing
+from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain
 from virtkit.disk.newfile import NewFile
-from virtkit.disk.order import Converted, Design
+from virtkit.disk.order import Converted, Design, Order
+from virtkit.disk.origin import Origin
 from virtkit.disk.salvage import Salvage
 
 if TYPE_CHECKING:
-    from virtkit.core.progress import Sink
-    from virtkit.disk.access import Access
-    from virtkit.disk.order import Order
+    from collections.abc import Mapping, Sequence
+
     from virtkit.disk.source import Source
 
 
-def convert(source: Source, wanted: Order, access: Access, report: Sink, *, rehearse: bool = False) -> Converted:
-    """``access`` is for the backing image and for a target that exists. With ``rehearse`` nothing is written.
+def convert(
+    source: str | Sequence[str],
+    target: str,
+    *,
+    source_format: str | None = None,
+    target_format: str | None = None,
+    size: int | None = None,
+    snapshot: str | None = None,
+    backing: str | None = None,
+    backing_format: str | None = None,
+    compress: bool = False,
+    level: str = "balanced",
+    options: Mapping[str, str] | None = None,
+    secret: bytes | None = None,
+    sparse: int | None = None,
+    threads: int | None = None,
+    rate: int = 0,
+    salvage: bool = False,
+    in_place: bool = False,
+    is_zero: bool = False,
+    overwrite: bool = False,
+    durable: bool = False,
+    verify: bool = False,
+    dry_run: bool = False,
+    access: Access = READ_ONLY,
+    report: Sink = silent,
+) -> Converted:
+    """Write the disk of ``source`` and its backing images into the new, self-contained image ``target``.
+
+    ``target`` appears when it is whole; after any error, Ctrl-C or SIGKILL there is nothing, and what stood there
+    before is untouched. It replaces an existing file only with ``overwrite``; a block device is written in place.
+    Several sources become one disk, one behind the other.
+
+    ``target_format`` None: told by the suffix; UsageError if that says nothing.
+    ``size``: bytes of the new disk; it only grows.
+    ``snapshot``: id or name of the internal snapshot of ``source`` that is written instead of its disk.
+    ``backing``: the new image holds only what ``source`` has above this image, whose name is kept in it as given; a
+    relative one is looked for from the target's directory. It must hold what the source's own backing image holds.
+    ``level`` of compression: fast, balanced or small. ``options`` are ``qemu-img -o``'s, UsageError where the format
+    does not have one. ``secret``: passphrase of the new image, if the options ask for encryption.
+    ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``threads``: 1 to 16. ``rate``: bytes a second.
+    ``salvage``: what cannot be read becomes zeros and is told in the answer.
+    ``in_place``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
+    ``durable``: return when it is on stable storage. ``verify``: read it back before it appears, VerifyError where it
+    differs. ``dry_run``: raise what would be refused, and write nothing. Whatever ``report`` raises cancels.
+    A full disk is a SystemCallError with its ``errno``.
+    """
+    paths = (source,) if isinstance(source, str) else tuple(source)
+    reference = order.backing(paths, backing, backing_format, options or {})
+    with origin.opened(Origin(paths, source_format, access, snapshot, salvage)) as found:
+        wanted = Order(
+            target,
+            order.format_of(target, target_format, in_place=in_place),
+            order.grown(found, size),
+            order.without_backing(options or {}),
+            level=level if compress else None,
+            overwrite=overwrite,
+            durable=durable,
+            verify=verify,
+            backing=reference,
+            secret=secret,
+            sparse=sparse,
+            threads=threads,
+            rate=rate,
+            in_place=in_place,
+            is_zero=is_zero,
+        )
+        return carry_out(found, wanted, access, report, dry_run=dry_run)
+
+
+def carry_out(source: Source, wanted: Order, access: Access, report: Sink, *, dry_run: bool = False) -> Converted:
+    """``access`` is for the backing image and for a target that exists. With ``dry_run`` nothing is written.
 
     Whatever is raised, no new image is left behind; one that is written in place is then half overwritten.
     """
@@ -30,7 +102,7 @@ def convert(source: Source, wanted: Order, access: Access, report: Sink, *, rehe
         below = _below(wanted, access)
         if below:
             open_files.enter_context(below)
-        if rehearse:
+        if dry_run:
             return _rehearsed(source, Design(kind, wanted, below), access)
         if wanted.in_place:
             made = inplace.overwrite(source, wanted, below, access, report)

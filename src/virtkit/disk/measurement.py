@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError
 from virtkit.core.units import SECTOR, round_down, round_up
-from virtkit.disk import catalog, order, writing
+from virtkit.disk import catalog, order, origin, writing
+from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import BitmapImage, Blank, Kind
+from virtkit.disk.origin import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +19,27 @@ if TYPE_CHECKING:
     from virtkit.disk.source import Source
 
 
-def measure(source: Source | None, size: int, format_: str, options: Mapping[str, str]) -> Measured:
+def measure(
+    source: str | None = None,
+    *,
+    size: int = 0,
+    target_format: str = "raw",
+    options: Mapping[str, str] | None = None,
+    source_format: str | None = None,
+    snapshot: str | None = None,
+    access: Access = READ_ONLY,
+) -> Measured:
+    """How many bytes the file of an image of ``target_format`` takes that is made from ``source``.
+
+    Without ``source``: of an empty disk of ``size`` bytes. UsageError, NotSupportedError as ``convert``'s.
+    """
+    if source is None:
+        return _measure(None, size, target_format, options or {})
+    with origin.opened(Origin((source,), source_format, access, snapshot)) as found:
+        return _measure(found, found.size, target_format, options or {})
+
+
+def _measure(source: Source | None, size: int, format_: str, options: Mapping[str, str]) -> Measured:
     """Of an image made from ``source``; without one of an empty disk of ``size`` bytes.
 
     On a backing image all that ``source`` has is counted, for nothing is known of what the two have in common.

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, making, outline, refused
+from virtkit.cli.disk import arguments, consent, making, refused
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import silent
 from virtkit.core.units import format_size, parse_size
@@ -79,8 +79,9 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
         return making.show_options(_format(args), console)
     ask = _asked(args)
     if args.plan:
-        would = _make(args, ask, silent, rehearse=True)
-        return outline.show(console, f"convert {', '.join(ask.sources)}", [_step(args, ask, would)])
+        would = _make(args, ask, silent, dry_run=True)
+        proposal = consent.Proposal(f"convert {', '.join(ask.sources)}", (_step(args, ask, would),))
+        return consent.settle(proposal, args, console, ask=False) or 0
     with console.progress() as report:
         made = _make(args, ask, report)
     for start, end in made.lost:
@@ -109,7 +110,7 @@ def _asked(args: argparse.Namespace) -> _Ask:
     return _Ask(sources, target, chosen, making.secret(args, chosen))
 
 
-def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, rehearse: bool = False) -> Converted:
+def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, dry_run: bool = False) -> Converted:
     from virtkit import disk
 
     return disk.convert(
@@ -133,18 +134,18 @@ def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, rehearse: bool =
         overwrite=args.overwrite,
         durable=args.durable or args.cache in _DURABLE,
         verify=args.verify,
-        rehearse=rehearse,
+        dry_run=dry_run,
         access=arguments.access(args),
         report=report,
     )
 
 
-def _step(args: argparse.Namespace, ask: _Ask, would: Converted) -> tuple[str, str]:
+def _step(args: argparse.Namespace, ask: _Ask, would: Converted) -> consent.Step:
     sources = ", ".join(ask.sources)
     if args.in_place:
-        return "~", f"{ask.target}: the disk in it is overwritten with that of {sources}"
+        return consent.Step("~", f"{ask.target}: the disk in it is overwritten with that of {sources}")
     sign, again = ("~", ", in place of what is there") if os.path.exists(ask.target) else ("+", "")
-    return sign, f"{ask.target}: {would.format}, {format_size(would.size)}, made from {sources}{again}"
+    return consent.Step(sign, f"{ask.target}: {would.format}, {format_size(would.size)}, made from {sources}{again}")
 
 
 def _say(args: argparse.Namespace, made: Converted, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, outline, refused
+from virtkit.cli.disk import arguments, consent, refused
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import silent
 from virtkit.core.units import format_size, parse_size
@@ -36,9 +36,10 @@ def build(parser: argparse.ArgumentParser) -> None:
 def _dd(args: argparse.Namespace, console: Console) -> int:
     given = _operands(args.operands)
     if args.plan:
-        would = _make(args, given, silent, rehearse=True)
+        would = _make(args, given, silent, dry_run=True)
         text = f"{would.target}: {would.format}, {format_size(would.size)}, made from blocks of {given['if']}"
-        return outline.show(console, f"dd {given['if']}", [("+", text)])
+        proposal = consent.Proposal(f"dd {given['if']}", (consent.Step("+", text),))
+        return consent.settle(proposal, args, console, ask=False) or 0
     with console.progress() as report:
         made = _make(args, given, report)
     if not made.size:
@@ -62,7 +63,7 @@ def _operands(words: list[str]) -> dict[str, str]:
     return given
 
 
-def _make(args: argparse.Namespace, given: dict[str, str], report: Sink, *, rehearse: bool = False) -> Converted:
+def _make(args: argparse.Namespace, given: dict[str, str], report: Sink, *, dry_run: bool = False) -> Converted:
     from virtkit import disk
 
     return disk.dd(
@@ -74,7 +75,7 @@ def _make(args: argparse.Namespace, given: dict[str, str], report: Sink, *, rehe
         source_format=args.source_format,
         target_format=args.target_format,
         overwrite=args.overwrite,
-        rehearse=rehearse,
+        dry_run=dry_run,
         access=arguments.access(args),
         report=report,
     )

@@ -137,7 +137,7 @@ def _extract(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
             target_format=args.target_format,
             options=making.parsed(args),
             overwrite=args.overwrite,
-            rehearse=args.plan,
+            dry_run=args.plan,
             access=arguments.access(args),
             report=report,
         )
