@@ -72,18 +72,19 @@ def _first_difference(left: Source, right: Source, end: int, report: Sink) -> in
     return None
 
 
-def _padded(source: Source, end: int) -> Iterator[Extent]:
-    there = min(source.size, end)
-    yield from source.extents(0, there)
+def _padded(source: Source, start: int, end: int) -> Iterator[Extent]:
+    there = max(min(source.size, end), start)
+    if start < there:
+        yield from source.extents(start, there - start)
     if there < end:
         yield Extent(there, end - there, Kind.HOLE)
 
 
-def pairs(left: Source, right: Source, end: int) -> Iterator[tuple[Extent, Extent]]:
-    """Both maps up to ``end``, cut where either changes."""
-    others = _padded(right, end)
+def pairs(left: Source, right: Source, end: int, start: int = 0) -> Iterator[tuple[Extent, Extent]]:
+    """Both maps of [start, end), cut where either changes; behind a disk's end there is a hole."""
+    others = _padded(right, start, end)
     other = next(others, None)
-    for one in _padded(left, end):
+    for one in _padded(left, start, end):
         start = one.start
         while start < one.end and other:
             stop = min(one.end, other.end)
@@ -132,9 +133,9 @@ def alike(one: Extent, other: Extent) -> bool:
     return one.file.identity == other.file.identity
 
 
-def _both(pairs: list[tuple[Extent, Extent]]) -> _Both:
-    start, length = pairs[0][0].start, pairs[-1][0].end - pairs[0][0].start
-    return _Both(Job(start, length, [one for one, _ in pairs]), Job(start, length, [other for _, other in pairs]))
+def _both(found: list[tuple[Extent, Extent]]) -> _Both:
+    start, length = found[0][0].start, found[-1][0].end - found[0][0].start
+    return _Both(Job(start, length, [one for one, _ in found]), Job(start, length, [other for _, other in found]))
 
 
 class _Reached:

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from virtkit.core.progress import Sink, silent
-from virtkit.disk import inplace, newfile, order, origin, proof, writing
+from virtkit.disk import carrying, inplace, newfile, order, origin, proof, replay, unpublished, writing
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain
+from virtkit.disk.format import LiveImage
 from virtkit.disk.newfile import NewFile
 from virtkit.disk.order import Converted, Design, Order
 from virtkit.disk.origin import Origin
@@ -44,6 +45,9 @@ def convert(
     overwrite: bool = False,
     durable: bool = False,
     verify: bool = False,
+    bitmaps: bool = False,
+    skip_broken_bitmaps: bool = False,
+    snapshots: bool = False,
     dry_run: bool = False,
     access: Access = READ_ONLY,
     report: Sink = silent,
@@ -64,6 +68,9 @@ def convert(
     ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``threads``: 1 to 16. ``rate``: bytes a second.
     ``salvage``: what cannot be read becomes zeros and is told in the answer.
     ``in_place``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
+    ``bitmaps``: the dirty bitmaps of ``source`` are kept; broken ones are an error or, with ``skip_broken_bitmaps``,
+    left out and told in the answer. ``snapshots``: all internal snapshots are kept, the states of machines included;
+    only the oldest state is compressed then.
     ``durable``: return when it is on stable storage. ``verify``: read it back before it appears, VerifyError where it
     differs. ``dry_run``: raise what would be refused, and write nothing. Whatever ``report`` raises cancels.
     A full disk is a SystemCallError with its ``errno``.
@@ -87,6 +94,9 @@ def convert(
             rate=rate,
             in_place=in_place,
             is_zero=is_zero,
+            bitmaps=bitmaps,
+            skip_broken=skip_broken_bitmaps,
+            snapshots=snapshots,
         )
         return carry_out(found, wanted, access, report, dry_run=dry_run)
 
@@ -102,30 +112,58 @@ def carry_out(source: Source, wanted: Order, access: Access, report: Sink, *, dr
         below = _below(wanted, access)
         if below:
             open_files.enter_context(below)
+        design = Design(kind, wanted, below)
+        _check(source, design)
         if dry_run:
-            return _rehearsed(source, Design(kind, wanted, below), access)
-        if wanted.in_place:
-            made = inplace.overwrite(source, wanted, below, access, report)
-        else:
-            made = _make(source, Design(kind, wanted, below), report)
+            return _found_out(source, design, access)
+        made = inplace.overwrite(source, design, access, report) if wanted.in_place else _make(source, design, report)
     return made._replace(lost=source.lost) if isinstance(source, Salvage) else made
+
+
+def _check(source: Source, design: Design) -> None:
+    """What else can be refused before anything is written."""
+    writing.prepared(source, design)
+    if design.wanted.bitmaps:
+        carrying.check(source, design.kind, design.wanted)
+    if design.wanted.snapshots:
+        replay.check(source, design)
 
 
 def _make(source: Source, design: Design, report: Sink) -> Converted:
     wanted = design.wanted
     with NewFile(wanted.target, overwrite=wanted.overwrite) as new:
-        writing.write(source, design, new, report)
+        if wanted.snapshots:
+            replay.write(replay.check(source, design), design, new, report)
+        else:
+            writing.write(source, design, new, report)
+        left_out = _carry(source, design, new) if wanted.bitmaps else ()
         if wanted.verify:
-            proof.prove(source, design, new, report)
+            _prove(source, design, new, report)
         allocated = new.allocated
         new.publish(durable=wanted.durable)
-    return Converted(wanted.target, wanted.format, wanted.size, allocated)
+    return Converted(wanted.target, wanted.format, wanted.size, allocated, left_out=left_out)
 
 
-def _rehearsed(source: Source, design: Design, access: Access) -> Converted:
-    """What can be found out without writing."""
+def _carry(source: Source, design: Design, new: NewFile) -> tuple[str, ...]:
+    target = unpublished.opened(design, new, writable=True)
+    try:
+        left_out = carrying.carry(source, target)
+        if isinstance(target, LiveImage):
+            target.flush()
+        return left_out
+    finally:
+        target.close()
+
+
+def _prove(source: Source, design: Design, new: NewFile, report: Sink) -> None:
+    proof.prove(source, design, new, report)
+    if design.wanted.snapshots:
+        replay.prove(replay.check(source, design), design, new, report)
+
+
+def _found_out(source: Source, design: Design, access: Access) -> Converted:
+    """What the answer would be, as far as it is known without writing."""
     wanted = design.wanted
-    writing.prepared(source, design)
     if wanted.in_place:
         with inplace.opened(source, wanted, access) as target:
             return Converted(wanted.target, target.format, target.size, 0)

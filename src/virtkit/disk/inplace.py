@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError, VerifyError
 from virtkit.core.units import format_size
-from virtkit.disk import comparison, copy
+from virtkit.disk import carrying, comparison, copy
 from virtkit.disk.copy import Manner
 from virtkit.disk.live import open_live
 from virtkit.disk.order import Converted
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from virtkit.core.progress import Sink
     from virtkit.disk.access import Access
-    from virtkit.disk.chain import Chain
     from virtkit.disk.live import LiveChain
-    from virtkit.disk.order import Order
+    from virtkit.disk.order import Design, Order
     from virtkit.disk.source import Source
 
 
@@ -35,6 +34,8 @@ def check(wanted: Order) -> None:
         raise UsageError("-o: has no effect on an image that exists", hint=f"virtkit disk amend {wanted.target}")
     if wanted.level is not None:
         raise NotSupportedError("-c: an image that exists is not compressed in place", hint="leave -n out")
+    if wanted.snapshots:
+        raise NotSupportedError("--snapshots: an image that exists keeps its own", hint="leave -n out")
     if wanted.is_zero and wanted.backing:
         raise UsageError("--target-is-zero: makes no sense where the target has a backing file")
 
@@ -50,19 +51,21 @@ def opened(source: Source, wanted: Order, access: Access) -> Iterator[LiveChain]
         yield target
 
 
-def overwrite(source: Source, wanted: Order, below: Chain | None, access: Access, report: Sink) -> Converted:
+def overwrite(source: Source, design: Design, access: Access, report: Sink) -> Converted:
     """The target's disk may be longer than the source's: what lies behind stays as it is."""
+    wanted = design.wanted
     with opened(source, wanted, access) as target:
-        _copy(source, wanted, below, target, report)
+        _copy(source, design, target, report)
+        left_out = carrying.carry(source, target.top) if wanted.bitmaps else ()
         target.flush()
         if wanted.verify:
             _prove(source, target, report)
         allocated = sum(file.allocated for file in target.top.files)
-        return Converted(wanted.target, target.format, target.size, allocated)
+        return Converted(wanted.target, target.format, target.size, allocated, left_out=left_out)
 
 
-def _copy(source: Source, wanted: Order, below: Chain | None, target: LiveChain, report: Sink) -> None:
-    ground = ground_of(source, below)
+def _copy(source: Source, design: Design, target: LiveChain, report: Sink) -> None:
+    wanted, ground = design.wanted, ground_of(source, design.below)
     if ground:  # behind the backing image's end there may be anything
         ground = ground._replace(size=source.size)
     manner = Manner(sparse=wanted.sparse, threads=wanted.threads, rate=wanted.rate, ground=ground)

@@ -70,6 +70,8 @@ def check(source: Source, wanted: Order) -> WritableFormat:
     kind = catalog.load_writable(wanted.format)
     catalog.require_options(wanted.format, kind, wanted.options)
     _check_manner(wanted)
+    if wanted.skip_broken and not wanted.bitmaps:
+        raise UsageError("--skip-broken-bitmaps: is about bitmaps that are copied", hint="--bitmaps")
     _check_compression(wanted)
     keep_source(source, wanted.target)
     return kind

@@ -49,6 +49,9 @@ def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-F", dest="new_backing_format", metavar="FORMAT", help="format of that backing image")
     parser.add_argument("-n", dest="in_place", action="store_true", help="TARGET exists: its disk is overwritten")
     parser.add_argument("--target-is-zero", action="store_true", help="with -n: TARGET holds nothing but zeros so far")
+    parser.add_argument("--bitmaps", action="store_true", help="keep the dirty bitmaps of SOURCE")
+    parser.add_argument("--skip-broken-bitmaps", action="store_true", help="with --bitmaps: leave out broken ones")
+    parser.add_argument("--snapshots", action="store_true", help="keep all internal snapshots of SOURCE")
     parser.add_argument("-S", dest="sparse", type=parse_size, metavar="SIZE", help="shorter runs of zeros take room")
     parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
     parser.add_argument("--durable", action="store_true", help="return when all is on stable storage")
@@ -134,6 +137,9 @@ def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, dry_run: bool = 
         overwrite=args.overwrite,
         durable=args.durable or args.cache in _DURABLE,
         verify=args.verify,
+        bitmaps=args.bitmaps,
+        skip_broken_bitmaps=args.skip_broken_bitmaps,
+        snapshots=args.snapshots,
         dry_run=dry_run,
         access=arguments.access(args),
         report=report,
