@@ -73,6 +73,14 @@ def test_a_disk_with_data_is_measured_as_qemu_img_does(options: dict[str, str], 
     assert ours(20 * MIB, options, data) == theirs(options, "-f", "qcow2", source)
 
 
+@pytest.mark.parametrize("bits", ["128", "192", "256"])
+def test_key_material_is_measured_as_qemu_img_does(bits: str, tmp_path: Path) -> None:
+    options = {"encrypt.format": "luks", "encrypt.cipher-alg": f"aes-{bits}", "cluster_size": "4096"}
+    key = ("--object", "secret,id=k,data=abc")
+    told = theirs(options | {"encrypt.key-secret": "k"}, *key, "--size", "10M")
+    assert ours(10 << 20, options) == told
+
+
 def test_a_disk_that_is_too_big_is_refused_with_what_helps(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too big for clusters of 512 B") as caught:
         ours(1 * TIB, {"cluster_size": "512"})

@@ -116,13 +116,14 @@ def test_room_is_taken_beforehand_where_that_is_wanted(options: str, takes: bool
 class Scene:
     """A writer used by hand: an image on a backing image that is full of ones."""
 
-    def __init__(self, folder: Path, options: str, size: int) -> None:
+    def __init__(self, folder: Path, options: str, size: int, *, backing: bool = True) -> None:
         self.folder, self.path, self.size = folder, folder / "top.qcow2", size
         (folder / "base.raw").write_bytes(b"\1" * size)
         self.path.touch()
         self.file = File.open(self.path, writable=True)
         self.files = [self.file]
-        blank = Blank(size, size, mapping(options), self.beside, backing=Reference("base.raw", "raw"))
+        base = Reference("base.raw", "raw") if backing else None
+        blank = Blank(size, size, mapping(options), self.beside, backing=base, secret=SECRET.encode())
         self.writer = FORMAT.writer(self.file, blank)
 
     def beside(self, name: str) -> File:
@@ -132,13 +133,17 @@ class Scene:
 
     def put(self, start: int, data: bytes) -> None:
         for place in self.writer.place(start, len(data)):
-            place.file.write(place.at, data[: place.length])
+            part = data[: place.length]
+            place.file.write(place.at, place.seal(place.at, part) if place.seal else part)
             data = data[place.length :]
 
-    def read(self) -> bytes:
+    def finish(self) -> None:
         self.writer.finish()
         for file in self.files:
             file.close()
+
+    def read(self) -> bytes:
+        self.finish()
         assert "No errors" in run("qemu-img", "check", self.path)
         return read_by_qemu(self.path, "qcow2")
 
@@ -169,6 +174,61 @@ def test_zeros_over_a_backing_image_are_zeros_and_the_rest_shines_through(option
     assert scene.read() == expected
 
 
+SECRET = "correct horse battery staple"
+ENCRYPTED = (
+    "encrypt.format=aes",
+    "encrypt.format=aes,compat=0.10,cluster_size=512",
+    "encrypt.format=luks",
+    "encrypt.format=luks,compat=0.10",
+    "encrypt.format=luks,encrypt.cipher-alg=aes-128,encrypt.hash-alg=sha1",
+    "encrypt.format=luks,encrypt.cipher-alg=aes-192,encrypt.ivgen-alg=plain",
+    "encrypt.format=luks,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha256",
+    "encrypt.format=luks,encrypt.cipher-mode=ecb,encrypt.hash-alg=sha512,cluster_size=4k",
+    "encrypt.format=luks,preallocation=metadata",
+    "encrypt.format=luks,preallocation=full,extended_l2=on",
+    "encrypt.format=luks,data_file=a.data",
+    "encrypt.format=aes,data_file=a.data",
+)
+
+
+@pytest.mark.parametrize("options", ENCRYPTED)
+def test_encrypted_images_are_read_by_qemu_with_their_passphrase(options: str, tmp_path: Path) -> None:
+    scene = Scene(tmp_path, options + (",encrypt.iter-time=10" if "luks" in options else ""), SIZE, backing=False)
+    plain = disk()
+    for at in range(0, SIZE, 2 * scene.writer.unit):
+        scene.put(at, plain[at : at + scene.writer.unit])
+    shown = bytearray(SIZE)
+    for at in range(0, SIZE, 2 * scene.writer.unit):
+        shown[at : at + scene.writer.unit] = plain[at : at + scene.writer.unit]
+    scene.finish()
+    key = ("--object", f"secret,id=k,data={SECRET}")
+    image = f"driver=qcow2,file.filename={scene.path},encrypt.key-secret=k"
+    assert "No errors" in run("qemu-img", "check", *key, "--image-opts", image)
+    run("qemu-img", "convert", *key, "--image-opts", image, "-O", "raw", "back.raw")
+    assert (tmp_path / "back.raw").read_bytes() == shown
+    run("qemu-img", "resize", *key, "--image-opts", image, "+1M")
+    run("qemu-img", "convert", *key, "--image-opts", image, "-O", "raw", "back.raw")
+    assert (tmp_path / "back.raw").read_bytes() == shown + bytes(1 << 20)
+
+
+def test_a_cipher_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cipher-alg is des"):
+        Scene(tmp_path, "encrypt.format=luks,encrypt.cipher-alg=des", 1 << 20)
+
+
+@pytest.mark.parametrize("options", ["encrypt.format=aes,compat=0.10", "encrypt.format=luks,encrypt.iter-time=10"])
+def test_zeros_over_a_backing_image_are_encrypted_too(options: str, tmp_path: Path) -> None:
+    scene = Scene(tmp_path, options, 1 << 20)
+    scene.writer.blank(1 << 16, 3 << 16)
+    scene.finish()
+    key = ("--object", f"secret,id=k,data={SECRET}")
+    image = f"driver=qcow2,file.filename={scene.path},encrypt.key-secret=k"
+    run("qemu-img", "convert", *key, "--image-opts", image, "-O", "raw", "back.raw")
+    expected = bytearray(b"\1" * (1 << 20))
+    expected[1 << 16 : 4 << 16] = bytes(3 << 16)
+    assert (tmp_path / "back.raw").read_bytes() == expected
+
+
 @pytest.mark.parametrize("compat", ["0.10", "1.1"])
 def test_the_backing_image_is_named_with_its_format(compat: str, tmp_path: Path) -> None:
     scene = Scene(tmp_path, f"compat={compat}", 1 << 20)
@@ -197,6 +257,7 @@ def test_the_backing_image_is_named_with_its_format(compat: str, tmp_path: Path)
         ("data_file_raw=on", "needs a data file"),
         ("encrypt.format=rot13", "aes or luks"),
         ("encrypt.cipher-alg=aes-128", "encrypt.cipher-alg is for LUKS alone"),
+        ("encrypt.format=luks,encrypt.iter-time=soon", "milliseconds"),
         ("encrypt.format=luks", "passphrase of the encrypted image is missing"),
     ],
 )

@@ -13,6 +13,7 @@ from virtkit.disk.formats.qcow2.options import parse
 
 if TYPE_CHECKING:
     from virtkit.disk.format import Blank
+    from virtkit.disk.formats.qcow2.options import Options
 
 
 def measure(blank: Blank) -> Measured:
@@ -21,7 +22,7 @@ def measure(blank: Blank) -> Measured:
     shape = Shape(blank.size, options.cluster_size, options.extended_l2)
     disk = shape.clusters * shape.cluster
     required = disk if options.preallocation in {"falloc", "full"} else round_up(blank.data, shape.cluster)
-    whole = _with_metadata(shape, options.refcount_order)
+    whole = _encryption_header(options) + _with_metadata(shape, options.refcount_order)
     return Measured(whole - disk + required, whole)
 
 
@@ -30,3 +31,12 @@ def _with_metadata(shape: Shape, refcount_order: int) -> int:
     l1 = divide_up(ENTRY * l2, shape.cluster)
     clusters = 1 + l1 + l2 + shape.clusters
     return (clusters + sum(refcount_clusters(clusters, shape.cluster, refcount_order))) * shape.cluster
+
+
+def _encryption_header(options: Options) -> int:
+    if options.encryption != "luks":
+        return 0
+    from virtkit.disk import cipher
+
+    size = cipher.header_size(options.luks.cipher_alg, options.luks.cipher_mode)
+    return round_up(size, options.cluster_size)

@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 
 PREALLOCATIONS = ("off", "metadata", "falloc", "full")
 VERSIONS = {"0.10": 2, "v2": 2, "1.1": 3, "v3": 3}
-LUKS = {  # name of the option -> how it is called where keys are made
-    "encrypt.cipher-alg": "cipher_alg",
-    "encrypt.cipher-mode": "cipher_mode",
-    "encrypt.ivgen-alg": "ivgen_alg",
-    "encrypt.ivgen-hash-alg": "ivgen_hash_alg",
-    "encrypt.hash-alg": "hash_alg",
-    "encrypt.iter-time": "iter_time",
-}
+_LUKS = "encrypt."
 _ON, _OFF = {"on", "yes", "true", "y"}, {"off", "no", "false", "n"}
 _MAX_REFCOUNT_BITS = 64
 
@@ -53,6 +46,17 @@ KNOWN = (
 )
 
 
+class Luks(NamedTuple):
+    """As disk/cipher has them."""
+
+    cipher_alg: str
+    cipher_mode: str
+    ivgen_alg: str
+    ivgen_hash_alg: str
+    hash_alg: str
+    iter_time: int  # milliseconds
+
+
 class Options(NamedTuple):
     cluster_size: int  # bytes
     version: int  # 2 or 3
@@ -64,7 +68,7 @@ class Options(NamedTuple):
     data_file: str | None
     data_file_raw: bool
     encryption: str  # of ENCRYPTIONS
-    luks: Mapping[str, str]  # what is said of it, by the names that LUKS has as values
+    luks: Luks
 
 
 def parse(given: Mapping[str, str]) -> Options:
@@ -81,11 +85,11 @@ def parse(given: Mapping[str, str]) -> Options:
         data_file=chosen["data_file"] or None,
         data_file_raw=parse_switch("data_file_raw", chosen["data_file_raw"]),
         encryption=_one_of("encrypt.format", chosen["encrypt.format"], ENCRYPTIONS),
-        luks={name: given[option] for option, name in LUKS.items() if option in given},
+        luks=_parse_luks(chosen),
     )
     _require_cluster_size(options)
     _require_version(options)
-    _require_sense(options)
+    _require_sense(options, given)
     if options.data_file_raw and options.preallocation == "off":  # the tables map the file to itself, all of it
         return options._replace(preallocation="metadata")
     return options
@@ -164,11 +168,23 @@ def _require_version(options: Options) -> None:
             raise UsageError(f"qcow2: compat is 0.10, expected 1.1 for {name}", hint="-o compat=1.1")
 
 
-def _require_sense(options: Options) -> None:
+def _parse_luks(chosen: Mapping[str, str]) -> Luks:
+    *words, iter_time = (chosen[_option_of(field)] for field in Luks._fields)
+    if not iter_time.isdecimal() or not int(iter_time):
+        raise UsageError(f"qcow2: {_option_of('iter_time')} is {iter_time}, expected milliseconds, as in 2000")
+    cipher_alg, cipher_mode, ivgen_alg, ivgen_hash_alg, hash_alg = words
+    return Luks(cipher_alg, cipher_mode, ivgen_alg, ivgen_hash_alg, hash_alg, int(iter_time))
+
+
+def _option_of(field: str) -> str:
+    return _LUKS + field.replace("_", "-")
+
+
+def _require_sense(options: Options, given: Mapping[str, str]) -> None:
     if options.data_file_raw and not options.data_file:
         raise UsageError("qcow2: data_file_raw needs a data file", hint="-o data_file=NAME,data_file_raw=on")
     if options.data_file_raw and options.encryption:
         raise UsageError("qcow2: data_file_raw does not go with encryption: the file would be no raw disk")
-    if options.luks and options.encryption != "luks":
-        (first, *_) = (option for option, name in LUKS.items() if name in options.luks)
-        raise UsageError(f"qcow2: {first} is for LUKS alone", hint="-o encrypt.format=luks")
+    luks = [name for name in map(_option_of, Luks._fields) if name in given]
+    if luks and options.encryption != "luks":
+        raise UsageError(f"qcow2: {luks[0]} is for LUKS alone", hint="-o encrypt.format=luks")

@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import NotSupportedError
 from virtkit.core.units import MIB, divide_up
 from virtkit.disk.format import Place
 from virtkit.disk.formats.qcow2 import newhead
 from virtkit.disk.formats.qcow2.counts import Counts
-from virtkit.disk.formats.qcow2.layout import ALL_ZERO, ENTRY
+from virtkit.disk.formats.qcow2.layout import ALL_ZERO, ENTRY, ZERO
 from virtkit.disk.formats.qcow2.newtables import Entry, Shape, Tables
 from virtkit.disk.formats.qcow2.options import parse, require_fit
 from virtkit.disk.formats.qcow2.packing import pack
@@ -23,8 +22,9 @@ from virtkit.disk.formats.qcow2.streams import Streams
 
 if TYPE_CHECKING:
     from virtkit.disk.file import File
-    from virtkit.disk.format import Blank, Buffer
+    from virtkit.disk.format import Blank, Buffer, Seal
     from virtkit.disk.formats.qcow2.head import Head
+    from virtkit.disk.formats.qcow2.sealing import Sealing
 
 _STEP = 4 * MIB  # bytes of zeros written at once
 
@@ -41,8 +41,7 @@ class Qcow2Writer:
         self._lock = threading.Lock()
         self._counts = Counts(self.unit, chosen.refcount_order)
         self._counts.take(1)
-        if chosen.encryption:
-            raise NotSupportedError("qcow2: encrypted images cannot be written yet")
+        self._sealing = self._make_sealing()
         pack(file.name, self._head(newhead.Tables()))  # names fit, or are refused now
         self._data = blank.create(chosen.data_file) if chosen.data_file else file
         self._preallocated = chosen.preallocation != "off"
@@ -54,7 +53,9 @@ class Qcow2Writer:
     def place(self, start: int, length: int) -> list[Place]:
         with self._lock:
             at = self._room(start, length)
-            return [Place(self._data, at, length)]
+            place = Place(self._data, at, length, self._seal(start, at))
+            self._seal_tail(place)
+            return [place]
 
     def store(self, start: int, coded: Buffer) -> None:
         with self._lock:
@@ -85,9 +86,17 @@ class Qcow2Writer:
             if not self._file.is_device:
                 self._file.resize(self._counts.clusters * self.unit)
             if self._data is not self._file and not self._data.is_device:
-                self._data.resize(self._blank.size)
+                whole = self._shape.clusters * self.unit
+                self._data.resize(whole if self._sealing else self._blank.size)
             head = self._head(newhead.Tables(self._tables.l1_at, *refcount_table))
             self._file.write(0, pack(self._file.name, head))
+
+    def _make_sealing(self) -> Sealing | None:
+        if not self._options.encryption or self._blank.secret is None:
+            return None
+        from virtkit.disk.formats.qcow2.sealing import Sealing
+
+        return Sealing(self._options, self._blank.secret, self._file, self._counts)
 
     def _make_tables(self) -> tuple[Tables, int]:
         """And where the guest's data begin if their room is made beforehand."""
@@ -105,6 +114,9 @@ class Qcow2Writer:
         entry = Entry.data(data_at, self.unit)
         if self._blank.backing:
             return entry._replace(subclusters=0)
+        if self._sealing:
+            zero = 0 if self._shape.extended else ZERO
+            return entry._replace(word=entry.word | zero, subclusters=ALL_ZERO)
         return entry
 
     def _preallocate(self) -> None:
@@ -123,12 +135,22 @@ class Qcow2Writer:
         self._tables.make(first, count)
         if self._preallocated:
             at = self._data_at + start
-            if not self._blank.backing:  # the tables say so already
+            if not self._blank.backing and not self._sealing:  # the tables say so already
                 return at
         else:
             at = self._counts.take(count) if self._data is self._file else start
         self._tables.fill(first, count, Entry.data(at, self.unit))
         return at
+
+    def _seal(self, start: int, at: int) -> Seal | None:
+        return self._sealing.seal(start, at) if self._sealing else None
+
+    def _seal_tail(self, place: Place) -> None:
+        """What the last cluster has behind the disk's end would be decrypted once the disk grows."""
+        tail = -place.length % self.unit
+        if tail and place.seal:
+            at = place.at + place.length
+            place.file.write(at, place.seal(at, bytes(tail)))
 
     def _write_zeros(self, place: Place) -> None:
         """Room at the end of a file is a hole."""
@@ -139,4 +161,5 @@ class Qcow2Writer:
             place.file.write(at, place.seal(at, zeros) if place.seal else zeros)
 
     def _head(self, tables: newhead.Tables) -> Head:
-        return newhead.new_head(self._options, self._shape, self._blank.backing, {}, tables)
+        extensions = self._sealing.extensions if self._sealing else {}
+        return newhead.new_head(self._options, self._shape, self._blank.backing, extensions, tables)
