@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtkit.core.units import SECTOR, round_up
 from virtkit.disk.format import Kind
@@ -13,12 +13,21 @@ from virtkit.disk.format import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from virtkit.disk.format import Extent, Image
+    from virtkit.disk.format import Extent
 
 WIDTH, ROWS = 64, 2
 LOOK_AT = 64 << 30  # bytes of a disk whose map is read; of a larger one, an even share of every cell
 _WIDE = ("zh", "ja", "ko")  # where block characters take two columns
 _BRAILLE_DOTS = (0x01, 0x02, 0x04, 0x40, 0x08, 0x10, 0x20, 0x80)  # down the left column, down the right
+
+
+class Mapped(Protocol):
+    """An image, or a chain of them."""
+
+    @property
+    def size(self) -> int: ...
+
+    def extents(self, start: int, length: int) -> Iterator[Extent]: ...
 
 
 class Glyphs(NamedTuple):
@@ -60,7 +69,7 @@ def _braille(shares: list[float]) -> str:
     return chr(0x2800 + sum(dot for dot, share in zip(_BRAILLE_DOTS, shares, strict=True) if share > 0))
 
 
-def draw(image: Image, style: Glyphs) -> Iterator[str]:
+def draw(image: Mapped, style: Glyphs) -> Iterator[str]:
     """ROWS lines of WIDTH characters, the start of the disk at the top left."""
     shares = _shares(image, WIDTH * ROWS * style.cells)
     for row in range(0, len(shares), WIDTH * style.cells):
@@ -68,12 +77,12 @@ def draw(image: Image, style: Glyphs) -> Iterator[str]:
         yield "".join(style.draw(line[at : at + style.cells]) for at in range(0, len(line), style.cells))
 
 
-def cell_size(image: Image) -> int:
+def cell_size(image: Mapped) -> int:
     """Bytes that one character stands for."""
     return round_up(max(image.size // (WIDTH * ROWS), 1), SECTOR)
 
 
-def _shares(image: Image, cells: int) -> list[float]:
+def _shares(image: Mapped, cells: int) -> list[float]:
     """How much of each cell holds data: 0 to 1. Large disks are sampled at the start of each cell."""
     if not image.size:
         return [0.0] * cells

@@ -83,6 +83,7 @@ __all__ = [
     "find_snapshot",
     "freed_by_deleting",
     "info",
+    "info_chain",
     "inspect",
     "known_formats",
     "map",
@@ -145,6 +146,18 @@ def info(path: str, source_format: str | None = None, access: Access = READ_ONLY
         return describe(layer)
     finally:
         layer.image.close()
+
+
+def info_chain(path: str, source_format: str | None = None, access: Access = READ_ONLY) -> list[Info]:
+    """As ``info``, of the image and of every image that it stands on; ImageError where that goes in a circle."""
+    from virtkit.disk.chain import close, open_layers
+    from virtkit.disk.description import describe
+
+    layers = open_layers(path, source_format, access._replace(shared=True), trust_heirs=True)
+    try:
+        return [describe(layer) for layer in layers]
+    finally:
+        close(layers)
 
 
 def map(  # noqa: A001  qemu-img's word

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.errors import ForbiddenReferenceError, NotFoundError
+from virtkit.disk import locks
+
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.disk.chain import Layer
@@ -20,9 +23,12 @@ class Info(NamedTuple):
     actual_size: int  # what the file takes on its file system
     facts: Facts
     backing: Reference | None = None
+    files: tuple[str, ...] = ()  # the others that it consists of
+    missing: str = ""  # why one of these could not be opened
+    users: tuple[str, ...] = ()  # who has it open for writing, or keeps others from writing
 
     def data(self) -> dict[str, Json]:
-        """Exactly the keys and values of ``qemu-img info --output json``."""
+        """The keys and values of ``qemu-img info --output json``; ``in-use-by`` besides, where somebody uses it."""
         shown: dict[str, Json] = {
             "virtual-size": self.virtual_size,
             "filename": self.filename,
@@ -40,6 +46,8 @@ class Info(NamedTuple):
             shown["snapshots"] = [dict(snapshot) for snapshot in self.facts.snapshots]  # type: ignore[arg-type]  # likewise
         if self.backing:
             shown.update(self._backing(self.backing))
+        if self.users:
+            shown["in-use-by"] = list(self.users)
         return shown
 
     def _backing(self, backing: Reference) -> dict[str, Json]:
@@ -49,6 +57,15 @@ class Info(NamedTuple):
 
 
 def describe(layer: Layer) -> Info:
-    image = layer.image
-    allocated = sum(file.allocated for file in image.files)
-    return Info(image.file.name, layer.format, image.size, allocated, image.facts, image.backing)
+    """A file of the image that may not be opened, or is gone, is no reason to say nothing of the others."""
+    image, missing = layer.image, ""
+    try:
+        files = image.files
+    except (ForbiddenReferenceError, NotFoundError) as error:
+        files, missing = (image.file,), error.message
+    allocated = sum(file.allocated for file in files)
+    users = tuple(map(str, locks.holders(image.file.name)))
+    others = tuple(file.name for file in files if file is not image.file)
+    return Info(
+        image.file.name, layer.format, image.size, allocated, image.facts, image.backing, others, missing, users
+    )

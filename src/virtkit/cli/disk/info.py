@@ -1,17 +1,20 @@
-"""``disk info``: format, sizes, backing file, snapshots, and where the data is."""
+"""``disk info``: format, sizes, backing files, snapshots, and where the data is."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments
-from virtkit.core.errors import NotSupportedError, VirtkitError
+from virtkit.core.errors import VirtkitError
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
+    from virtkit.cli.picture import Mapped
     from virtkit.cli.show import Console
     from virtkit.disk.chain import Layer
     from virtkit.disk.description import Info
@@ -19,20 +22,24 @@ if TYPE_CHECKING:
 
 def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--backing-chain", action="store_true", help="all images that FILE stands on, too")
     arguments.source(parser)
+    arguments.backing(parser)
     options.output(parser)
     parser.set_defaults(run=_info)
 
 
 def _info(args: argparse.Namespace, console: Console) -> int:
     if console.json:
-        found = [_read_info(path, args).data() for path in args.files]
-        console.data(found[0] if len(found) == 1 else found)
+        found = [info.data() for path in args.files for info in _told(path, args)]
+        console.data(found if args.backing_chain or len(found) > 1 else found[0])
         return 0
     status = 0
-    for path in args.files:
+    for number, path in enumerate(args.files):
+        if number:
+            console.line()
         try:
-            _print_info(path, args, console)
+            _print(path, args, console)
         except VirtkitError as error:  # the other files are still of interest
             if len(args.files) == 1:
                 raise
@@ -41,62 +48,66 @@ def _info(args: argparse.Namespace, console: Console) -> int:
     return status
 
 
-def _read_info(path: str, args: argparse.Namespace) -> Info:
+def _told(path: str, args: argparse.Namespace) -> list[Info]:
     from virtkit import disk
 
-    return disk.info(path, args.source_format, arguments.access(args))
+    if args.backing_chain:
+        return disk.info_chain(path, args.source_format, arguments.access(args))
+    return [disk.info(path, args.source_format, arguments.access(args))]
 
 
-def _print_info(path: str, args: argparse.Namespace, console: Console) -> None:
-    from virtkit.disk.chain import open_image
+def _print(path: str, args: argparse.Namespace, console: Console) -> None:
+    from virtkit.cli.disk import facts
+    from virtkit.disk.chain import Chain
     from virtkit.disk.description import describe
 
-    layer = open_image(path, args.source_format, arguments.access(args)._replace(shared=True))
+    with _opened(path, args) as layers:
+        for number, layer in enumerate(layers):
+            if number:
+                console.line()
+            info = describe(layer)
+            for line in facts.lines(info):
+                console.line(line)
+            if info.facts.snapshots:
+                _print_snapshots(info, console)
+            _print_picture(layer.image, console)
+        if len(layers) > 1:
+            console.line(f"\nall {len(layers)} together, as a guest sees the disk:")
+            _print_picture(Chain(layers), console)
+
+
+@contextmanager
+def _opened(path: str, args: argparse.Namespace) -> Iterator[list[Layer]]:
+    """Also while a machine has it, and also where a backing image is not as it was."""
+    from virtkit.disk.chain import close, open_image, open_layers
+
+    access = arguments.access(args)._replace(shared=True)
+    if args.backing_chain:
+        layers = open_layers(path, args.source_format, access, trust_heirs=True)
+    else:
+        layers = [open_image(path, args.source_format, access)]
     try:
-        for line in _info_lines(describe(layer)):
-            console.line(line)
-        _print_picture(layer, console)
+        yield layers
     finally:
-        layer.image.close()
+        close(layers)
 
 
-def _info_lines(info: Info) -> list[str]:
-    facts = info.facts
-    share = f" ({info.actual_size / info.virtual_size:.1%} of the virtual size)" if info.virtual_size else ""
-    lines = [
-        f"{info.filename}: {info.format}, {format_size(info.virtual_size)} ({info.virtual_size} bytes)",
-        f"  on disk       {format_size(info.actual_size)}{share}",
-    ]
-    if facts.cluster_size:
-        lines.append(f"  cluster size  {format_size(facts.cluster_size)}")
-    if info.backing:
-        lines.append(f"  backing file  {info.backing.name} ({info.backing.format or 'format not said'})")
-    if facts.snapshots:
-        names = ", ".join(str(snapshot["name"]) for snapshot in facts.snapshots)
-        lines.append(f"  snapshots     {len(facts.snapshots)}: {names}")
-    state = [word for word, holds in (("dirty", facts.dirty), ("encrypted", facts.encrypted)) if holds]
-    if state:
-        lines.append(f"  state         {', '.join(state)}")
-    plain = {key: value for key, value in (facts.specific or {}).items() if isinstance(value, str | int)}
-    if plain:
-        lines.append("  details       " + ", ".join(f"{key} {_word(value)}" for key, value in plain.items()))
-    return lines
+def _print_snapshots(info: Info, console: Console) -> None:
+    from virtkit.cli.disk import moments
+
+    console.table(moments.COLUMNS, moments.rows(info.facts.snapshots))
 
 
-def _word(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _print_picture(layer: Layer, console: Console) -> None:
+def _print_picture(disk: Mapped, console: Console) -> None:
     from virtkit.cli import picture
 
     style = picture.glyphs()
     try:
-        rows = list(picture.draw(layer.image, style))
-    except NotSupportedError as error:  # an image may be described although its data cannot be read
+        rows = list(picture.draw(disk, style))
+    except VirtkitError as error:  # an image may be described although its data cannot be read
         console.line(f"  allocation    not shown: {error.message}")
         return
-    size = format_size(picture.cell_size(layer.image))
+    size = format_size(picture.cell_size(disk))
     console.line(f"  allocation    a character is {size}: {style.legend}")
     for row in rows:
         console.line(f"    {row}")
