@@ -54,11 +54,15 @@ def written(path: Path, format_: str, script: list[Step]) -> bytes:
 
 
 def work(kind: Pair, **disks: bytes) -> Path:
-    """An empty folder with images that can be stood on."""
+    """A folder with images that can be stood on; a VDI finds its parent among the files that are called .vdi."""
     folder = copied(kind.folder)
     for name, content in disks.items():
-        laid(folder / name, kind.on, content)
+        laid(folder / f"{name}.{kind.on}", kind.on, content)
     return folder
+
+
+def overlay(folder: Path, kind: Pair, backing: str, on: str) -> Path:
+    return created(folder / f"image.{kind.format}", kind.format, kind.options, backing=f"{backing}.{on}", on=on)
 
 
 @SEVERAL
@@ -74,16 +78,16 @@ def test_a_rebased_image_reads_as_before(
     for start, count in changed:
         new[start * 512 : (start + count) * 512] = bytes(len(new[start * 512 : (start + count) * 512]))
     folder = work(kind, old=old, new=bytes(new))
-    path = created(folder / "image", kind.format, kind.options, backing="old", on=kind.on)
+    path = overlay(folder, kind, "old", kind.on)
     content = written(path, kind.format, script)
-    planned = disk.rebase(str(path), "new", kind.on, source_format=kind.format, dry_run=True)
-    done = disk.rebase(str(path), "new", kind.on, source_format=kind.format)
+    planned = disk.rebase(str(path), f"new.{kind.on}", kind.on, source_format=kind.format, dry_run=True)
+    done = disk.rebase(str(path), f"new.{kind.on}", kind.on, source_format=kind.format)
     assert planned.copied == done.copied
-    (folder / "old").unlink()
+    (folder / f"old.{kind.on}").unlink()
     assert read(path, kind.format) == content
     judged_by_qemu(path, kind.format, content)
     assert disk.rebase(str(path), None, source_format=kind.format).backing is None
-    (folder / "new").unlink()
+    (folder / f"new.{kind.on}").unlink()
     assert read(path, kind.format) == content
     judged_by_qemu(path, kind.format, content)
 
@@ -93,11 +97,11 @@ def test_a_rebased_image_reads_as_before(
 def test_a_base_reads_what_was_committed_and_the_image_is_empty(kind: Pair, script: list[Step], length: int) -> None:
     base = patterned(length, "base")
     folder = work(kind, base=base)
-    path = created(folder / "image", kind.format, kind.options, backing="base", on=kind.on)
+    path = overlay(folder, kind, "base", kind.on)
     content = written(path, kind.format, script)
     done = disk.commit(str(path), source_format=kind.format)
     assert (done.emptied, done.grown_from) == (True, length if length < SIZE else None)
-    assert read(folder / "base", kind.on) == content + base[SIZE:]
+    assert read(folder / f"base.{kind.on}", kind.on) == content + base[SIZE:]
     with disk.open(str(path), "r", kind.format) as opened:
         assert {extent.kind for extent in opened.layers[0].image.extents(0, SIZE)} == {Kind.HOLE}
         assert opened.read(0, SIZE) == content
@@ -111,14 +115,14 @@ def test_a_deeper_base_takes_what_lies_between(
 ) -> None:
     base = patterned(length, "base")
     folder = work(kind, base=base)
-    between = created(
-        folder / "middle", kind.format, kind.options, size=-(-middle // 512) * 512, backing="base", on=kind.on
-    )
+    size = -(-middle // 512) * 512
+    name = folder / f"middle.{kind.format}"
+    between = created(name, kind.format, kind.options, size=size, backing=f"base.{kind.on}", on=kind.on)
     written(between, kind.format, scripts[0])
-    path = created(folder / "image", kind.format, kind.options, backing="middle", on=kind.format)
+    path = overlay(folder, kind, "middle", kind.format)
     content = written(path, kind.format, scripts[1])
-    assert not disk.commit(str(path), "base", source_format=kind.format).emptied
-    assert read(folder / "base", kind.on) == content + base[SIZE:]
+    assert not disk.commit(str(path), f"base.{kind.on}", source_format=kind.format).emptied
+    assert read(folder / f"base.{kind.on}", kind.on) == content + base[SIZE:]
     assert read(path, kind.format) == content
 
 
@@ -128,9 +132,9 @@ def test_a_base_of_the_same_format_takes_what_is_committed(
     kind: Pair, scripts: tuple[list[Step], list[Step]], length: int
 ) -> None:
     folder = work(kind)
-    base = created(folder / "base", kind.format, kind.options, size=length)
+    base = created(folder / f"base.{kind.format}", kind.format, kind.options, size=length)
     before = written(base, kind.format, scripts[0])
-    path = created(folder / "image", kind.format, kind.options, backing="base", on=kind.format)
+    path = overlay(folder, kind, "base", kind.format)
     content = written(path, kind.format, scripts[1])
     disk.commit(str(path), source_format=kind.format)
     assert read(base, kind.format) == content + before[SIZE:]

@@ -47,6 +47,7 @@ class Blank(NamedTuple):
 
     path: Path
     format: str
+    base: str = ""  # name of its backing image
 
     def copy(self) -> Path:
         return copied(self.path.parent) / self.path.name
@@ -56,7 +57,7 @@ class Blank(NamedTuple):
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Blank:
     format_, options = request.param
     require_live(tmp_path_factory.mktemp("probe"), format_, options)
-    path = tmp_path_factory.mktemp("alone") / "image"
+    path = tmp_path_factory.mktemp("alone") / f"image.{format_}"
     return Blank(created(path, format_, options), format_)
 
 
@@ -72,8 +73,9 @@ def overlay(request: pytest.FixtureRequest, backing: bytes, tmp_path_factory: py
     require_live(probe, format_, options)
     on = ground(probe, format_, options)
     folder = tmp_path_factory.mktemp("overlay")
-    laid(folder / "base", on, backing)
-    return Blank(created(folder / "image", format_, options, backing="base", on=on), format_)
+    base = laid(folder / f"base.{on}", on, backing)  # a VDI finds its parent among the files that are called so
+    path = created(folder / f"image.{format_}", format_, options, backing=base.name, on=on)
+    return Blank(path, format_, base.name)
 
 
 @SEVERAL
@@ -87,9 +89,9 @@ def test_a_disk_reads_what_was_done_to_it(alone: Blank, script: list[Step]) -> N
 def test_a_disk_on_a_backing_image_reads_what_was_done_to_it(
     overlay: Blank, backing: bytes, script: list[Step]
 ) -> None:
-    before = overlay.path.with_name("base").read_bytes()
+    before = overlay.path.with_name(overlay.base).read_bytes()
     path = follow(overlay, Model(backing[:SIZE].ljust(SIZE, b"\0")), script)
-    assert path.with_name("base").read_bytes() == before
+    assert path.with_name(overlay.base).read_bytes() == before
 
 
 def follow(blank: Blank, model: Model, script: list[Step]) -> Path:
