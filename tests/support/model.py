@@ -33,7 +33,8 @@ def steps(
     """Odd offsets and lengths beside even ones: sectors, clusters, and one byte more or less."""
     round_number = st.integers(0, LARGEST // 4096).map(lambda index: index * 4096)
     odd = st.builds(lambda at, by: max(at + by, 0), round_number, st.sampled_from((-513, -512, -1, 1, 511, 512)))
-    offset = st.one_of(round_number, odd, st.integers(0, LARGEST))
+    edge = st.sampled_from((0, 512, 4096, 65536, LARGEST))
+    offset = st.one_of(round_number, odd, edge, st.integers(0, LARGEST))
     length = st.one_of(st.integers(1, 1024), st.sampled_from((512, 4096, 65536)), st.integers(1, 200 * KIB))
     change = st.builds(Step, st.sampled_from(verbs), offset, length, st.integers(1, 255))
     rest = st.builds(Step, st.sampled_from(("flush", "read", "reopen")), offset, length)

@@ -58,6 +58,9 @@ def _grow(image: LiveMap, size: int, blocks: int) -> None:
     end = image.header.start_of(moved + used)
     if image.file.size < end:
         image.file.resize(end)
+    if first_new is not None:  # blocks that the disk lost when it was made shorter may lie there still
+        begin = image.header.start_of(moved + first_new)
+        image.file.zero(begin, end - begin)
     for first in range(old if map_offset == image.header.map_offset else 0, blocks, PIECE):
         table = _entries(image, first, min(first + PIECE, blocks), moved=moved, first_new=first_new)
         write_table(image.file, map_offset + ENTRY * first, table)
