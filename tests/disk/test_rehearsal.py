@@ -275,3 +275,27 @@ def test_killed_while_changing_and_killed_while_taking_back(writes: int, tmp_pat
         killed(path, "back", more)
     put_back(path)
     assert path.read_bytes() == old
+
+
+@MANY
+@given(script=steps(), hole=st.tuples(st.integers(0, LONGEST), st.integers(0, LONGEST)))
+def test_what_is_no_data_reads_as_zeros(script: list[Step], hole: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(b"x" * LONGEST)
+    with path.open("r+b") as opened:
+        os.truncate(opened.fileno(), hole[0])
+        os.truncate(opened.fileno(), sum(hole))
+    file = Rehearsal(File.open(path).fd, str(path))
+    try:
+        for step in script:
+            step.on(file)
+        content = bytearray(file.read(0, file.size))
+        at = -1
+        for begin, stop in file.data(0, file.size):
+            assert at < begin < stop <= file.size
+            content[begin:stop] = bytes(stop - begin)
+            at = stop
+        assert not any(content)
+        assert list(file.data(700, 700)) == []
+    finally:
+        file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.units import MIB
@@ -93,8 +94,18 @@ class Rehearsal(File):
         self._end = max(self._end, start + length)
 
     def data(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        if start < min(end, self._end):
-            yield start, min(end, self._end)
+        """Holes of the file too, where nothing was written into them."""
+        pages = ((index * _PAGE, (index + 1) * _PAGE) for index in sorted(self._pages))
+        own = super().data(start, min(end, self._kept)) if start < min(end, self._kept) else iter(())
+        begin = stop = start
+        for first, last in heapq.merge(own, pages):
+            if max(first, start) > stop:
+                if begin < stop:
+                    yield begin, stop
+                begin = max(first, start)
+            stop = max(stop, min(last, end, self._end))
+        if begin < stop:
+            yield begin, stop
 
     def sync_data(self) -> None:
         """There is nothing to sync."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError
+from virtkit.core.progress import Sink, silent
 from virtkit.disk import codecs
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.vmdk import cowd, descriptor, layout, opening
@@ -66,7 +67,12 @@ class Vmdk:
     def check(self, image: Image) -> Findings:
         from virtkit.disk.formats.vmdk import check
 
-        return check.check(_own(image))
+        return check.check(_own(image).parts)
+
+    def repair(self, image: Image, *, leaks_only: bool, report: Sink = silent) -> Findings:
+        from virtkit.disk.formats.vmdk import repair
+
+        return repair.repair(_own(image), leaks_only=leaks_only, report=report)
 
 
 def _own(image: Image) -> VmdkImage:

@@ -13,8 +13,9 @@ from virtkit.disk.runs import runs
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Iterable
 
-    from virtkit.disk.formats.vmdk.image import VmdkImage
+    from virtkit.disk.formats.vmdk.part import Part
 
 _MOST_DETAILS = 100
 
@@ -43,9 +44,10 @@ class Tally:
             self.details.append(detail)
 
 
-def check(image: VmdkImage) -> Findings:
+def check(parts: Iterable[Part]) -> Findings:
+    """All of one disk."""
     tally = Tally()
-    for part in image.parts:
+    for part in parts:
         if isinstance(part, SparsePart):
             _Examination(part, tally).run()
         elif part.file:

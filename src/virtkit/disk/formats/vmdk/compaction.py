@@ -75,6 +75,8 @@ def _cut(part: LiveSparse, census: Census, end: int) -> None:
     if size < part.file.size:
         part.file.resize(size)
         part.file.sync()
+    for begin, stop in census.metadata.gaps(end, last):
+        part.file.discard(census.sector_of(begin) * SECTOR, (stop - begin) * part.grain)
     part.forget_room()
 
 
