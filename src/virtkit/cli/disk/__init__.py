@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 VERBS = {
     "create": "make an empty image, also on a backing image",
     "resize": "make the disk longer or shorter",
+    "append": "more room at the end of a raw disk",
     "rebase": "put an image on another backing image, or on none",
     "commit": "write what an image holds into its backing image",
     "snapshot": "list, create, apply, delete and extract internal snapshots",

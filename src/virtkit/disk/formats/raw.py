@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.units import KIB, SECTOR, format_size, round_up
+from virtkit.core.units import KIB, MIB, SECTOR, format_size, round_up
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Blank, Extent, Facts, Image, Kind, Measured, Option, Place, Reference
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from virtkit.disk.file import File
     from virtkit.disk.format import Buffer
+
+
+PREALLOCATIONS = ("off", "falloc", "full")
+_ZEROS = bytes(MIB)
 
 
 class RawImage:
@@ -81,13 +85,18 @@ class LiveRaw(RawImage):
 class RawWriter:
     unit = 4 * KIB  # the block of most file systems: smaller holes would save nothing
 
-    def __init__(self, file: File, size: int) -> None:
+    def __init__(self, file: File, size: int, preallocation: str) -> None:
         self._file = file
         if file.is_device:
             _fit(file, size)
             file.zero(0, size)
-        else:
-            file.resize(size)
+            return
+        file.resize(size)
+        if size and preallocation != "off":
+            file.allocate(0, size)
+        if preallocation == "full":
+            for at in range(0, size, len(_ZEROS)):
+                file.write(at, _ZEROS[: size - at])
 
     def place(self, start: int, length: int) -> list[Place]:
         return [Place(self._file, start, length)]
@@ -107,10 +116,19 @@ def _fit(device: File, size: int) -> None:
         raise UsageError(f"{device.name}: size is {format_size(device.size)}, expected at least {format_size(size)}")
 
 
+def _preallocation(options: Mapping[str, str], file: File) -> str:
+    chosen = options.get("preallocation", "off")
+    if chosen not in PREALLOCATIONS:
+        raise UsageError(f"raw: option preallocation is {chosen}, expected one of {', '.join(PREALLOCATIONS)}")
+    if file.is_device and chosen != "off":
+        raise UsageError(f"{file.name}: is a block device, which has all its room; expected preallocation=off")
+    return chosen
+
+
 class Raw:
     title = "Raw bytes"
     suffixes = (".raw", ".img")
-    options: tuple[Option, ...] = ()
+    options = (Option("preallocation", "off: holes; falloc: room of the file system; full: zeros are written", "off"),)
 
     def probe(self, head: bytes) -> bool:
         return False
@@ -121,7 +139,10 @@ class Raw:
     def writer(self, file: File, blank: Blank) -> RawWriter:
         if blank.backing:
             raise UsageError("raw: a raw disk has no backing file", hint="-O qcow2")
-        return RawWriter(file, blank.size)
+        return RawWriter(file, blank.size, _preallocation(blank.options, file))
+
+    def unit(self, options: Mapping[str, str]) -> int:
+        return RawWriter.unit
 
     def measure(self, blank: Blank) -> Measured:
         return Measured(blank.size, blank.size)
