@@ -51,10 +51,10 @@ def _grow(image: LiveMap, size: int, blocks: int) -> None:
     _clear_tail(image)
     map_offset, moved = _place_for_map(image, ENTRY * blocks)
     old, used = image.header.blocks, max(image.find_room().end - moved, 0)
-    static = image.header.image_type == STATIC
-    first_new = used if static else None
-    if static:
+    first_new = used if image.header.image_type == STATIC else None
+    if first_new is not None:
         used += blocks - old
+        image.prepare(Blocks(moved + first_new, moved + used))
     end = image.header.start_of(moved + used)
     if image.file.size < end:
         image.file.resize(end)
