@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +16,6 @@ from support.images import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -26,3 +29,25 @@ def small_file_system(folder: Path, *, size: int) -> Iterator[Path]:
         yield folder
     finally:
         run("umount", folder)
+
+
+@contextmanager
+def plain_file_system(folder: Path) -> Iterator[Path]:
+    """``folder`` is on a file system with none of the comforts that support/plainfs.py lists."""
+    if not os.access("/dev/fuse", os.W_OK):
+        pytest.skip("this machine mounts nothing")
+    store = folder.with_name(f"{folder.name}.store")
+    for made in (folder, store):
+        made.mkdir()
+    program = Path(__file__).with_name("plainfs.py")
+    server = subprocess.Popen([sys.executable, str(program), str(store), str(folder)])
+    until = time.monotonic() + 20
+    while not os.path.ismount(folder):
+        assert server.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    try:
+        yield folder
+    finally:
+        run("fusermount3", "-u", folder)
+        server.wait()

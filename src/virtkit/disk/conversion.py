@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from virtkit.core.progress import Sink, silent
-from virtkit.disk import carrying, inplace, newfile, order, origin, proof, replay, unpublished, writing
+from virtkit.disk import carrying, inplace, nameless, order, origin, proof, replay, unpublished, writing
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain
 from virtkit.disk.format import LiveImage
@@ -167,7 +167,7 @@ def _found_out(source: Source, design: Design, access: Access) -> Converted:
     if wanted.in_place:
         with inplace.opened(source, wanted, access) as target:
             return Converted(wanted.target, target.format, target.size, 0)
-    newfile.check(wanted.target, overwrite=wanted.overwrite)
+    nameless.check(wanted.target, overwrite=wanted.overwrite)
     return Converted(wanted.target, wanted.format, wanted.size, 0)
 
 
