@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.depth import deep
+from support.images import run
+from support.mounts import plain_file_system, small_file_system
 from virtkit.core.errors import SystemCallError
 from virtkit.disk.file import File
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+MIB = 1 << 20
 
 BLOCK = 64 << 10  # bytes; no file system has larger ones by default
 SEVERAL = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,3 +69,141 @@ def test_a_refused_write_names_the_file_and_the_place(tmp_path: Path) -> None:
     with pytest.raises(SystemCallError, match="file: write at 0x10"):
         file.write(16, b"x")
     file.close()
+
+
+@contextmanager
+def loop_device(store: Path, size: int) -> Iterator[str]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root for a loop device")
+    store.touch()
+    os.truncate(store, size)
+    device = run("losetup", "--find", "--show", store).strip()
+    try:
+        yield device
+    finally:
+        run("losetup", "--detach", device)
+
+
+@pytest.fixture(params=["file", "tmpfs", "plain", "device"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a file of two megabytes is, with holes or without; or a block device."""
+    with ExitStack() as stack:
+        if request.param == "device":
+            yield stack.enter_context(loop_device(tmp_path / "store", 2 * MIB))
+            return
+        folder = tmp_path
+        if request.param == "tmpfs":
+            folder = stack.enter_context(small_file_system(tmp_path / "at", size=8 * MIB))
+        elif request.param == "plain":
+            folder = stack.enter_context(plain_file_system(tmp_path / "at"))
+        (folder / "file").touch()
+        os.truncate(folder / "file", 2 * MIB)
+        yield str(folder / "file")
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[str, int, int]:
+    what = draw(st.sampled_from(("write", "write", "zero", "discard", "allocate")))
+    start = draw(st.integers(0, 2 * MIB))
+    length = draw(st.one_of(st.integers(0, 5000), st.integers(0, 2 * MIB)))
+    return what, start, min(length, 2 * MIB - start)
+
+
+@settings(max_examples=deep(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(script=st.lists(changes(), max_size=10))
+def test_any_changes_leave_what_a_plain_array_would_hold(script: list[tuple[str, int, int]], place: str) -> None:
+    """A discarded stretch holds what it held, or zeros."""
+    file = File.open(place, writable=True)
+    try:
+        file.write(0, bytes(2 * MIB))
+        model = bytearray(2 * MIB)
+        for number, (what, start, length) in enumerate(script):
+            stretch = slice(start, start + length)
+            if what == "write":
+                model[stretch] = bytes([number + 1]) * length
+                file.write(start, model[stretch])
+            elif what == "zero":
+                model[stretch] = bytes(length)
+                file.zero(start, length)
+            elif what == "allocate" and not file.is_device and length:
+                file.allocate(start, length)
+            elif what == "discard":
+                file.discard(start, length)
+                kept = file.read(start, length)
+                assert all(now in {0, before} for now, before in zip(kept, model[stretch], strict=True))
+                model[stretch] = kept
+            file.sync_data()
+            assert file.read(0, 3 * MIB) == model
+        assert file.size == 2 * MIB
+    finally:
+        file.close()
+
+
+def test_zeros_behind_the_end_do_not_make_a_file_longer(tmp_path: Path) -> None:
+    with plain_file_system(tmp_path / "plain") as plain:
+        for folder in (tmp_path, plain):
+            (folder / "file").write_bytes(b"0123456789")
+            file = File.open(folder / "file", writable=True)
+            file.zero(8, 100)
+            file.discard(50, 100)
+            assert file.read(0, 100) == b"01234567\0\0"
+            file.close()
+
+
+def test_zeros_and_discards_give_room_back_and_allocating_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 4 * MIB)
+    file = File.open(path, writable=True)
+    file.sync()
+    before = file.allocated
+    file.zero(0, MIB)
+    file.discard(MIB, MIB)
+    assert file.allocated == before - 2 * MIB
+    file.allocate(0, 6 * MIB)
+    assert file.size == 6 * MIB
+    assert file.allocated >= 6 * MIB
+    assert file.read(2 * MIB, 6 * MIB) == b"x" * 2 * MIB + bytes(2 * MIB)
+    file.close()
+
+
+def test_what_finds_no_room_is_told_with_a_hint(tmp_path: Path) -> None:
+    with small_file_system(tmp_path / "small", size=MIB) as folder:
+        path = folder / "file"
+        path.touch()
+        file = File.open(path, writable=True)
+        attempts: tuple[Callable[[], None], ...] = (
+            partial(file.allocate, 0, 2 * MIB),
+            partial(file.write, 0, bytes(2 * MIB)),
+        )
+        for refused in attempts:
+            with pytest.raises(SystemCallError, match="no space left on device") as full:
+                refused()
+            assert full.value.hint == f"df -h {folder}"
+        file.close()
+
+
+def test_every_refusal_is_translated(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(4096))
+    file = File.open(tmp_path / "file")  # for reading
+    attempts: dict[str, Callable[[], None]] = {
+        "write at 0x1": partial(file.write, 1, b"x"),
+        "write zeros at 0x2": partial(file.zero, 2, 1),
+        "discard at 0x3": partial(file.discard, 3, 1),
+        "allocate 5 bytes at 0x4": partial(file.allocate, 4, 5),
+        "resize to 6 bytes": partial(file.resize, 6),
+    }
+    for doing, attempt in attempts.items():
+        with pytest.raises(SystemCallError, match=f"file: {doing}: "):
+            attempt()
+    file.close()
+
+
+def test_a_block_device_is_opened_written_and_measured(tmp_path: Path) -> None:
+    with loop_device(tmp_path / "store", MIB) as device:
+        file = File.open(device, writable=True)
+        assert (file.is_device, file.size, file.allocated) == (True, MIB, MIB)
+        file.write(MIB - 3, b"end")
+        file.sync()
+        assert file.read(MIB - 4, 10) == b"\0end"
+        assert list(file.data(0, MIB)) == [(0, MIB)]
+        file.close()
