@@ -254,7 +254,7 @@ class TestRefused:
         with pytest.raises(UnknownFormatError) as unknown:
             mount(str(image), str(place))
         assert unknown.value.hint == "if it is a raw disk, say so: -f raw"
-        assert mounted() == []
+        assert str(place) not in mounted()
 
     def test_a_directory_that_shows_an_image(self, image: Path, place: Path) -> None:
         with shown(image, place), pytest.raises(BusyError) as busy:
