@@ -64,7 +64,7 @@ class Allocator:
     def take_row(self, count: int) -> int:
         """The first of ``count`` clusters one after the other."""
         for index in range(len(self.table)):
-            if not self._place(index):
+            if not self.place(index):
                 continue
             begin = self.block(index).used.find(bytes(count))
             if begin >= 0:
@@ -84,14 +84,18 @@ class Allocator:
         """Each is used once more."""
         self._add(first, count, 1)
 
+    def given_back(self) -> list[tuple[int, int]]:
+        """What ``settle`` would count down."""
+        return list(self._freed)
+
     def count(self, cluster: int) -> int:
         index, skip = divmod(cluster, self.per_block)
-        return self.block(index)[skip] if self._place(index) else 0
+        return self.block(index)[skip] if self.place(index) else 0
 
     def end(self) -> int:
         """Behind the last cluster that is used."""
         for index in range(len(self.table) - 1, -1, -1):
-            if self._place(index) and (used := len(self.block(index).used.rstrip(b"\0"))):
+            if self.place(index) and (used := len(self.block(index).used.rstrip(b"\0"))):
                 return index * self.per_block + used
         return 0
 
@@ -117,7 +121,7 @@ class Allocator:
     def free_runs(self, first: int, count: int) -> list[tuple[int, int]]:
         """The free ones among clusters [first, first + count), as [from, to)."""
         found: list[tuple[int, int]] = []
-        for index, begin, end in self._parts(first, count):
+        for index, begin, end in self.parts(first, count):
             base = index * self.per_block
             found += [(base + one, base + other) for one, other in self.block(index).free_runs(begin, end)]
         return found
@@ -127,17 +131,18 @@ class Allocator:
         if index in self._blocks:
             self._blocks.move_to_end(index)
             return self._blocks[index]
-        at = self._place(index)
+        at = self.place(index)
         data = self.file.read(at, self.cluster)
         if not at or at % self.cluster or len(data) < self.cluster:
-            raise self._corrupt(f"refcount block {index}", f"at {at:#x}", "a cluster within the file", at)
+            raise self.corrupt(f"refcount block {index}", f"at {at:#x}", "a cluster within the file", at)
         counts = Block(data, self.order)
         if index not in self._verified:
             self._verify(index, counts)
         self._keep(index, counts)
         return counts
 
-    def _place(self, index: int) -> int:
+    def place(self, index: int) -> int:
+        """The byte where refcount block ``index`` is; 0 where there is none."""
         return self.table[index] & ~REFCOUNT_TABLE_RESERVED if index < len(self.table) else 0
 
     def _keep(self, index: int, counts: Block) -> None:
@@ -156,15 +161,15 @@ class Allocator:
         for at in range(bisect_left(self._tables, first), bisect_left(self._tables, first + self.per_block)):
             if not counts.used[self._tables[at] - first]:
                 where = self._tables[at] * self.cluster
-                raise self._corrupt("refcount of a table", "0", "1 at least", where)
+                raise self.corrupt("refcount of a table", "0", "1 at least", where)
         self._verified.add(index)
 
-    def _corrupt(self, field: str, found: str, expected: str, at: int) -> CorruptImageError:
+    def corrupt(self, field: str, found: str, expected: str, at: int) -> CorruptImageError:
         error = CorruptImageError(self.file.name, field, found=found, expected=expected, offset=at)
         error.hint = f"virtkit disk repair -r all {self.file.name}"
         return error
 
-    def _parts(self, first: int, count: int) -> list[tuple[int, int, int]]:
+    def parts(self, first: int, count: int) -> list[tuple[int, int, int]]:
         """(block, from, to) of clusters [first, first + count)."""
         found: list[tuple[int, int, int]] = []
         while count:
@@ -175,22 +180,25 @@ class Allocator:
         return found
 
     def _add(self, first: int, count: int, change: int) -> None:
-        for index, begin, end in self._parts(first, count):
-            known = bool(self._place(index)) and self.block(index).add(begin, end, change)
-            if not known and change < 0:
-                where = (index * self.per_block + begin) * self.cluster
-                raise self._corrupt("refcount of a cluster in use", "0", "1 at least", where)
+        for index, begin, end in self.parts(first, count):
+            known = bool(self.place(index)) and self.block(index).add(begin, end, change)
             if not known:
-                most = (1 << (1 << self.order)) - 1
-                raise ImageError(
-                    f"{self.file.name}: refcount has {1 << self.order} bits, which cannot count above {most}",
-                    hint=f"virtkit disk amend -o refcount_bits=16 {self.file.name}",
-                )
+                raise self.refuse(index * self.per_block + begin, change)
+
+    def refuse(self, cluster: int, change: int) -> ImageError:
+        """Why a count cannot change."""
+        if change < 0:
+            return self.corrupt("refcount of a cluster in use", "0", "1 at least", cluster * self.cluster)
+        most = (1 << (1 << self.order)) - 1
+        return ImageError(
+            f"{self.file.name}: refcount has {1 << self.order} bits, which cannot count above {most}",
+            hint=f"virtkit disk amend -o refcount_bits=16 {self.file.name}",
+        )
 
     def _next_free(self, most: int) -> tuple[int, int]:
         index, skip = divmod(self._cursor, self.per_block)
         while True:
-            if not self._place(index):
+            if not self.place(index):
                 self._extend(index * self.per_block, 0)
             run = self.block(index).free_run(skip, most)
             if run:
@@ -205,7 +213,7 @@ class Allocator:
         blocks, longer, total = [first // self.per_block], 0, -1
         while total != (total := max(count + len(blocks) + longer, 1)):
             last = (first + total - 1) // self.per_block
-            blocks = [index for index in range(first // self.per_block, last + 1) if not self._place(index)]
+            blocks = [index for index in range(first // self.per_block, last + 1) if not self.place(index)]
             longer = self._longer_table(last)
         if longer:
             self.table.extend([0] * (longer * self.cluster // ENTRY - len(self.table)))
@@ -243,5 +251,5 @@ class Allocator:
     def _store_blocks(self) -> None:
         for index, block in self._blocks.items():
             if block.dirty:
-                self.file.write(self._place(index), block.pack())
+                self.file.write(self.place(index), block.pack())
                 block.dirty = False

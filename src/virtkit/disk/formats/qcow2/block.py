@@ -28,6 +28,11 @@ class Block:
         self.used = _used(self._counts)
         self.dirty = False
 
+    def copy(self) -> Block:
+        twin = Block.__new__(Block)
+        twin._order, twin._counts, twin.used, twin.dirty = self._order, self._counts[:], self.used[:], False  # noqa: SLF001  our own
+        return twin
+
     def __getitem__(self, index: int) -> int:
         return self._counts[index]
 

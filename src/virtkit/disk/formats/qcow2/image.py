@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import CorruptImageError
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Reference
+from virtkit.disk.formats.qcow2 import past, snapshots
 from virtkit.disk.formats.qcow2.encryption import unlock
 from virtkit.disk.formats.qcow2.facts import read_facts
 from virtkit.disk.formats.qcow2.head import Head, text
 from virtkit.disk.formats.qcow2.layout import SUBCLUSTERS, Extension, Header, Incompatible
 from virtkit.disk.formats.qcow2.mapping import GuestMap, Storage, Tables
+from virtkit.disk.formats.qcow2.past import View
 from virtkit.disk.runs import read_table
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Extent, Facts
+    from virtkit.disk.format import Extent, Facts, Snapshot
     from virtkit.disk.formats.qcow2.encryption import Lock
 
 
@@ -82,6 +84,15 @@ class Qcow2Image:
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         return self.map.extents(start, start + length)
+
+    def snapshots(self) -> list[Snapshot]:
+        return [past.told(kept, self.head) for kept in snapshots.read(self.file, self.head)]
+
+    def view(self, name: str) -> View:
+        return View(self, past.find(self.file, self.head, name))
+
+    def read_state(self, name: str, at: int, length: int) -> bytes:
+        return self.view(name).read_state(at, length)
 
     def close(self) -> None:
         self.file.close()

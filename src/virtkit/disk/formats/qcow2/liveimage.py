@@ -13,6 +13,7 @@ from virtkit.core.errors import ImageError, NotSupportedError
 from virtkit.core.units import MIB, divide_up, format_size, round_down, round_up
 from virtkit.disk import merge
 from virtkit.disk.format import Kind
+from virtkit.disk.formats.qcow2 import history
 from virtkit.disk.formats.qcow2.allocator import Allocator
 from virtkit.disk.formats.qcow2.clusters import Clusters
 from virtkit.disk.formats.qcow2.facts import read_facts
@@ -36,11 +37,11 @@ from virtkit.disk.formats.qcow2.overlap import metadata_clusters
 from virtkit.disk.runs import stored_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from virtkit.disk.access import Access
     from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer, Facts, Image, Reference
+    from virtkit.disk.format import Buffer, Facts, Image, Reference, Snapshot
     from virtkit.disk.formats.qcow2.head import Head
 
 _KNOWN_AUTOCLEAR = AUTOCLEAR_BITMAPS | AUTOCLEAR_RAW_DATA_FILE
@@ -75,9 +76,31 @@ class LiveQcow2(Qcow2Image):
     def clusters(self) -> Clusters:
         return Clusters(self.tables, self.allocator, self.data, self.lock)
 
+    def reload(self) -> None:
+        """What is in memory of the tables is forgotten: the header names others."""
+        for name in ("allocator", "tables", "clusters", "l1", "storage", "map"):
+            self.__dict__.pop(name, None)
+
+    def create_snapshot(self, snapshot: Snapshot, state: Iterable[Buffer] = ()) -> Snapshot:
+        return history.create(self, snapshot, state)
+
+    def apply_snapshot(self, name: str) -> None:
+        history.apply(self, name)
+
+    def delete_snapshot(self, name: str) -> None:
+        history.delete(self, name)
+
     def write(self, start: int, data: Buffer) -> None:
         self.begin()
-        view, span = memoryview(data).cast("B"), self.head.l2_span
+        self._write_pieces(start, memoryview(data).cast("B"))
+
+    def write_state(self, start: int, data: bytes) -> None:
+        """Whole clusters behind the end of the disk, where a snapshot keeps a machine's state."""
+        self.begin()
+        self._write_pieces(start, memoryview(data))
+
+    def _write_pieces(self, start: int, view: memoryview) -> None:
+        span = self.head.l2_span
         for begin, end in _pieces(start, start + len(view), span):
             self._write(begin, view[begin - start : end - start])
             self._commit_in_time()
@@ -249,7 +272,7 @@ class LiveQcow2(Qcow2Image):
         self._blank(size, kept)
         if kept < self.size:
             self.forget(kept, self.size - kept)
-        self._drop_tables(divide_up(size, self.head.l2_span))
+        self.drop_tables(divide_up(size, self.head.l2_span))
         self.commit()
         self.heading.change(size=size)
         if self.head.features.autoclear & AUTOCLEAR_RAW_DATA_FILE:
@@ -264,7 +287,7 @@ class LiveQcow2(Qcow2Image):
                 f"{self.file.name}: disk size is {format_size(size)}, expected at most {most}"
                 f" with clusters of {format_size(self.head.cluster_size)}"
             )
-        self._drop_tables(divide_up(before, span))
+        self.drop_tables(divide_up(before, span))
         if needed > len(self.l1):
             self.grow_l1(needed)
         if self.head.features.autoclear & AUTOCLEAR_RAW_DATA_FILE:
@@ -279,7 +302,7 @@ class LiveQcow2(Qcow2Image):
             if extent.kind in {Kind.DATA, Kind.CODED}:
                 self.write(extent.start, bytes(extent.length))
 
-    def _drop_tables(self, first: int) -> None:
+    def drop_tables(self, first: int) -> None:
         """Tables from ``first`` on are behind the end of the disk: an old machine state, or nothing."""
         for index in range(first, len(self.l1)):
             if self.l1[index]:

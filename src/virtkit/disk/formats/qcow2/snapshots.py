@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.units import KIB, round_up
 from virtkit.disk.formats.qcow2.head import Head, require, text
-from virtkit.disk.formats.qcow2.layout import MAX_SNAPSHOTS, SnapshotHeader
+from virtkit.disk.formats.qcow2.layout import ENTRY, MAX_SNAPSHOTS, SnapshotHeader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from virtkit.disk import format  # noqa: A004  a module of ours
     from virtkit.disk.file import File
 
 _MAX_EXTRA = 1024  # bytes
@@ -29,8 +32,18 @@ class Snapshot(NamedTuple):
 
     @property
     def vm_state_size(self) -> int:
-        large = self.extra[_VM_STATE]
-        return int.from_bytes(large, "big") if len(large) == 8 else self.header.vm_state_size  # noqa: PLR2004  all of a u64
+        large = _number(self.extra[_VM_STATE])
+        return self.header.vm_state_size if large is None else large
+
+    @property
+    def disk_size(self) -> int | None:
+        """Bytes of the guest's disk then; None where the image does not say."""
+        return _number(self.extra[_DISK_SIZE])
+
+    @property
+    def instructions(self) -> int | None:
+        count = _number(self.extra[_ICOUNT])
+        return None if count == _NO_ICOUNT else count
 
     def listed(self) -> dict[str, object]:
         """As qemu-img lists it."""
@@ -44,10 +57,43 @@ class Snapshot(NamedTuple):
             "vm-clock-sec": clock_sec,
             "vm-clock-nsec": clock_nsec,
         }
-        icount = self.extra[_ICOUNT]
-        if len(icount) == 8 and int.from_bytes(icount, "big") != _NO_ICOUNT:  # noqa: PLR2004  all of a u64
-            found["icount"] = int.from_bytes(icount, "big")
+        if self.instructions is not None:
+            found["icount"] = self.instructions
         return found
+
+
+def _number(field: bytes) -> int | None:
+    """A field of the extra data, which may end before."""
+    return int.from_bytes(field, "big") if len(field) == ENTRY else None
+
+
+def made(told: format.Snapshot, l1_offset: int, l1_size: int) -> Snapshot:
+    """The record of a new snapshot; QEMU's extra data in full."""
+    count = _NO_ICOUNT if told.instructions is None else told.instructions
+    extra = b"".join(number.to_bytes(ENTRY, "big") for number in (told.state_size, told.size, count))
+    seconds = int(told.date)
+    header = SnapshotHeader(
+        l1_offset=l1_offset,
+        l1_size=l1_size,
+        id_size=len(_stored(told.id)),
+        name_size=len(_stored(told.name)),
+        date_sec=seconds,
+        date_nsec=int((told.date - seconds) * _NANO),
+        vm_clock_nsec=told.clock,
+        vm_state_size=told.state_size if told.state_size < 1 << 32 else 0,
+        extra_size=len(extra),
+    )
+    return Snapshot(header, extra, told.id, told.name, 0)
+
+
+def pack(kept: Iterable[Snapshot]) -> bytes:
+    """A snapshot table."""
+    records = [one.header.pack() + one.extra + _stored(one.id) + _stored(one.name) for one in kept]
+    return b"".join(record.ljust(round_up(len(record), 8), b"\0") for record in records)
+
+
+def _stored(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
 
 
 def read(file: File, head: Head) -> list[Snapshot]:
