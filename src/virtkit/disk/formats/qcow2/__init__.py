@@ -29,7 +29,7 @@ class Qcow2:
 
     def open(self, file: File, access: Access = READ_ONLY) -> Qcow2Image:
         if access.writable:
-            from virtkit.disk.formats.qcow2.liveimage import LiveQcow2  #  readers do without
+            from virtkit.disk.formats.qcow2.live import LiveQcow2  #  readers do without
 
             return LiveQcow2(file, read_head(file), access)
         return Qcow2Image(file, read_head(file), access)

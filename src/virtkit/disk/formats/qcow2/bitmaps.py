@@ -18,6 +18,7 @@ MAX_TABLE = 0x8000000  # entries; QEMU, block/qcow2-bitmap.c
 RESERVED = 0xFF00_0000_0000_01FE  # bits of a table entry
 ALL_ONES = 1  # a table entry without a cluster: every bit of it is set
 _FLAGS = ("in-use", "auto")
+IN_USE, AUTO = 1, 2  # flags: it was being recorded in and is inconsistent; it records when the image is opened
 
 
 @layout(">")

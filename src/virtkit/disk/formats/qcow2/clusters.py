@@ -1,6 +1,6 @@
 """Clusters of the guest's disk, written and emptied: what an entry says decides whether its cluster can be used again.
 
-One method call covers a stretch within one L2 table; nothing is stored in tables before ``LiveQcow2`` commits.
+One method call covers a stretch within one L2 table; nothing is stored in tables before the image commits.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from virtkit.disk.format import Buffer, Snapshot
-    from virtkit.disk.formats.qcow2.liveimage import LiveQcow2
+    from virtkit.disk.formats.qcow2.written import WrittenQcow2
 
 
-def create(image: LiveQcow2, told: Snapshot, state: Iterable[Buffer]) -> Snapshot:
+def create(image: WrittenQcow2, told: Snapshot, state: Iterable[Buffer]) -> Snapshot:
     """The old L1 table becomes the snapshot's; the disk goes on with copies of the tables that were its alone."""
     kept = snapshots.read(image.file, image.head)
     told = _named(image, told, kept)
@@ -53,7 +53,7 @@ def create(image: LiveQcow2, told: Snapshot, state: Iterable[Buffer]) -> Snapsho
     return past.told(snapshots.read(image.file, image.head)[-1], image.head)
 
 
-def apply(image: LiveQcow2, name: str) -> None:
+def apply(image: WrittenQcow2, name: str) -> None:
     """The disk's L1 table is a copy of the snapshot's, and all that they share has no copied flag."""
     if image.head.features.autoclear & AUTOCLEAR_BITMAPS:
         raise NotSupportedError(
@@ -81,7 +81,7 @@ def apply(image: LiveQcow2, name: str) -> None:
     change.switch(kept, array("Q", [entry & ~COPIED for entry in new]), size=size)
 
 
-def delete(image: LiveQcow2, name: str) -> None:
+def delete(image: WrittenQcow2, name: str) -> None:
     """What only the snapshot used is free; what the disk has for itself now gets its copied flags."""
     chosen = past.find(image.file, image.head, name)
     kept = [one for one in snapshots.read(image.file, image.head) if one.id != chosen.id]
@@ -106,7 +106,7 @@ def delete(image: LiveQcow2, name: str) -> None:
 class _Change:
     """What the three have in common: counts that change with everything a table names, and the switch."""
 
-    def __init__(self, image: LiveQcow2) -> None:
+    def __init__(self, image: WrittenQcow2) -> None:
         if image.head.has(Incompatible.DATA_FILE):
             raise NotSupportedError(f"{image.file.name}: has an external data file, so it can have no snapshots")
         image.flush()
@@ -201,7 +201,7 @@ def _but(l1: array[int], same: list[int]) -> array[int]:
     return rest
 
 
-def _named(image: LiveQcow2, told: Snapshot, kept: list[snapshots.Snapshot]) -> Snapshot:
+def _named(image: WrittenQcow2, told: Snapshot, kept: list[snapshots.Snapshot]) -> Snapshot:
     ids = {one.id for one in kept}
     for field, value, taken in (("name", told.name, {one.name for one in kept}), ("id", told.id, ids)):
         if value and value in taken:
@@ -216,7 +216,7 @@ def _named(image: LiveQcow2, told: Snapshot, kept: list[snapshots.Snapshot]) -> 
     return told._replace(id=str(max((int(one) for one in ids if one.isdecimal()), default=0) + 1))
 
 
-def _write_state(image: LiveQcow2, state: Iterable[Buffer]) -> int:
+def _write_state(image: WrittenQcow2, state: Iterable[Buffer]) -> int:
     """The machine's state, behind the end of the disk; returns its bytes."""
     image.begin()
     image.drop_tables(divide_up(image.size, image.head.l2_span))  # an older state, that went with another snapshot

@@ -89,7 +89,7 @@ class Qcow2Image:
         return [past.told(kept, self.head) for kept in snapshots.read(self.file, self.head)]
 
     def view(self, name: str) -> View:
-        return View(self, past.find(self.file, self.head, name))
+        return View(self.storage, self.head, past.find(self.file, self.head, name))
 
     def read_state(self, name: str, at: int, length: int) -> bytes:
         return self.view(name).read_state(at, length)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
     from virtkit.disk.format import Extent
     from virtkit.disk.formats.qcow2.head import Head
-    from virtkit.disk.formats.qcow2.image import Qcow2Image
+    from virtkit.disk.formats.qcow2.mapping import Storage
 
 _SECOND = 1_000_000_000  # nanoseconds
 
@@ -66,13 +66,13 @@ def read_l1(file: File, head: Head, kept: snapshots.Snapshot) -> array[int]:
 class View:
     """The disk as it was. What it shares with the image is closed with that."""
 
-    def __init__(self, image: Qcow2Image, kept: snapshots.Snapshot) -> None:
-        self.file, self.files, self.backing = image.file, image.files, image.backing
-        self.size = disk_size(kept, image.head)
-        self.facts = Facts(cluster_size=image.head.cluster_size, encrypted=bool(image.head.encryption))
-        l1 = read_l1(image.file, image.head, kept)
-        self._map = GuestMap(image.storage, l1, Tables(image.file, image.head))
-        self._state = state_offset(self.size, image.head), kept.vm_state_size
+    def __init__(self, storage: Storage, head: Head, kept: snapshots.Snapshot) -> None:
+        self.file, self.backing = storage.file, head.backing
+        self.files = (self.file,)  # images with an external data file have no snapshots
+        self.size = disk_size(kept, head)
+        self.facts = Facts(cluster_size=head.cluster_size, encrypted=bool(head.encryption))
+        self._map = GuestMap(storage, read_l1(self.file, head, kept), Tables(self.file, head))
+        self._state = state_offset(self.size, head), kept.vm_state_size
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         return self._map.extents(start, start + length)

@@ -13,10 +13,11 @@ from virtkit.core.errors import ImageError, NotSupportedError
 from virtkit.core.units import MIB, divide_up, format_size, round_down, round_up
 from virtkit.disk import merge
 from virtkit.disk.format import Kind
-from virtkit.disk.formats.qcow2 import history
+from virtkit.disk.formats.qcow2 import bitmaps
 from virtkit.disk.formats.qcow2.allocator import Allocator
 from virtkit.disk.formats.qcow2.clusters import Clusters
 from virtkit.disk.formats.qcow2.facts import read_facts
+from virtkit.disk.formats.qcow2.head import read_head
 from virtkit.disk.formats.qcow2.heading import Heading
 from virtkit.disk.formats.qcow2.image import Qcow2Image
 from virtkit.disk.formats.qcow2.layout import (
@@ -37,11 +38,11 @@ from virtkit.disk.formats.qcow2.overlap import metadata_clusters
 from virtkit.disk.runs import stored_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from virtkit.disk.access import Access
     from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer, Facts, Image, Reference, Snapshot
+    from virtkit.disk.format import Buffer, Facts, Image, Reference
     from virtkit.disk.formats.qcow2.head import Head
 
 _KNOWN_AUTOCLEAR = AUTOCLEAR_BITMAPS | AUTOCLEAR_RAW_DATA_FILE
@@ -49,11 +50,12 @@ _STEP = 4 * MIB  # bytes of zeros written at once
 _MOST_WAITING = 1 << 16  # stretches given back before they are settled
 
 
-class LiveQcow2(Qcow2Image):
+class WrittenQcow2(Qcow2Image):
     def __init__(self, file: File, head: Head, access: Access) -> None:
         self.heading = Heading(file, head)
         super().__init__(file, head, access)
-        _refuse_broken(file, head)
+        _refuse_corrupt(file, head)
+        _refuse_recording(file, head)
         self._changing = False
 
     @property
@@ -80,15 +82,6 @@ class LiveQcow2(Qcow2Image):
         """What is in memory of the tables is forgotten: the header names others."""
         for name in ("allocator", "tables", "clusters", "l1", "storage", "map"):
             self.__dict__.pop(name, None)
-
-    def create_snapshot(self, snapshot: Snapshot, state: Iterable[Buffer] = ()) -> Snapshot:
-        return history.create(self, snapshot, state)
-
-    def apply_snapshot(self, name: str) -> None:
-        history.apply(self, name)
-
-    def delete_snapshot(self, name: str) -> None:
-        history.delete(self, name)
 
     def write(self, start: int, data: Buffer) -> None:
         self.begin()
@@ -134,6 +127,8 @@ class LiveQcow2(Qcow2Image):
         """Before the first change since ``flush``: the header says what a program that finds it must know."""
         if self._changing:
             return
+        if self.head.has(Incompatible.DIRTY):
+            self._rebuild()
         features = self.head.features
         wanted = {"autoclear": features.autoclear & _KNOWN_AUTOCLEAR, "incompatible": features.incompatible}
         if features.compatible & LAZY_REFCOUNTS:
@@ -141,6 +136,19 @@ class LiveQcow2(Qcow2Image):
         if any(getattr(features, name) != value for name, value in wanted.items()):
             self.heading.change(**wanted)
         self._changing = True
+
+    def _rebuild(self) -> None:
+        """Who wrote last has left refcounts behind that may be wrong; as QEMU, we do not ask before mending them."""
+        from virtkit.disk.formats.qcow2.repair import repair  #  sound images do without
+
+        left = repair(self.file, leaks_only=False)
+        if left.corruptions or left.leaks:
+            raise ImageError(
+                f"{self.file.name}: is marked dirty, and {left.corruptions} faults cannot be mended",
+                hint=f"virtkit disk check {self.file.name}",
+            )
+        self.heading.head = read_head(self.file)
+        self.reload()
 
     def commit(self) -> None:
         """Store what waits; afterwards what was given back may be used again."""
@@ -331,10 +339,19 @@ def _pieces(start: int, end: int, span: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _refuse_broken(file: File, head: Head) -> None:
-    for feature, found in ((Incompatible.CORRUPT, "corrupt"), (Incompatible.DIRTY, "dirty")):
-        if head.has(feature):
-            raise ImageError(
-                f"{file.name}: is marked {found}, expected a sound image to write to",
-                hint=f"virtkit disk repair -r all {file.name}",
+def _refuse_corrupt(file: File, head: Head) -> None:
+    if head.has(Incompatible.CORRUPT):
+        raise ImageError(
+            f"{file.name}: is marked corrupt, expected a sound image to write to",
+            hint=f"virtkit disk repair -r all {file.name}",
+        )
+
+
+def _refuse_recording(file: File, head: Head) -> None:
+    """A bitmap that is enabled promises to know of every write. Others stay as they are."""
+    for bitmap in bitmaps.read(file, head):
+        if not bitmap.entry.flags & bitmaps.IN_USE and bitmap.entry.flags & bitmaps.AUTO:
+            raise NotSupportedError(
+                f"{file.name}: has the dirty bitmap {bitmap.name}, which records writes; virtkit cannot record in it",
+                hint=f"virtkit disk bitmap --disable {file.name} {bitmap.name}",
             )
