@@ -83,5 +83,7 @@ class Model:
 
 
 def _pattern(length: int, byte: int) -> bytes:
-    """No two sectors of it are alike, so that one in the wrong place is seen."""
+    """No two sectors of it are alike, so that one in the wrong place is seen; zeros where ``byte`` is 0."""
+    if not byte:
+        return bytes(length)
     return b"".join(bytes([(byte + index) % 255 + 1]) * 64 for index in range(-(-length // 64)))[:length]

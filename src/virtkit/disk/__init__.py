@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from virtkit.disk.blocks import dd
     from virtkit.disk.chain import Chain
     from virtkit.disk.commitment import commit
+    from virtkit.disk.compaction import compact
     from virtkit.disk.comparison import Comparison
     from virtkit.disk.conversion import convert
     from virtkit.disk.creation import create
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _ELSEWHERE = {
     "apply_snapshot": "history",
     "commit": "commitment",
+    "compact": "compaction",
     "convert": "conversion",
     "create": "creation",
     "create_snapshot": "history",
@@ -74,6 +76,7 @@ __all__ = [
     "apply_snapshot",
     "check",
     "commit",
+    "compact",
     "compare",
     "convert",
     "create",

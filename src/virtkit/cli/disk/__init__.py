@@ -20,6 +20,7 @@ VERBS = {
     "append": "more room at the end of a raw disk",
     "rebase": "put an image on another backing image, or on none",
     "commit": "write what an image holds into its backing image",
+    "compact": "give back room in place: zeros dropped, tail moved, file cut",
     "snapshot": "list, create, apply, delete and extract internal snapshots",
     "inspect": "whether an image is safe to open: exit status 0 or 1",
     "info": "format, sizes, backing file, snapshots, and where the data is",
