@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KIB, MIB = 1 << 10, 1 << 20
+SECRET = b"the passphrase of all specimens"
 SIZE = 5 * MIB + 7 * 512  # bytes; no multiple of any cluster
 
 
@@ -21,6 +22,11 @@ class Specimen(NamedTuple):
     def __str__(self) -> str:
         return " ".join((self.format, self.options, *self.script)).strip()
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What makes ``key-secret=key`` known to QEMU's tools."""
+        return ("--object", f"secret,id=key,data={SECRET.decode()}") if "key-secret" in self.options else ()
+
     def make(self, folder: Path) -> tuple[Path, bytes]:
         """An image in ``folder``, and what a guest reads from it."""
         source, image = folder / "source.raw", folder / f"image.{self.format}"
@@ -28,6 +34,7 @@ class Specimen(NamedTuple):
         run(
             "qemu-img",
             "convert",
+            *self.keys,
             "-f",
             "raw",
             "-O",
@@ -38,7 +45,7 @@ class Specimen(NamedTuple):
         )
         for command in self.script:
             run("qemu-io", "-f", self.format, "-c", command, image)
-        return image, read_by_qemu(image, self.format)
+        return image, read_by_qemu(image, self.format, self.keys)
 
 
 SPECIMENS = (
@@ -73,6 +80,9 @@ SPECIMENS = (
 )
 
 
+ENCRYPTED = (Specimen("luks", "-o key-secret=key,iter-time=10"),)  # with SECRET
+
+
 def disk() -> bytes:
     """Random bytes, text-like bytes, zeros and holes in pieces of odd sizes; the same every time."""
     chance = random.Random(5)
@@ -89,10 +99,15 @@ def disk() -> bytes:
     return bytes(data)
 
 
-def read_by_qemu(image: Path, format_: str) -> bytes:
-    """The guest's bytes as qemu-img sees them."""
+def read_by_qemu(image: Path, format_: str, keys: tuple[str, ...] = ()) -> bytes:
+    """The guest's bytes as qemu-img sees them. ``keys``: of an encrypted image, see Specimen."""
     back = image.with_name("back.raw")
-    run("qemu-img", "convert", "-f", format_, "-O", "raw", image, back)
+    if keys:
+        key = "key-secret=key" if format_ == "luks" else "encrypt.key-secret=key"
+        opened: tuple[str, ...] = ("--image-opts", f"driver={format_},{key},file.filename={image}")
+    else:
+        opened = ("-f", format_, str(image))
+    run("qemu-img", "convert", *keys, *opened, "-O", "raw", back)
     data = back.read_bytes()
     back.unlink()
     return data

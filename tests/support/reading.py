@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from support.images import SECRET
+from virtkit.disk.access import Access
 from virtkit.disk.file import File
 from virtkit.disk.format import Extent, Kind
 
@@ -37,7 +39,7 @@ def open_with(format_: Format, path: str | os.PathLike[str]) -> Image:
     """Open ``path``; the file is closed again where the format refuses it."""
     file = File.open(path)
     try:
-        return format_.open(file)
+        return format_.open(file, Access(secret=SECRET))
     except BaseException:
         file.close()
         raise
