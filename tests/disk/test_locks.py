@@ -11,6 +11,7 @@ import pytest
 
 from support import holding
 from support.images import run
+from support.mounts import plain_file_system
 from virtkit import disk
 from virtkit.core.errors import BusyError
 from virtkit.disk import locks
@@ -179,3 +180,15 @@ def test_a_lock_on_the_whole_file_keeps_all_but_shared_readers_out(tmp_path: Pat
     other.kill()
     other.communicate()
     File.open(path, writable=True).close()
+
+
+def test_a_file_system_that_knows_no_locks_is_no_obstacle(tmp_path: Path) -> None:
+    with plain_file_system(tmp_path / "plain") as folder:
+        path = folder / "disk.raw"
+        path.write_bytes(bytes(512))
+        with closing(File.open(path, writable=True)), closing(File.open(path, writable=True)):
+            assert locks.holders(str(path)) == []
+        with NewFile(str(path), overwrite=True) as new:
+            new.file.write(0, b"new")
+            new.publish()
+        assert path.read_bytes() == b"new"

@@ -155,6 +155,21 @@ def test_a_chain_is_served_whole_and_its_base_is_left_alone(tmp_path: Path) -> N
     assert base.read_bytes() == disk()
 
 
+def test_what_is_written_to_a_chain_goes_to_its_top(tmp_path: Path) -> None:
+    base, overlay, plain = tmp_path / "base.raw", tmp_path / "overlay.qcow2", tmp_path / "plain.raw"
+    for path in (base, plain):
+        path.write_bytes(disk())
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay)
+    script = ("-c", "write -P 9 1M 100k", "-c", "write -P 8 70001 7", "-c", "write -z 2M 300k", "-c", "write -z 77k 1k")
+    run("qemu-io", "-f", "raw", *script, plain)
+    with serve(overlay, "qcow2", write=True) as served:
+        assert "failed" not in run("qemu-io", "-f", "raw", *script, served.uri)
+        assert "identical" in run("qemu-img", "compare", "-f", "raw", "-F", "raw", plain, served.uri)
+    assert read_by_qemu(overlay, "qcow2") == plain.read_bytes()
+    assert "No errors" in run("qemu-img", "check", overlay)
+    assert base.read_bytes() == disk()
+
+
 def test_what_is_open_for_reading_takes_no_writes(tmp_path: Path) -> None:
     image = tmp_path / "disk.raw"
     image.write_bytes(disk())
