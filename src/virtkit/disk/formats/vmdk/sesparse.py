@@ -90,7 +90,7 @@ class _NoGrain:
         return isinstance(entry, int) and entry >> _KIND_SHIFT != ALLOCATED
 
 
-_NO_GRAIN = _NoGrain()
+NO_GRAIN = _NoGrain()
 
 
 class SeSparsePart:
@@ -124,7 +124,7 @@ class SeSparsePart:
         base, at = index * self.span, self._table_at(index)
         table = read_table(self.file, f"grain table {index}", at, GTES, code="Q", endian="little")
         first, last = (start - base) // self.grain, divide_up(end - base, self.grain)
-        for run in runs(table, first, last, _NEXT, _NO_GRAIN):
+        for run in runs(table, first, last, _NEXT, NO_GRAIN):
             begin = max(start, base + run.begin * self.grain)
             stretch = Extent(begin, min(end, base + run.end * self.grain) - begin, Kind.HOLE)
             skip = begin - base - run.begin * self.grain
