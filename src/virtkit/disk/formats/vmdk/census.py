@@ -1,6 +1,6 @@
 """Who uses which part of a sparse file: every table is looked at, no data is read.
 
-The file is seen as slots of one grain, beginning where the grains of this file begin. Work and memory are bounded by
+The file is seen as slots of one grain, beginning where the header says that data begin. Work and memory are bounded by
 the tables that take room in the file, whatever the header says.
 """
 
@@ -104,7 +104,7 @@ class Census:
         self.part = part
         self.step = part.shape.grain_size  # sectors of a slot
         self.sectors = divide_up(part.file.size, SECTOR)
-        self.phase: int | None = None  # sector, modulo a slot, where grains begin
+        self.phase = part.shape.data_offset % self.step  # sectors; of the first slot
         self.metadata, self.grains = Slots(), Slots()
         self.odd = 0  # grains that begin elsewhere: they are not in ``grains``
         self._tables: set[int] = set()  # sectors of those that were seen
@@ -112,9 +112,23 @@ class Census:
     def copies(self) -> Iterator[Copies]:
         """All tables that hold anything, in the order of the disk."""
         first, other = self.part.directory, self.part.redundant
-        indices = [self._occupied(first), *([] if other is None else [self._occupied(other)])]
-        for index, _ in groupby(heapq.merge(*indices)):
+        for index, _ in groupby(heapq.merge(*map(self._occupied, self.directories()))):
             yield Copies(index, self._load(first, index), None if other is None else self._load(other, index))
+
+    def use_tables(self) -> int:
+        """Everything that the directories name within the file, empty tables too; the sector behind the last one."""
+        size, end = self.part.shape.table_sectors, 0
+        for directory in self.directories():
+            for run in runs(directory, 0, len(directory), size, (0,)):
+                count = min(max((self.sectors - run.entry) // size, 0), run.end - run.begin) if run.stride else 0
+                if count:
+                    self.use_metadata(run.entry, count * size)
+                    end = max(end, run.entry + count * size)
+        return end
+
+    def directories(self) -> list[array[int]]:
+        other = self.part.redundant
+        return [self.part.directory] if other is None else [self.part.directory, other]
 
     def name_table(self, sector: int) -> bool:
         """Whether this table was not named before."""
@@ -124,13 +138,11 @@ class Census:
         return True
 
     def use_metadata(self, sector: int, sectors: int) -> None:
-        phase = self.phase or 0
-        self.metadata.add(max(sector - phase, 0) // self.step, divide_up(max(sector + sectors - phase, 0), self.step))
+        first, end = sector - self.phase, sector + sectors - self.phase
+        self.metadata.add(max(first, 0) // self.step, divide_up(max(end, 0), self.step))
 
     def use_grains(self, sector: int, count: int) -> int:
         """Returns how many of them are used twice."""
-        if self.phase is None:
-            self.phase = sector % self.step
         if sector % self.step != self.phase:
             self.odd += count
             return 0
@@ -138,10 +150,10 @@ class Census:
         return self.grains.add(slot, slot + count)
 
     def slot_of(self, sector: int) -> int:
-        return (sector - (self.phase or 0)) // self.step
+        return (sector - self.phase) // self.step
 
     def sector_of(self, slot: int) -> int:
-        return slot * self.step + (self.phase or 0)
+        return slot * self.step + self.phase
 
     def _occupied(self, directory: array[int]) -> Iterator[int]:
         """Indices of tables that lie outside of the file or are no hole in it, in order."""

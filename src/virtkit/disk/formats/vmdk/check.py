@@ -91,7 +91,9 @@ class _Examination:
             if at and at + shape.directory_sectors > sectors:
                 self._tally.corrupt(f"{self._name}: {name} at sector {at} ends behind the file's {sectors} sectors")
             elif at:
-                self._use(at, shape.directory_sectors)
+                self._census.use_metadata(at, shape.directory_sectors)
+                self._end = max(self._end, at + shape.directory_sectors)
+        self._end = max(self._end, self._census.use_tables())
 
     def _check_table(self, copies: Copies) -> None:
         part = self._part
@@ -113,8 +115,6 @@ class _Examination:
             self._tally.corrupt(f"{self._name}: {name} {index} is missing, the other copy is there")
         elif not self._census.name_table(at):
             self._tally.corrupt(f"{self._name}: {name} {index} at sector {at} is another one too")
-        else:
-            self._use(at, self._part.shape.table_sectors)
 
     def _compare(self, index: int, first: array[int], other: array[int]) -> None:
         """Where the file was not closed, the redundant copy may be older or newer: the first one counts."""
@@ -154,13 +154,9 @@ class _Examination:
             self._tally.corrupt(f"{self._name}: {text}", twice)
         self._end = max(self._end, sector + count * step)
 
-    def _use(self, sector: int, sectors: int) -> None:
-        self._census.use_metadata(sector, sectors)
-        self._end = max(self._end, sector + sectors)
-
     def _check_room(self) -> None:
-        """Grains that take room and are nobody's; compressed ones have no fixed place."""
-        if self._part.compressed:
+        """Grains that take room and are nobody's; compressed ones have no fixed place, others may lie anyhow."""
+        if self._part.compressed or self._census.odd or not self._part.shape.data_offset:
             self._end = self._census.sectors
             return
         for begin, stop in leaks(self._census, self._part.shape.data_offset):

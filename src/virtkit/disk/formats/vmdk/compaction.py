@@ -40,9 +40,8 @@ def _count(part: LiveSparse) -> Census:
     census = Census(part)
     for at in (part.shape.directory_offset, part.shape.redundant_offset):
         census.use_metadata(at, part.shape.directory_sectors if at else 0)
+    census.use_tables()
     for index, _, _ in census.copies():
-        for directory in part.directories:
-            census.use_metadata(directory[index], part.shape.table_sectors)
         for run in runs(part.table(index), 0, part.shape.gtes_per_gt, census.step, part.special):
             count = run.end - run.begin
             beyond = run.stride and run.entry + count * census.step > census.sectors + census.step - 1
