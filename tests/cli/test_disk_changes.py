@@ -126,3 +126,34 @@ def test_snapshots_of_a_format_without_them_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(bytes(512))
     said = virtkit(tmp_path, "snapshot", "-f", "raw", "-l", "x")
     assert (said.status, said.err) == (1, "virtkit: x: format raw has no internal snapshots\n")
+
+
+def test_snapshots_are_kept_listed_gone_back_to_and_forgotten(tmp_path: Path) -> None:
+    image = tmp_path / "x.qcow2"
+    run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
+    run("qemu-io", "-f", "qcow2", "-c", "write -P 1 0 64k", image)
+    assert virtkit(tmp_path, "snapshot", "x.qcow2").out == "x.qcow2: no snapshots\n"
+    assert virtkit(tmp_path, "snapshot", "-c", "first", "--plan", "x.qcow2").status == 3
+    assert virtkit(tmp_path, "snapshot", "-c", "first", "x.qcow2").out == "+ x.qcow2: snapshot first (id 1)\n"
+    run("qemu-io", "-f", "qcow2", "-c", "write -P 2 0 64k", image)
+    assert virtkit(tmp_path, "snapshot", "list", "x.qcow2").out.splitlines()[1].startswith("1   first")
+    said = virtkit(tmp_path, "snapshot", "extract", "x.qcow2", "first", "y.raw", "-q")
+    assert (said.status, (tmp_path / "y.raw").read_bytes()[: 64 << 10]) == (0, bytes([1]) * (64 << 10))
+    said = virtkit(tmp_path, "snapshot", "delete", "x.qcow2", "first", "--plan")
+    assert (said.status, "64 KiB of the file become free" in said.out) == (3, True)
+    assert virtkit(tmp_path, "snapshot", "-a", "first", "x.qcow2").status == 2
+    assert virtkit(tmp_path, "snapshot", "-a", "first", "-y", "x.qcow2").status == 0
+    assert "failed" not in run("qemu-io", "-f", "qcow2", "-c", "read -P 1 0 64k", image)
+    told = json.loads(virtkit(tmp_path, "snapshot", "-d", "1", "-y", "x.qcow2", "--output", "json").out)
+    assert (told["verb"], told["name"]) == ("delete", "first")
+    assert json.loads(virtkit(tmp_path, "snapshot", "-l", "x.qcow2", "--output", "json").out) == []
+
+
+def test_compact_says_what_the_file_took_before_and_after(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"a" * 4096 + bytes(1 << 20))
+    said = virtkit(tmp_path, "compact", "-f", "raw", "x", "--plan")
+    assert (said.status, "1 MiB of zeros" in said.out) == (3, True)
+    told = json.loads(virtkit(tmp_path, "compact", "-f", "raw", "x", "--output", "json").out)
+    assert (told["before"], told["after"], told["zeros"]) == ((1 << 20) + 4096, 4096, 1 << 20)
+    said = virtkit(tmp_path, "compact", "-f", "raw", "x")
+    assert "✓ x: 4 KiB -> 4 KiB on disk" in said.out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent
+from virtkit.cli.disk import arguments, consent, refused
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-b", dest="base", metavar="BASE", help="a deeper backing file; FILE is not emptied then")
     parser.add_argument("-d", dest="drop", action="store_true", help="do not empty FILE: it will be deleted")
     parser.add_argument("-r", dest="rate", metavar="RATE", type=parse_size, default=0, help="bytes a second, as 10M")
+    parser.add_argument("-t", dest="cache", metavar="CACHE", help="as qemu-img's; the end is always flushed")
     parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
     parser.add_argument(
         "--force", action="store_true", help="although the backing file has changed, as when a commit was broken off"
@@ -27,6 +28,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     arguments.source(parser)
     arguments.backing(parser)
     options.change(parser)
+    refused.flags(parser, ("--image-opts", "--object"))
     parser.set_defaults(run=_commit)
 
 

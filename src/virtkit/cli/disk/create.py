@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent, making
+from virtkit.cli.disk import arguments, consent, making, refused
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     arguments.old_secret(parser)
     arguments.backing(parser)
     options.change(parser)
+    refused.flags(parser, ("--image-opts", "--object"))
     parser.set_defaults(run=_create)
 
 

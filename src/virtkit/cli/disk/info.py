@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments
+from virtkit.cli.disk import arguments, refused
 from virtkit.core.errors import VirtkitError
 from virtkit.core.units import format_size
 
@@ -26,6 +26,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     arguments.source(parser)
     arguments.backing(parser)
     options.output(parser)
+    refused.flags(parser, ("--image-opts", "--object"))
     parser.set_defaults(run=_info)
 
 

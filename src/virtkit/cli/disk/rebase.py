@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent
+from virtkit.cli.disk import arguments, consent, refused
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.units import format_size
 
@@ -22,10 +22,13 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-F", dest="backing_format", metavar="FORMAT", help="its format")
     parser.add_argument("-u", dest="unsafe", action="store_true", help="change the name alone, as after a move")
     parser.add_argument("-c", dest="compress", action="store_true", help="not possible in place; see disk convert -c")
+    parser.add_argument("-t", dest="cache", metavar="CACHE", help="as qemu-img's; the end is always flushed")
+    parser.add_argument("-T", dest="source_cache", metavar="CACHE", help="as qemu-img's; has no effect here")
     parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
     arguments.source(parser)
     arguments.backing(parser)
     options.change(parser)
+    refused.flags(parser, ("--image-opts", "--object"))
     parser.set_defaults(run=_rebase)
 
 

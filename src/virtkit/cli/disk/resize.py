@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent
+from virtkit.cli.disk import arguments, consent, refused
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="cut through partitions too")
     arguments.backing(parser)
     options.change(parser)
+    refused.flags(parser, ("--image-opts", "--object"))
     parser.set_defaults(run=_resize)
 
 

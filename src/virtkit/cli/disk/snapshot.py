@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent
+from virtkit.cli.disk import arguments, consent, refused
 from virtkit.core.errors import UsageError
 from virtkit.core.units import format_size
 
@@ -47,6 +47,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     arguments.source(parser)
     arguments.backing(parser)
     options.change(parser)
+    refused.flags(parser, ("--image-opts", "--object"))
     parser.set_defaults(run=_snapshot)
 
 
