@@ -98,7 +98,7 @@ def test_what_is_replaced_is_the_old_or_the_new_or_gone(target: Target, source: 
     old.write_bytes(random.Random(2).randbytes(len(new) + MIB))
     convert(source, image, target)
     calls = convert(source, image, target, overwrite=True)
-    for point in range(max(calls - 7, 1), calls + 1):
+    for point in range(max(calls - 5, 1), calls + 1):
         convert(old, image, target, overwrite=True)
         assert convert(source, image, target, kill_at=point, overwrite=True) == -signal.SIGKILL
         if image.exists():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from differential.histories import Kind, make, overlay, scripts, write
 from support.depth import deep
 from support.images import MIB, run
-from support.targets import QEMU_READS, TARGETS, Target, read
+from support.targets import FORMATS, QEMU_READS, TARGETS, Target, read
 from support.typed import qemu_img
 from virtkit import disk
 from virtkit.core.errors import UsageError
@@ -27,7 +27,7 @@ SEVERAL = settings(max_examples=deep(4), deadline=None, suppress_health_check=[H
 LIVE = [
     target
     for target in TARGETS
-    if target.format in QEMU_READS and not target.compress and abilities.of(disk.known_formats()[target.format]).write
+    if target.format in QEMU_READS and not target.is_compressed and abilities.of(FORMATS[target.format]).write
 ]
 QCOW2 = Kind("qcow2")
 

@@ -8,7 +8,7 @@ from support.images import run
 from support.reading import content, open_with
 from support.typed import qemu_img
 from virtkit import disk
-from virtkit.disk.format import WritableFormat
+from virtkit.disk.format import EncodingFormat, WritableFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,11 @@ class Target(NamedTuple):
         if self.format == "luks" or not isinstance(kind, WritableFormat):
             return False
         return self.options.keys() <= {option.name for option in kind.options}
+
+    @property
+    def is_compressed(self) -> bool:
+        kind = FORMATS[self.format]
+        return self.compress or (isinstance(kind, EncodingFormat) and kind.must_encode(self.options))
 
     def make(self, source: Path, target: Path, source_format: str = "raw") -> Converted:
         return disk.convert(
