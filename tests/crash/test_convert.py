@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.depth import deep
-from support.targets import TARGETS, Target, read
+from support.targets import LIVE, TARGETS, Target, read
+from support.typed import qemu_img
+from virtkit import disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +37,9 @@ def counted(name):
         global left
         left -= 1
         if left == 0:
-            if name == "pwrite":
+            if name == "pwrite":  # up to a page's edge: the kernel copies whole pages
                 fd, data, at = arguments
-                call(fd, data[: len(data) // 2], at)
+                call(fd, data[: max((at + len(data) // 2) // 4096 * 4096 - at, 0)], at)
             os.kill(os.getpid(), signal.SIGKILL)
         return call(*arguments, **named)
 
@@ -51,10 +53,12 @@ print(int(sys.argv[1]) - left)
 """
 
 
-def convert(source: Path, image: Path, target: Target, *, kill_at: int = 0, overwrite: bool = False) -> int:
+def convert(source: Path, image: Path, target: Target, *, kill_at: int = 0, **more: bool) -> int:
     """The number of calls, or of the signal that ended them."""
-    wanted = {"target_format": target.format, "options": target.options, "compress": target.compress}
-    words = [str(kill_at), str(source), str(image), json.dumps({**wanted, "level": "fast", "overwrite": overwrite})]
+    wanted: dict[str, object] = {"target_format": target.format, **more}
+    if not more.get("in_place"):
+        wanted |= {"options": target.options, "compress": target.compress, "level": "fast"}
+    words = [str(kill_at), str(source), str(image), json.dumps(wanted)]
     done = subprocess.run([sys.executable, "-c", CONVERT, *words], capture_output=True, text=True, check=False)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return done.returncode or int(done.stdout)
@@ -75,9 +79,9 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def clear(source: Path) -> None:
-    for name in set(os.listdir(source.parent)) - {source.name}:
-        (source.parent / name).unlink()
+def clear(*kept: Path) -> None:
+    for name in set(os.listdir(kept[0].parent)) - {path.name for path in kept}:
+        (kept[0].parent / name).unlink()
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
@@ -103,3 +107,27 @@ def test_what_is_replaced_is_the_old_or_the_new_or_gone(target: Target, source: 
         assert convert(source, image, target, kill_at=point, overwrite=True) == -signal.SIGKILL
         if image.exists():
             assert read(image, target.format) in {new, old.read_bytes()}
+
+
+@pytest.mark.parametrize("target", [target for target in LIVE if "preallocation" not in target.options], ids=str)
+def test_a_disk_that_is_half_overwritten_is_sound(target: Target, source: Path, tmp_path: Path) -> None:
+    """What its metadata say is true, room that is lost at worst; and what was broken off can be done again."""
+    image, old, new = tmp_path / "image", tmp_path / "old.raw", source.read_bytes()
+    old.write_bytes(random.Random(2).randbytes(4 * MIB) + bytes(3 * MIB))
+    target.make(old, image)
+    calls = convert(source, image, target, in_place=True)
+    for point in random.Random(calls).choices(range(1, calls + 1), k=deep(2)):
+        clear(source, old)
+        target.make(old, image)
+        assert convert(source, image, target, kill_at=point, in_place=True) == -signal.SIGKILL
+        assert_sound(image, target.format, f"killed at call {point}")
+        disk.convert(str(source), str(image), source_format="raw", target_format=target.format, in_place=True)
+        assert read(image, target.format)[: len(new)] == new
+
+
+def assert_sound(image: Path, format_: str, what: str) -> None:
+    if format_ == "vdi":  # which counts its blocks apart from its map: QEMU calls a late count an error
+        assert disk.check(str(image)).findings.corruptions == 0, what
+    else:
+        checked = qemu_img(image.parent, "check", "-f", format_, image.name)
+        assert checked.status in {0, 3, 63}, f"{what}: {checked.out}{checked.err}"

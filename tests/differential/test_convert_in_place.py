@@ -13,22 +13,16 @@ from hypothesis import strategies as st
 from differential.histories import Kind, make, overlay, scripts, write
 from support.depth import deep
 from support.images import MIB, run
-from support.targets import FORMATS, QEMU_READS, TARGETS, Target, read
+from support.targets import LIVE, Target, read
 from support.typed import qemu_img
 from virtkit import disk
 from virtkit.core.errors import UsageError
-from virtkit.disk import abilities
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.qemu
 SEVERAL = settings(max_examples=deep(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-LIVE = [
-    target
-    for target in TARGETS
-    if target.format in QEMU_READS and not target.is_compressed and abilities.of(FORMATS[target.format]).write
-]
 QCOW2 = Kind("qcow2")
 
 

@@ -8,6 +8,7 @@ from support.images import run
 from support.reading import content, open_with
 from support.typed import qemu_img
 from virtkit import disk
+from virtkit.disk import abilities
 from virtkit.disk.format import EncodingFormat, WritableFormat
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ _VARIANTS = (
     Target("vdi", {"static": "on"}),
 )
 TARGETS = tuple(target for target in (*(Target(name) for name in FORMATS), *_VARIANTS) if target.known)
+LIVE = tuple(  # what can be written in place, by QEMU too
+    target
+    for target in TARGETS
+    if target.format in QEMU_READS and not target.is_compressed and abilities.of(FORMATS[target.format]).write
+)
 
 
 def read(image: Path, format_: str) -> bytes:

@@ -20,6 +20,7 @@ BLKDISCARD = 0x1277  # _IO(0x12, 119)
 FS_IOC_UNRESVSP = 0x4030582B  # _IOW('X', 43, struct space_resv), linux/falloc.h: punch a hole, keep the size
 _NO_HOLES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
 _ZEROS = bytes(1 << 20)
+_UNSEEN = (1 << 63) - (2 << 20)  # from here on, lseek() overflows in tmpfs and finds no data where there is some
 _NOT_SHARED = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -128,11 +129,12 @@ class File:
                     return
                 start = min(os.lseek(self.fd, begin, os.SEEK_HOLE), end)
             except OSError as error:
-                if error.errno == errno.ENXIO:  # no data from here on
-                    return
-                if error.errno != errno.EINVAL:
+                if error.errno not in {errno.ENXIO, errno.EINVAL}:
                     raise SystemCallError(f"{self.name}: look for holes at {start:#x}", error) from error
-                begin, start = start, end  # block devices know no holes
+                known = _UNSEEN if error.errno == errno.ENXIO else start  # EINVAL: block devices know no holes
+                if end <= known:  # ENXIO: no data from here on
+                    return
+                begin, start = max(start, known), end
             yield begin, start
 
     def share(self, at: int, source: File, source_at: int, length: int) -> bool:
