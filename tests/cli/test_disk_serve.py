@@ -107,3 +107,27 @@ def test_killed_after_a_forced_write_it_has_lost_nothing(image: Path) -> None:
     assert image.read_bytes()[512:516] == b"kept"
     with virtkit(image.parent, image.name, "-f", "raw", "--socket", path.name) as (uri, _):
         assert run("nbdinfo", "--size", uri) == f"{MIB}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--discard"], "--discard: gives room back, which needs --write"),
+        (["--bind", "127.0.0.1"], "--bind: is the address of a port, which needs --port"),
+        (["--port", "65536"], "--port: is 65536, expected at most 65535"),
+        (["--export", "x" * 4097], "expected UTF-8 of at most 4096 bytes"),
+        (["--export", "\udcff"], "expected UTF-8 of at most 4096 bytes"),
+        (["--port", "1", "--socket", "x"], "not allowed with"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: list[str], why: str, image: Path) -> None:
+    command = [sys.executable, "-m", "virtkit", "disk", "serve", "-f", "raw", str(image), *words]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert refused.returncode == 2
+    assert why in refused.stderr
+
+
+def test_an_image_whose_name_is_no_text_is_served(image: Path) -> None:
+    odd = image.rename(image.with_name("odd\udcff.raw"))
+    with virtkit(image.parent, odd.name, "-f", "raw", "--socket", "nbd.sock") as (uri, _):
+        assert json.loads(run("nbdinfo", "--json", uri))["exports"][0]["export-size"] == MIB

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments
+from virtkit.core.errors import UsageError
 from virtkit.core.progress import Event, Note
 from virtkit.core.units import format_size
 
@@ -25,7 +26,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--socket", metavar="PATH", help="listen on a Unix socket, for this user alone; the default")
     where.add_argument("--port", type=int, metavar="N", help="listen on a TCP port of this host; 10809 is usual")
-    parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="of --port; the default is 127.0.0.1")
+    parser.add_argument("--bind", metavar="ADDRESS", help="of --port; the default is 127.0.0.1")
     parser.add_argument("--insecure", action="store_true", help="let --bind be an address that other hosts reach")
     parser.add_argument("--write", action="store_true", help="let clients write to the image")
     parser.add_argument("--discard", action="store_true", help="with --write: clients may give room back")
@@ -57,9 +58,9 @@ def _serve(args: argparse.Namespace, console: Console) -> int:
             console.line(f"+ {args.file}: {chain.format}, {format_size(chain.size)}, {how}: {server.uri}")
         console.flush()
 
-    address = _address(args)
+    address, name = _address(args), _export_name(args.export)
     with disk.open(args.file, "r+" if args.write else "r", args.source_format, arguments.access(args)) as chain:
-        server = Server(Offer(Export(chain), args.export, args.discard), address, report, once=args.once)
+        server = Server(Offer(Export(chain), name, args.discard), address, report, once=args.once)
         _end_on_signals(server)
         server.run(tell)
     return 0
@@ -67,10 +68,25 @@ def _serve(args: argparse.Namespace, console: Console) -> int:
 
 def _address(args: argparse.Namespace) -> Address:
     from virtkit.disk.nbd.address import UnixAddress, tcp
+    from virtkit.disk.nbd.protocol import PORT
 
+    if args.discard and not args.write:
+        raise UsageError("--discard: gives room back, which needs --write")
+    if args.bind and args.port is None:
+        raise UsageError("--bind: is the address of a port, which needs --port", hint=f"--port {PORT}")
     if args.port is not None:
-        return tcp(args.bind, args.port, insecure=args.insecure)
+        return tcp(args.bind or "127.0.0.1", args.port, insecure=args.insecure)
     return UnixAddress(args.socket or _usual_socket(args.file))
+
+
+def _export_name(words: str) -> str:
+    """Names of exports are UTF-8; UsageError."""
+    from virtkit.disk.nbd.protocol import LONGEST_STRING
+
+    length = len(words.encode(errors="replace"))
+    if any("\ud800" <= letter <= "\udfff" for letter in words) or length > LONGEST_STRING:
+        raise UsageError(f"--export: name is {words!r}, expected UTF-8 of at most {LONGEST_STRING} bytes")
+    return words
 
 
 def _usual_socket(image: str) -> str:

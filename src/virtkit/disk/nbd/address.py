@@ -14,6 +14,7 @@ from virtkit.disk.nbd.protocol import PORT
 
 _BACKLOG = 16
 _LONGEST_PATH = 107  # bytes; sockaddr_un, unix(7)
+_LAST_PORT = 65535
 _OWNER_ALONE = 0o177  # the mode bits that a socket shall not have
 
 
@@ -109,6 +110,8 @@ def tcp(host: str, port: int, *, insecure: bool) -> TcpAddress:
     """UsageError for addresses that others can reach, unless ``insecure``: whoever reaches the port has the disk."""
     import ipaddress
 
+    if not 0 <= port <= _LAST_PORT:
+        raise UsageError(f"--port: is {port}, expected at most {_LAST_PORT}; 0 asks for a free one")
     name = {"localhost": "127.0.0.1"}.get(host, host)
     try:
         address = ipaddress.ip_address(name)

@@ -58,6 +58,11 @@ class Offer(NamedTuple):
         flags |= TransmissionFlag.SEND_FUA | TransmissionFlag.SEND_WRITE_ZEROES | TransmissionFlag.SEND_FAST_ZERO
         return flags | TransmissionFlag.SEND_TRIM if self.discard else flags
 
+    @property
+    def about(self) -> bytes:
+        """For people."""
+        return self.export.about.encode(errors="replace")
+
     def is_called(self, name: bytes) -> bool:
         """The empty name is that of the default export."""
         return name in {b"", self.name.encode()}
@@ -170,7 +175,7 @@ class Handshake:
     def _list(self, fields: _Fields) -> None:
         fields.end()
         name = self._offer.name.encode()
-        self._answer(OptionAnswer.SERVER, U32(len(name)).pack() + name + self._offer.export.about.encode())
+        self._answer(OptionAnswer.SERVER, U32(len(name)).pack() + name + self._offer.about)
         self._answer(OptionAnswer.ACK)
 
     def _info(self, fields: _Fields) -> None:
@@ -185,10 +190,10 @@ class Handshake:
         flags = self._offer.flags(structured=self._structured)
         self._answer(OptionAnswer.INFO, InfoExport(InfoType.EXPORT, export.size, flags).pack())
         self._answer(OptionAnswer.INFO, InfoBlockSize(InfoType.BLOCK_SIZE, 1, 64 * KIB, LARGEST_PAYLOAD).pack())
-        texts = {InfoType.NAME: self._offer.name, InfoType.DESCRIPTION: export.about}
+        texts = {InfoType.NAME: self._offer.name.encode(), InfoType.DESCRIPTION: self._offer.about}
         for kind, text in texts.items():
             if kind in wanted:
-                self._answer(OptionAnswer.INFO, U16(kind).pack() + text.encode())
+                self._answer(OptionAnswer.INFO, U16(kind).pack() + text)
         self._answer(OptionAnswer.ACK)
         return name
 
