@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion import convert
     from virtkit.disk.creation import create
     from virtkit.disk.description import Info
+    from virtkit.disk.dirtymaps import edit_bitmap
     from virtkit.disk.format import Checked, Format
     from virtkit.disk.growth import resize
     from virtkit.disk.history import (
@@ -57,6 +58,7 @@ _ELSEWHERE = {
     "create_snapshot": "history",
     "dd": "blocks",
     "delete_snapshot": "history",
+    "edit_bitmap": "dirtymaps",
     "find_snapshot": "history",
     "freed_by_deleting": "history",
     "inspect": "inspection",
@@ -83,6 +85,7 @@ __all__ = [
     "create_snapshot",
     "dd",
     "delete_snapshot",
+    "edit_bitmap",
     "find_snapshot",
     "freed_by_deleting",
     "info",

@@ -44,6 +44,11 @@ class StoredBitmap(NamedTuple):
         flags = [name for bit, name in enumerate(_FLAGS) if self.entry.flags >> bit & 1]
         return {"flags": flags, "name": self.name, "granularity": 1 << self.entry.granularity_bits}
 
+    @property
+    def granularity(self) -> int:
+        """Bytes that one bit stands for."""
+        return 1 << self.entry.granularity_bits
+
     def pack(self) -> bytes:
         name = self.name.encode(errors="surrogateescape")
         packed = self.entry.pack() + self.extra + name

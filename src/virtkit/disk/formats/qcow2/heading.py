@@ -36,8 +36,12 @@ class Heading:
         self.head = self.head._replace(header=header, features=features)
 
     def set_backing(self, backing: Reference | None) -> None:
-        """Only what changes is written: a cluster of 2 MiB might be torn. UsageError for a name that does not fit."""
-        new = pack(self.file.name, self.head._replace(backing=backing))
+        """UsageError for a name that does not fit."""
+        self.replace(self.head._replace(backing=backing))
+
+    def replace(self, head: Head) -> None:
+        """Only what changes is written: a cluster of 2 MiB might be torn. UsageError for what does not fit."""
+        new = pack(self.file.name, head)
         old = self.file.read(0, len(new)).ljust(len(new), b"\0")
         end = len(new)
         while end > 0 and new[end - 1] == old[end - 1]:

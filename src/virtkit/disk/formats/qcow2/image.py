@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Extent, Facts, Snapshot
+    from virtkit.disk.format import Bitmap, Extent, Facts, Snapshot, Stretch
     from virtkit.disk.formats.qcow2.encryption import Lock
 
 
@@ -93,6 +93,16 @@ class Qcow2Image:
 
     def read_state(self, name: str, at: int, length: int) -> bytes:
         return self.view(name).read_state(at, length)
+
+    def bitmaps(self) -> list[Bitmap]:
+        from virtkit.disk.formats.qcow2 import bitmapreading  #  few ask
+
+        return bitmapreading.listed(self.file, self.head)
+
+    def read_bitmap(self, name: str) -> Iterator[Stretch]:
+        from virtkit.disk.formats.qcow2 import bitmapreading  #  likewise
+
+        return bitmapreading.read(self.file, self.head, name)
 
     def close(self) -> None:
         self.file.close()

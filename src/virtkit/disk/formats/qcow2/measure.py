@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.units import divide_up, round_up
 from virtkit.disk.format import Measured
+from virtkit.disk.formats.qcow2.bitmapreading import table_size
+from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry
 from virtkit.disk.formats.qcow2.counts import refcount_clusters
 from virtkit.disk.formats.qcow2.layout import ENTRY
 from virtkit.disk.formats.qcow2.newtables import Shape
@@ -23,7 +25,7 @@ def measure(blank: Blank) -> Measured:
     disk = shape.clusters * shape.cluster
     required = disk if options.preallocation in {"falloc", "full"} else round_up(blank.data, shape.cluster)
     whole = _encryption_header(options) + _with_metadata(shape, options.refcount_order)
-    return Measured(whole - disk + required, whole)
+    return Measured(whole - disk + required, whole, _bitmaps(options, blank))
 
 
 def _with_metadata(shape: Shape, refcount_order: int) -> int:
@@ -31,6 +33,18 @@ def _with_metadata(shape: Shape, refcount_order: int) -> int:
     l1 = divide_up(ENTRY * l2, shape.cluster)
     clusters = 1 + l1 + l2 + shape.clusters
     return (clusters + sum(refcount_clusters(clusters, shape.cluster, refcount_order))) * shape.cluster
+
+
+def _bitmaps(options: Options, blank: Blank) -> int | None:
+    """All bits of each count, its table, and the directory."""
+    if options.version == 2 or blank.bitmaps is None:  # noqa: PLR2004  the version that keeps none
+        return None
+    total = directory = 0
+    for bitmap in blank.bitmaps:
+        clusters = table_size(blank.size, bitmap.granularity, options.cluster_size)
+        total += clusters * options.cluster_size + round_up(clusters * ENTRY, options.cluster_size)
+        directory += round_up(DirectoryEntry.SIZE + len(bitmap.name.encode(errors="surrogateescape")), 8)
+    return total + round_up(directory, options.cluster_size)
 
 
 def _encryption_header(options: Options) -> int:

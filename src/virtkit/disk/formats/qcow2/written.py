@@ -13,7 +13,7 @@ from virtkit.core.errors import ImageError, NotSupportedError
 from virtkit.core.units import MIB, divide_up, format_size, round_down, round_up
 from virtkit.disk import merge
 from virtkit.disk.format import Kind
-from virtkit.disk.formats.qcow2 import bitmaps
+from virtkit.disk.formats.qcow2 import livebitmaps
 from virtkit.disk.formats.qcow2.allocator import Allocator
 from virtkit.disk.formats.qcow2.clusters import Clusters
 from virtkit.disk.formats.qcow2.facts import read_facts
@@ -35,14 +35,15 @@ from virtkit.disk.formats.qcow2.layout import (
 )
 from virtkit.disk.formats.qcow2.livetables import LiveTables
 from virtkit.disk.formats.qcow2.overlap import metadata_clusters
+from virtkit.disk.formats.qcow2.recording import Recorder
 from virtkit.disk.runs import stored_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from virtkit.disk.access import Access
     from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer, Facts, Image, Reference
+    from virtkit.disk.format import Bitmap, Buffer, Facts, Image, Reference, Stretch
     from virtkit.disk.formats.qcow2.head import Head
 
 _KNOWN_AUTOCLEAR = AUTOCLEAR_BITMAPS | AUTOCLEAR_RAW_DATA_FILE
@@ -55,7 +56,6 @@ class WrittenQcow2(Qcow2Image):
         self.heading = Heading(file, head)
         super().__init__(file, head, access)
         _refuse_corrupt(file, head)
-        _refuse_recording(file, head)
         self._changing = False
 
     @property
@@ -85,7 +85,9 @@ class WrittenQcow2(Qcow2Image):
 
     def write(self, start: int, data: Buffer) -> None:
         self.begin()
-        self._write_pieces(start, memoryview(data).cast("B"))
+        view = memoryview(data).cast("B")
+        self.recorder.note(start, len(view))
+        self._write_pieces(start, view)
 
     def write_state(self, start: int, data: bytes) -> None:
         """Whole clusters behind the end of the disk, where a snapshot keeps a machine's state."""
@@ -114,6 +116,7 @@ class WrittenQcow2(Qcow2Image):
 
     def flush(self) -> None:
         self.commit()
+        self.recorder.store()
         if self._changing:
             self.allocator.store()
         if self.data is not self.file:
@@ -169,13 +172,31 @@ class WrittenQcow2(Qcow2Image):
         self.commit()
         self.heading.set_backing(backing)
 
+    @cached_property
+    def recorder(self) -> Recorder:
+        return Recorder(self)
+
+    def bitmaps(self) -> list[Bitmap]:
+        return self.recorder.listed()
+
+    def read_bitmap(self, name: str) -> Iterator[Stretch]:
+        return self.recorder.read(name)
+
+    def store_bitmap(self, bitmap: Bitmap, dirty: Iterable[Stretch]) -> None:
+        livebitmaps.store(self, bitmap, dirty)
+
+    def delete_bitmap(self, name: str) -> None:
+        livebitmaps.delete(self, name)
+
     def resize(self, size: int) -> None:
         self._refuse_resize()
         self.begin()
+        suspended = self.recorder.suspend()
         if size < self.size:
             self._shrink(size)
         elif size > self.size:
             self._grow(size)
+        self.recorder.resume(suspended)
 
     def _commit_in_time(self) -> None:
         if self.tables.full or self.allocator.waiting > _MOST_WAITING:
@@ -226,6 +247,7 @@ class WrittenQcow2(Qcow2Image):
 
     def _clear(self, start: int, length: int, kind: Kind) -> None:
         self.begin()
+        self.recorder.note(start, length)
         end = round_up(start + length, self.unit)
         raw = bool(self.head.features.autoclear & AUTOCLEAR_RAW_DATA_FILE)
         if raw:
@@ -345,13 +367,3 @@ def _refuse_corrupt(file: File, head: Head) -> None:
             f"{file.name}: is marked corrupt, expected a sound image to write to",
             hint=f"virtkit disk repair -r all {file.name}",
         )
-
-
-def _refuse_recording(file: File, head: Head) -> None:
-    """A bitmap that is enabled promises to know of every write. Others stay as they are."""
-    for bitmap in bitmaps.read(file, head):
-        if not bitmap.entry.flags & bitmaps.IN_USE and bitmap.entry.flags & bitmaps.AUTO:
-            raise NotSupportedError(
-                f"{file.name}: has the dirty bitmap {bitmap.name}, which records writes; virtkit cannot record in it",
-                hint=f"virtkit disk bitmap --disable {file.name} {bitmap.name}",
-            )
