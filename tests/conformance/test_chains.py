@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.qemu
 
 SEVERAL = settings(
-    max_examples=deep(8),
+    max_examples=deep(4),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

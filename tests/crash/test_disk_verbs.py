@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.qemu
 
 NAMES = sorted(name for name, kind in FORMATS.items() if isinstance(kind, WritableFormat))
-FEW = deep(10)  # moments for each verb and format
+FEW = deep(5)  # moments for each verb and format
 LEAKS, COULD_NOT_CHECK = 3, 63  # exit statuses of qemu-img check
 
 

@@ -202,8 +202,13 @@ def _backing(path: str, backing: Reference, access: Access, inspector: _Inspecto
 
 
 def _claims(layer: Layer, inspector: _Inspector) -> None:
-    """What the header says, held against the files and the map."""
+    """What the header says, held against the files and the map.
+
+    The longest look comes last, and only at what was no danger so far: a map that lies may make it very long.
+    """
     for look in (_state, _sizes, _map, _check):
+        if look is _check and any(finding.danger for finding in inspector.findings):
+            return
         try:
             look(layer, inspector)
         except (NotSupportedError, UsageError) as error:  # an encrypted image without its passphrase, for example
