@@ -16,9 +16,12 @@ from virtkit.disk.runs import read_table, runs
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
 
     from virtkit.disk.formats.vmdk.grains import SparsePart
+
+    Stretch: TypeAlias = tuple[int, int]  # [from, to)
 
 _CHUNK = 256  # slots in one long integer
 _FULL = (1 << _CHUNK) - 1
@@ -46,36 +49,33 @@ class Slots:
     def __len__(self) -> int:
         return sum(chunk.bit_count() for chunk in self._chunks.values())
 
-    def runs(self) -> Iterator[tuple[int, int]]:
+    def runs(self) -> Iterator[Stretch]:
         """Of slots that are taken, in order; those of one chunk at a time."""
         for number in sorted(self._chunks):
             yield from _bits(self._chunks[number], number * _CHUNK)
 
-    def gaps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """The runs of slots in [first, last) that are not taken."""
-        begin = first
-        for start, stop in self.runs():
-            if begin < min(start, last):
-                yield begin, min(start, last)
-            begin = max(begin, stop)
-        if begin < last:
-            yield begin, last
+
+def gaps(taken: Iterable[Stretch], first: int, last: int) -> Iterator[Stretch]:
+    """The runs of [first, last) that none of ``taken``, which are in order, covers."""
+    begin = first
+    for start, stop in taken:
+        if begin < min(start, last):
+            yield begin, min(start, last)
+        begin = max(begin, stop)
+    if begin < last:
+        yield begin, last
 
 
-def leaks(census: Census, data_sector: int) -> Iterator[tuple[int, int]]:
-    """Stretches [from, to) in bytes that take room in the file, behind ``data_sector``, and that nothing names."""
-    taken = Slots()
-    for slots in (census.metadata, census.grains):
-        for first, last in slots.runs():
-            taken.add(first, last)
+def leaks(census: Census, data_sector: int) -> Iterator[Stretch]:
+    """Stretches in bytes that take room in the file, behind ``data_sector``, and that nothing names."""
     end = census.sectors * SECTOR
-    for first, last in taken.gaps(divide_up(data_sector, census.step), divide_up(census.sectors, census.step)):
+    for first, last in census.free(divide_up(data_sector, census.step), divide_up(census.sectors, census.step)):
         begin, stop = census.sector_of(first) * SECTOR, min(census.sector_of(last) * SECTOR, end)
         if begin < stop:
             yield from census.part.file.data(begin, stop)
 
 
-def _bits(chunk: int, base: int) -> Iterator[tuple[int, int]]:
+def _bits(chunk: int, base: int) -> Iterator[Stretch]:
     """Runs of ones."""
     if chunk == _FULL:
         yield base, base + _CHUNK
@@ -148,6 +148,16 @@ class Census:
             return 0
         slot = self.slot_of(sector)
         return self.grains.add(slot, slot + count)
+
+    def free(self, first: int, last: int) -> Iterator[Stretch]:
+        """Runs of slots in [first, last) that are nobody's."""
+        return gaps(heapq.merge(self.metadata.runs(), self.grains.runs()), first, last)
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the file has room for as many tables as a directory names."""
+        most = self.sectors // self.part.shape.table_sectors
+        return all(len(directory) - directory.count(0) <= most for directory in self.directories())
 
     def slot_of(self, sector: int) -> int:
         return (sector - self.phase) // self.step

@@ -79,6 +79,10 @@ class _Examination:
         part, tally = self._part, self._tally
         tally.total += divide_up(part.size, part.grain)
         self._check_directories()
+        if not self._census.plausible:
+            self._tally.corrupt(f"{self._name}: a grain directory names more tables than the file has room for")
+            return
+        self._end = max(self._end, self._census.use_tables())
         for copies in self._census.copies():
             self._check_table(copies)
         self._check_room()
@@ -93,7 +97,6 @@ class _Examination:
             elif at:
                 self._census.use_metadata(at, shape.directory_sectors)
                 self._end = max(self._end, at + shape.directory_sectors)
-        self._end = max(self._end, self._census.use_tables())
 
     def _check_table(self, copies: Copies) -> None:
         part = self._part

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import ImageError, NotSupportedError
 from virtkit.core.progress import Advanced, Finished, Started
 from virtkit.core.units import MIB, SECTOR, divide_up
-from virtkit.disk.formats.vmdk.census import Census, Slots
+from virtkit.disk.formats.vmdk.census import Census, gaps
 from virtkit.disk.runs import runs, stored_table
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.disk.formats.vmdk.livesparse import LiveSparse
 
-_BATCH = 64 * MIB  # bytes moved between two barriers
+BATCH = 64 * MIB  # bytes moved between two barriers
 
 
 def compact(part: LiveSparse, report: Sink) -> None:
@@ -40,15 +40,15 @@ def _count(part: LiveSparse) -> Census:
     census = Census(part)
     for at in (part.shape.directory_offset, part.shape.redundant_offset):
         census.use_metadata(at, part.shape.directory_sectors if at else 0)
+    if not census.plausible:
+        raise _unsound(part, "grain directory")
     census.use_tables()
     for index, _, _ in census.copies():
         for run in runs(part.table(index), 0, part.shape.gtes_per_gt, census.step, part.special):
             count = run.end - run.begin
             beyond = run.stride and run.entry + count * census.step > census.sectors + census.step - 1
             if beyond or (run.stride and census.use_grains(run.entry, count)):
-                raise ImageError(
-                    f"{part.file.name}: grain table {index} is not sound", hint=f"virtkit disk check {part.file.name}"
-                )
+                raise _unsound(part, f"grain table {index}")
     if census.odd or census.phase:
         raise NotSupportedError(
             f"{part.file.name}: grains do not begin at multiples of their size",
@@ -57,10 +57,14 @@ def _count(part: LiveSparse) -> Census:
     return census
 
 
+def _unsound(part: LiveSparse, what: str) -> ImageError:
+    return ImageError(f"{part.file.name}: {what} is not sound", hint=f"virtkit disk check {part.file.name}")
+
+
 def _shortest(census: Census, first: int) -> int:
     """The slot behind the last one, once all grains lie as far in front as they can."""
     left, end = len(census.grains), first
-    for begin, stop in census.metadata.gaps(first, divide_up(census.sectors, census.step)):
+    for begin, stop in gaps(census.metadata.runs(), first, divide_up(census.sectors, census.step)):
         taken = min(stop - begin, left)
         left -= taken
         end = begin + taken if taken else end
@@ -74,7 +78,7 @@ def _cut(part: LiveSparse, census: Census, end: int) -> None:
     if size < part.file.size:
         part.file.resize(size)
         part.file.sync()
-    for begin, stop in census.metadata.gaps(end, last):
+    for begin, stop in gaps(census.metadata.runs(), end, last):
         part.file.discard(census.sector_of(begin) * SECTOR, (stop - begin) * part.grain)
     part.forget_room()
 
@@ -85,11 +89,7 @@ class _Move:
         self._census = census
         self._end = end  # slot; what lies behind moves
         self._tell = tell
-        taken = Slots()
-        for slots in (census.metadata, census.grains):
-            for begin, stop in slots.runs():
-                taken.add(begin, stop)
-        self._free = (slot for begin, stop in taken.gaps(first, end) for slot in range(begin, stop))
+        self._free = (slot for begin, stop in census.free(first, end) for slot in range(begin, stop))
         self._waiting: dict[int, array[int]] = {}  # tables that name copies
         self._done = self._stored = 0  # bytes
 
@@ -102,7 +102,7 @@ class _Move:
                 for at in slots:
                     moved[at] = self._copy(table[at])
                 self._waiting[index] = moved
-            if self._done - self._stored >= _BATCH:
+            if self._done - self._stored >= BATCH:
                 self._store()
         self._store()
 
