@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def content(image: Image, start: int = 0, length: int | None = None) -> bytes:
     """The guest's bytes; holes read as zeros, as if there were no backing image."""
     length = image.size - start if length is None else length
-    return b"".join(_bytes_of(extent) for extent in image.extents(start, length))
+    return b"".join(bytes_of(extent) for extent in image.extents(start, length))
 
 
-def _bytes_of(extent: Extent) -> bytes:
+def bytes_of(extent: Extent) -> bytes:
     if extent.kind in {Kind.HOLE, Kind.ZERO}:
         return bytes(extent.length)
     assert extent.file is not None
