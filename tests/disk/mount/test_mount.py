@@ -284,6 +284,16 @@ class TestRefused:
         assert "/dev/fuse is not there, images cannot be mounted\n  try: sudo modprobe fuse" in done.stderr
 
 
+def test_the_process_has_nothing_of_the_callers_open(image: Path, place: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.set_inheritable(write_end, True)  # noqa: FBT003  its only argument
+    with shown(image, place):
+        links = [path.readlink() for path in Path(f"/proc/{daemon_of(place)}/fd").iterdir()]
+        assert {str(link) for link in links} == {"/dev/null", "/dev/fuse", str(image)}
+    os.close(read_end)
+    os.close(write_end)
+
+
 def test_who_may_not_read_the_image_may_not_read_the_file(image: Path, place: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root to be somebody else")

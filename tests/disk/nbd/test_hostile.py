@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,12 @@ from hypothesis import strategies as st
 
 from support.depth import deep
 from support.serving import READ, WRITE, Client, Served, serve, virtkit
-from virtkit.disk.nbd.server import MOST_CLIENTS
+from virtkit import disk
+from virtkit.core.progress import Event, Note
+from virtkit.disk.export import Export
+from virtkit.disk.nbd.address import UnixAddress
+from virtkit.disk.nbd.handshake import Offer
+from virtkit.disk.nbd.server import MOST_CLIENTS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,3 +234,30 @@ def test_memory_does_not_grow_with_what_clients_ask_for(image: Path) -> None:
 def client_of_nbdinfo(path: Path) -> bool:
     done = subprocess.run(["nbdinfo", "--size", f"nbd+unix:///?socket={path}"], capture_output=True, check=False)
     return int(done.stdout) == SIZE
+
+
+class Faulty(Export):
+    """As if a format had a fault that shows in its first megabyte."""
+
+    def read(self, at: int, length: int) -> bytes:
+        if at < MIB:
+            raise IndexError("list index out of range")
+        return super().read(at, length)
+
+
+def test_a_fault_of_ours_drops_one_client_and_is_told(image: Path) -> None:
+    told: list[Event] = []
+    address = UnixAddress(str(image.with_name("nbd.sock")))
+    with disk.open(str(image), "r", "raw") as chain:
+        server = Server(Offer(Faulty(chain)), address, told.append)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            with Client(Path(address.path)) as other, Client(Path(address.path)) as client:
+                client.send(READ, 0, 512)
+                assert hung_up(client.connection)
+                assert other.ask(READ, MIB, 512).data == bytes(512)
+        finally:
+            server.stop()
+            thread.join()
+    assert told == [Note("serve", "a client was dropped: IndexError: list index out of range")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import (
     BusyError,
@@ -35,6 +35,16 @@ _THREADS = 10
 _ENDED_BY_SIGNAL = 8  # what libfuse 3 ends with then; everything has been unmounted in order
 
 
+class Order(NamedTuple):
+    """``directory`` is an absolute path."""
+
+    image: str
+    directory: str
+    source_format: str | None
+    access: Access
+    write: bool
+
+
 def mount(
     image: str,
     directory: str,
@@ -51,16 +61,18 @@ def mount(
     """
     _require_free(directory)
     _require_fuse()
-
-    def work(ready: Callable[[], None]) -> None:
-        with (open_live if write else open_chain)(image, source_format, access) as chain:
-            _serve(chain, os.path.abspath(directory), ready)
-
+    order = Order(image, os.path.abspath(directory), source_format, access, write)
     if foreground:
-        work(lambda: None)
+        serve(order, lambda: None)
         return []
-    daemon.start(work)
+    daemon.start("virtkit.disk.mount", order, image, order.directory)
     return sorted(os.path.join(directory, name) for name in os.listdir(directory))
+
+
+def serve(order: Order, ready: Callable[[], None]) -> None:
+    """``ready`` is called when the files can be used. Returns when they are unmounted, by whomever, or by a signal."""
+    with (open_live if order.write else open_chain)(order.image, order.source_format, order.access) as chain:
+        _serve(chain, order.directory, ready)
 
 
 def unmount(directory: str, system: System | None = None) -> bool:
@@ -125,7 +137,6 @@ def _wait_for_end(process: int) -> None:
 
 
 def _serve(chain: Chain, directory: str, ready: Callable[[], None]) -> None:
-    """Until it is unmounted, by whomever, or told to end by a signal."""
     status = os.stat(chain.name)
     entries, export = _entries(chain), Export(chain)
     _let_signals_unmount()
