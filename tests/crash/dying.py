@@ -45,6 +45,8 @@ def follow(live: LiveChain, step: Step) -> None:
         live.write(step.at, step.data)
     elif step.verb == "zero":
         live.zero(step.at, len(step.data))
+    elif step.verb == "discard":
+        live.discard(step.at, len(step.data))
     elif step.verb == "flush":
         live.flush()
     elif step.verb == "grow":
@@ -93,7 +95,7 @@ def main() -> None:
     die_at(number)
     for index, step in enumerate(script(seed, verbs), 1):
         follow(live, step)
-        if step.verb not in {"write", "zero"}:
+        if step.verb not in {"write", "zero", "discard"}:
             live.flush()
             os.write(1, b"%d\n" % index)
     live.close()

@@ -32,6 +32,7 @@ MAKES = (
 )
 WRITES = "write write write zero flush grow"
 SNAPSHOTS = "write write zero create create delete"
+COMPACTS = "write write zero discard create delete compact"
 
 
 def work(image: Path, seed: int, number: int, verbs: str) -> tuple[int, int]:
@@ -54,10 +55,10 @@ def assert_holds(image: Path, before: bytes, seed: int, flushed: int, verbs: str
     """What was flushed is there, where no later step was about to change it."""
     disk, touched = bytearray(before), bytearray(SIZE)
     for index, step in enumerate(script(seed, verbs), 1):
-        if step.verb not in {"write", "zero"}:
+        if step.verb not in {"write", "zero", "discard"}:
             continue
         stretch = slice(step.at, step.at + len(step.data))
-        if index <= flushed:
+        if step.verb != "discard" and index <= flushed:
             disk[stretch] = step.data if step.verb == "write" else bytes(len(step.data))
         else:
             touched[stretch] = b"\1" * len(step.data)
@@ -67,7 +68,7 @@ def assert_holds(image: Path, before: bytes, seed: int, flushed: int, verbs: str
             assert found[at : at + 512] == disk[at : at + 512], f"sector at {at:#x}"
 
 
-@pytest.mark.parametrize("verbs", [WRITES, SNAPSHOTS])
+@pytest.mark.parametrize("verbs", [WRITES, SNAPSHOTS, COMPACTS])
 @pytest.mark.parametrize("make", MAKES, ids=str)
 def test_a_killed_writer_leaves_leaks_at_worst(make: Make, verbs: str, tmp_path: Path) -> None:
     content = (b"compress me " * SIZE)[:SIZE] if make.filled else bytes(SIZE)

@@ -16,7 +16,8 @@ from support.images import read_by_qemu, run
 from support.qcow2 import PLAIN, Make, assert_clean
 from support.reading import content, open_with
 from virtkit.core.errors import ImageError, NotFoundError, NotSupportedError, UsageError
-from virtkit.disk.format import LiveSnapshotImage, Snapshot, SnapshotImage
+from virtkit.core.progress import silent
+from virtkit.disk.format import CompactImage, LiveSnapshotImage, Snapshot, SnapshotImage
 from virtkit.disk.formats.qcow2 import FORMAT
 from virtkit.disk.live import open_live
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.qemu
 SEVERAL = settings(max_examples=deep(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 COUNTED = tuple(make for make in (*PLAIN, Make(encrypted="aes")) if "refcount_bits=1" not in make.options)
-SCRIPTS = st.lists(steps("write write zero discard create create apply delete their-create their-delete"), max_size=14)
+SCRIPTS = st.lists(
+    steps("write write zero discard create create apply delete their-create their-delete compact"), max_size=14
+)
 
 
 class Past(Model):
@@ -50,6 +53,9 @@ class Past(Model):
                 top.create_snapshot(Snapshot("", f"n{self.made}", 0, date=1000.25))
             else:
                 self.by_qemu("-c", f"n{self.made}")
+        elif step.verb == "compact":
+            assert isinstance(top, CompactImage)
+            top.compact(silent)
         elif step.verb == "apply" and chosen:
             top.apply_snapshot(chosen)
             self.disk = bytearray(self.kept[chosen])

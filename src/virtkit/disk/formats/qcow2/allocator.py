@@ -61,6 +61,21 @@ class Allocator:
             count -= size
         return found
 
+    def take_below(self, limit: int) -> int | None:
+        """The first free cluster, if it comes before ``limit``; nothing is made longer for it."""
+        index, skip = divmod(self._cursor, self.per_block)
+        while index * self.per_block + skip < limit:
+            run = self.block(index).free_run(skip, 1) if self.place(index) else None
+            if run:
+                first = index * self.per_block + run[0]
+                if first >= limit:
+                    return None
+                self._add(first, 1, 1)
+                self._cursor = first + 1
+                return first
+            index, skip = index + 1, 0
+        return None
+
     def take_row(self, count: int) -> int:
         """The first of ``count`` clusters one after the other."""
         for index in range(len(self.table)):
@@ -76,13 +91,20 @@ class Allocator:
         self._add(first, count, 1)
         return first
 
-    def free(self, first: int, count: int) -> None:
-        """Each is used once less, as soon as the tables that no longer name it are stored."""
-        self._freed.append((first, count))
+    def free(self, first: int, count: int, times: int = 1) -> None:
+        """Each is used ``times`` less, as soon as the tables that no longer name it are stored."""
+        if self._freed and times == 1 and sum(self._freed[-1]) == first:
+            first, count = self._freed[-1][0], self._freed.pop()[1] + count
+        self._freed += [(first, count)] * times
 
-    def share(self, first: int, count: int) -> None:
-        """Each is used once more."""
-        self._add(first, count, 1)
+    def keep(self) -> None:
+        """Nothing that was given back is free after all."""
+        self._freed.clear()
+
+    def share(self, first: int, count: int, times: int = 1) -> None:
+        """Each is used ``times`` more."""
+        if times:
+            self._add(first, count, times)
 
     def given_back(self) -> list[tuple[int, int]]:
         """What ``settle`` would count down."""
@@ -91,6 +113,11 @@ class Allocator:
     def count(self, cluster: int) -> int:
         index, skip = divmod(cluster, self.per_block)
         return self.block(index)[skip] if self.place(index) else 0
+
+    def used(self) -> int:
+        """How many are used."""
+        blocks = [index for index in range(len(self.table)) if self.place(index)]
+        return sum(self.per_block - self.block(index).used.count(0) for index in blocks)
 
     def end(self) -> int:
         """Behind the last cluster that is used."""

@@ -32,6 +32,12 @@ class Lock(NamedTuple):
         """Guest bytes from ``start`` on, which will be at byte ``at`` of the file."""
         return self.cipher.encrypt((at if self.by_host else start) // SECTOR, data)
 
+    def moved(self, at: int, to: int, data: Buffer) -> Buffer:
+        """Encrypted data of byte ``at``, as they must be at byte ``to``."""
+        if not self.by_host:
+            return data
+        return self.cipher.encrypt(to // SECTOR, self.cipher.decrypt(at // SECTOR, data))
+
 
 def unlock(file: File, head: Head, secret: bytes | None) -> Lock | None:
     """None: the image is not encrypted. ImageError without a secret, or with a wrong one."""

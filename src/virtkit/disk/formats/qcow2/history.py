@@ -6,26 +6,21 @@ tables, whose copied flags must agree with the refcounts, are therefore not chan
 
 from __future__ import annotations
 
-import sys
 from array import array
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import divide_up
 from virtkit.disk.formats.qcow2 import past, snapshots
-from virtkit.disk.formats.qcow2.entries import NO_ROOM, compressed_place
+from virtkit.disk.formats.qcow2.change import Change
 from virtkit.disk.formats.qcow2.layout import (
     AUTOCLEAR_BITMAPS,
-    COMPRESSED,
     COPIED,
-    ENTRY,
     MAX_SNAPSHOTS,
     OFFSET,
     Incompatible,
 )
-from virtkit.disk.formats.qcow2.shadow import Shadow
-from virtkit.disk.runs import runs, stored_table
+from virtkit.disk.runs import stored_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,10 +31,12 @@ if TYPE_CHECKING:
 
 def create(image: WrittenQcow2, told: Snapshot, state: Iterable[Buffer]) -> Snapshot:
     """The old L1 table becomes the snapshot's; the disk goes on with copies of the tables that were its alone."""
+    if image.head.has(Incompatible.DATA_FILE):
+        raise NotSupportedError(f"{image.file.name}: has an external data file, so it can have no snapshots")
     kept = snapshots.read(image.file, image.head)
     told = _named(image, told, kept)
     told = told._replace(size=image.size, state_size=_write_state(image, state))
-    change = _Change(image)
+    change = Change(image)
     header = image.head.header
     l1 = image.l1[: divide_up(image.size, image.head.l2_span)]
     for index, entry, table in change.tables(l1):
@@ -63,7 +60,7 @@ def apply(image: WrittenQcow2, name: str) -> None:
     kept = snapshots.read(image.file, image.head)
     chosen = past.find(image.file, image.head, name)
     size = past.disk_size(chosen, image.head)
-    change = _Change(image)
+    change = Change(image)
     old = image.l1
     count = divide_up(size, image.head.l2_span)
     new = past.read_l1(image.file, image.head, chosen)[:count]
@@ -86,7 +83,7 @@ def delete(image: WrittenQcow2, name: str) -> None:
     chosen = past.find(image.file, image.head, name)
     kept = [one for one in snapshots.read(image.file, image.head) if one.id != chosen.id]
     cluster = image.head.cluster_size
-    change = _Change(image)
+    change = Change(image)
     for _, entry, table in change.tables(past.read_l1(image.file, image.head, chosen)):
         change.shadow.add((entry & OFFSET) // cluster, 1, -1)
         change.add_clusters(table, -1)
@@ -101,96 +98,6 @@ def delete(image: WrittenQcow2, name: str) -> None:
         l1[index] = at | (COPIED if change.shadow.counts(at // cluster, 1)[0] == 1 else 0)
     change.drop_l1(image.head.header.l1_offset, image.head.header.l1_size)
     change.switch(kept, l1)
-
-
-class _Change:
-    """What the three have in common: counts that change with everything a table names, and the switch."""
-
-    def __init__(self, image: WrittenQcow2) -> None:
-        if image.head.has(Incompatible.DATA_FILE):
-            raise NotSupportedError(f"{image.file.name}: has an external data file, so it can have no snapshots")
-        image.flush()
-        image.begin()
-        self.image, self.cluster = image, image.head.cluster_size
-        self.words = image.head.entry_size // ENTRY
-        self.shadow = Shadow(image.allocator)
-
-    def tables(self, l1: array[int]) -> Iterator[tuple[int, int, array[int]]]:
-        """(index, entry of the L1 table, L2 table)."""
-        for index in [index for index, entry in enumerate(l1) if entry & OFFSET]:
-            yield index, l1[index], self.image.tables.read(index, l1[index] & OFFSET)
-
-    def add_clusters(self, table: array[int], change: int) -> None:
-        entries = self.without_copied(table)[:: self.words]
-        for run in runs(entries, 0, len(entries), self.cluster, NO_ROOM):
-            if run.entry & COMPRESSED:
-                for entry in range(run.entry, run.entry + (run.end - run.begin) * self.cluster, self.cluster):
-                    at, stored = compressed_place(entry, self.image.head.header.cluster_bits)
-                    first, last = at // self.cluster, (at + stored - 1) // self.cluster
-                    self.shadow.add(first, last - first + 1, change)
-            elif run.stride:
-                self.shadow.add((run.entry & OFFSET) // self.cluster, run.end - run.begin, change)
-
-    def without_copied(self, table: array[int]) -> array[int]:
-        """No bitmap of subclusters is touched."""
-        number = int.from_bytes(table.tobytes(), sys.byteorder) & ~_copied_flags(len(table), self.words)
-        return array("Q", number.to_bytes(len(table) * ENTRY, sys.byteorder))
-
-    def with_copied(self, table: array[int]) -> array[int]:
-        """The flag is set where a cluster is used once."""
-        flagged = self.without_copied(table)
-        entries = flagged[:: self.words]
-        for run in runs(entries, 0, len(entries), self.cluster, NO_ROOM):
-            if not run.stride or run.entry & COMPRESSED:
-                continue
-            counts = self.shadow.counts((run.entry & OFFSET) // self.cluster, run.end - run.begin)
-            single = counts.count(1)
-            if single == len(counts):
-                first = run.entry | COPIED
-                entries[run.begin : run.end] = array(
-                    "Q", range(first, first + len(counts) * self.cluster, self.cluster)
-                )
-            elif single:
-                for index, count in enumerate(counts, run.begin):
-                    entries[index] |= COPIED if count == 1 else 0
-        flagged[:: self.words] = entries
-        return flagged
-
-    def store_table(self, table: array[int]) -> int:
-        """In a new cluster; its byte."""
-        at = self.shadow.take(1)[0] * self.cluster
-        self.image.file.write(at, stored_table(table, endian="big"))
-        return at
-
-    def drop_l1(self, at: int, entries: int) -> None:
-        if entries:
-            self.shadow.add(at // self.cluster, divide_up(entries * ENTRY, self.cluster), -1)
-
-    def switch(self, kept: list[snapshots.Snapshot], l1: array[int], **fields: int) -> None:
-        """``kept`` and ``l1`` are what the image has from now on."""
-        header, file = self.image.head.header, self.image.file
-        old = snapshots.read(file, self.image.head)
-        if old:
-            size = old[-1].end - header.snapshots_offset
-            self.shadow.add(header.snapshots_offset // self.cluster, divide_up(size, self.cluster), -1)
-        table_at = self._store_row(snapshots.pack(kept)) if kept else 0
-        l1_at = self._store_row(stored_table(l1, endian="big"))
-        self.shadow.switch(
-            l1_offset=l1_at, l1_size=len(l1), snapshots_offset=table_at, snapshot_count=len(kept), **fields
-        )
-        self.image.reload()
-
-    def _store_row(self, data: bytes) -> int:
-        count = max(divide_up(len(data), self.cluster), 1)
-        at = self.shadow.take_row(count) * self.cluster
-        self.image.file.write(at, data.ljust(count * self.cluster, b"\0"))
-        return at
-
-
-@lru_cache(maxsize=4)
-def _copied_flags(words: int, step: int) -> int:
-    """The flag in every ``step``-th of so many words, as one long integer."""
-    return int.from_bytes(array("Q", [COPIED, *[0] * (step - 1)] * (words // step)).tobytes(), sys.byteorder)
 
 
 def _but(l1: array[int], same: list[int]) -> array[int]:

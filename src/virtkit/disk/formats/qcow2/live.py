@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.disk.formats.qcow2 import history
+from virtkit.disk.formats.qcow2 import compaction, history
 from virtkit.disk.formats.qcow2.written import WrittenQcow2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from virtkit.core.progress import Sink
     from virtkit.disk.format import Buffer, Snapshot
 
 
@@ -22,3 +23,6 @@ class LiveQcow2(WrittenQcow2):
 
     def delete_snapshot(self, name: str) -> None:
         history.delete(self, name)
+
+    def compact(self, report: Sink) -> None:
+        compaction.compact(self, report)

@@ -44,6 +44,10 @@ class Shadow:
             found += self._block(index).part(begin, end) if there else [0] * (end - begin)
         return found
 
+    def renew(self, index: int) -> None:
+        """Refcount block ``index`` gets a new place although it may not change."""
+        self._block(index)
+
     def take(self, count: int) -> list[int]:
         """Free clusters, each counted once from now on."""
         known = set(self._blocks)
