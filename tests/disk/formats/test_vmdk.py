@@ -125,6 +125,10 @@ def test_the_redundant_copy_is_read_where_the_first_one_lies_outside_of_the_file
     }[damage]
     patch(path, where, b"\xf0\xff\xff\x0f" * (512 if damage == "table" else 1))
     assert read(path) == guest
+    image = open_with(FORMAT, path)
+    image.close()
+    assert image.facts.specific is not None
+    assert ("redundant-directory-used" in image.facts.specific) == (damage == "directory position")
 
 
 def test_without_a_redundant_copy_such_an_entry_is_an_error(tmp_path: Path) -> None:

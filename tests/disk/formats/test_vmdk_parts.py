@@ -164,6 +164,20 @@ def test_a_parent_that_was_changed_is_refused_and_both_ids_are_said(folder: Path
         disk.open(str(folder / "top.vmdk"))
 
 
+def test_a_parent_that_nobody_names_is_not_taken_for_zeros(folder: Path) -> None:
+    """QEMU reads zeros there."""
+    run("qemu-img", "create", "-q", "-f", "vmdk", folder / "base.vmdk", "1M")
+    run("qemu-io", "-f", "vmdk", "-c", "write -P 5 0 1M", folder / "base.vmdk")
+    run("qemu-img", "create", "-q", "-f", "vmdk", "-b", "base.vmdk", "-F", "vmdk", folder / "top.vmdk")
+    hint = b'parentFileNameHint="base.vmdk"'
+    text = (folder / "top.vmdk").read_bytes().replace(hint, b"# nothing".ljust(len(hint)))
+    (folder / "top.vmdk").write_bytes(text)
+    with pytest.raises(ImageError, match=f"stands on an image with CID {cid(folder / 'base.vmdk'):08x}"):
+        disk.open(str(folder / "top.vmdk"))
+    with disk.open(str(folder / "top.vmdk"), "r", access=Access(parent=str(folder / "base.vmdk"))) as chain:
+        assert chain.read(0, 1 << 20) == b"\5" * (1 << 20)
+
+
 def cid(path: Path) -> int:
     image = open_with(FORMAT, path)
     image.close()

@@ -38,6 +38,7 @@ class SparsePart:
         self.compressed = shape.compressed
         self.span = self.grain * shape.gtes_per_gt  # bytes of the disk that one grain table describes
         self._base = base
+        self.damaged = not self._fits(shape.directory_offset, shape.directory_sectors)  # the first directory
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         end, span = start + length, self.span
@@ -51,9 +52,9 @@ class SparsePart:
 
     @cached_property
     def directory(self) -> array[int]:
-        if self._fits(self.shape.directory_offset, self.shape.directory_sectors) or self.redundant is None:
-            return self._read("grain directory", self.shape.directory_offset, self.shape.tables)
-        return self.redundant[:]
+        if self.damaged and self.redundant is not None:
+            return self.redundant[:]
+        return self._read("grain directory", self.shape.directory_offset, self.shape.tables)
 
     @cached_property
     def redundant(self) -> array[int] | None:

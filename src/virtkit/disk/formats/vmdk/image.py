@@ -55,8 +55,7 @@ class VmdkImage:
 
     @property
     def _parent_uuid(self) -> str:
-        uuid = self.descriptor.pairs.get(parents.PARENT_UUID, "")
-        return "" if uuid in parents.NOBODY else uuid
+        return parents.uuid_in(self.descriptor)
 
     @property
     def stands_on_parent(self) -> bool:
@@ -100,6 +99,8 @@ class VmdkImage:
             "parent-cid": parent_cid,
             "extents": [self._told(part) for part in self.parts if part.file],
         }
+        if any(isinstance(part, SparsePart) and part.damaged for part in self.parts):
+            specific["redundant-directory-used"] = True  # no key of qemu-img, which reads the first one alone
         return Facts(self.grain, dirty=self._unclean, compressed=self._compressed, specific=specific)
 
     @property

@@ -36,9 +36,7 @@ class LiveSparse(SparsePart):
         self._new: set[int] = set()  # of those, what no directory in the file names
         self._room: Room | None = None
         self._marked = False  # whether it was us who marked the file as not closed
-        if not self._fits(shape.directory_offset, shape.directory_sectors) or (
-            shape.redundant_offset and self.redundant is None
-        ):
+        if self.damaged or (shape.redundant_offset and self.redundant is None):
             raise ImageError(f"{file.name}: one of the grain directories lies outside of the file", hint=self._repair)
 
     @property

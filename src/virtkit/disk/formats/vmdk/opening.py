@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.errors import CorruptImageError, NotSupportedError
+from virtkit.core.errors import CorruptImageError, ImageError, NotSupportedError
 from virtkit.core.units import SECTOR
-from virtkit.disk.formats.vmdk import cowd, descriptor, flat, layout, sesparse
+from virtkit.disk.formats.vmdk import cowd, descriptor, flat, layout, parents, sesparse
 from virtkit.disk.formats.vmdk.grains import SparsePart
 from virtkit.disk.formats.vmdk.sesparse import SeSparsePart
 from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from virtkit.disk.access import Access
     from virtkit.disk.file import File
@@ -42,8 +42,26 @@ HINT = "virtkit disk convert {} new.qcow2"
 def read(file: File, access: Access, make: Make) -> tuple[Descriptor, list[Part]]:
     """The descriptor and the parts.
 
-    CorruptImageError, NotSupportedError, ForbiddenReferenceError, NotFoundError. Files of parts are closed then.
+    ImageError where it stands on something that nobody names; CorruptImageError, NotSupportedError,
+    ForbiddenReferenceError, NotFoundError. Files of parts are closed then.
     """
+    text, parts = _read(file, access, make)
+    if text.parent_cid and not (text.parent or access.parent or parents.uuid_in(text)):
+        close_all(parts, but=file)
+        raise ImageError(
+            f"{file.name}: stands on an image with CID {text.parent_cid:08x}, whose name it does not say",
+            hint="if you know it: --parent FILE",
+        )
+    return text, parts
+
+
+def close_all(parts: Iterable[Part], *, but: File) -> None:
+    """The files of ``parts`` except that one, which the caller has opened."""
+    for file in {part.file for part in parts if part.file} - {but}:
+        file.close()
+
+
+def _read(file: File, access: Access, make: Make) -> tuple[Descriptor, list[Part]]:
     head = file.read(0, SECTOR)
     if head[:4] == cowd.MAGIC or head[:8] == SESPARSE_MAGIC:
         raise NotSupportedError(f"{file.name}: {_PART}", hint="ls *.vmdk")

@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 
     from virtkit.disk.access import Access
     from virtkit.disk.file import File
+    from virtkit.disk.formats.vmdk.descriptor import Descriptor
 
 UUID, PARENT_UUID = "ddb.uuid.image", "ddb.uuid.parent"
 CHANGE, PARENT_CHANGE = "ddb.uuid.modification", "ddb.uuid.parentmodification"
 NOBODY = ("", "00000000-0000-0000-0000-000000000000")
 MOST = 512  # files that are looked into
 _HEAD = 16 * 1024  # bytes; VirtualBox's descriptors are in there, embedded or not
+
+
+def uuid_in(text: Descriptor) -> str:
+    """The UUID of the parent that ``text`` names; "" if it names none."""
+    uuid = text.pairs.get(PARENT_UUID, "")
+    return "" if uuid in NOBODY else uuid
 
 
 def find(image: File, uuid: str, access: Access) -> Reference:

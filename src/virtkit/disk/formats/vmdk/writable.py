@@ -27,8 +27,7 @@ def open_live(file: File, access: Access) -> LiveVmdk:
                 raise _refused(file, f"extent of descriptor line {line.number} is {line.access}")
         return LiveVmdk(file, text, parts, access)
     except BaseException:
-        for other in {part.file for part in parts if part.file} - {file}:
-            other.close()
+        opening.close_all(parts, but=file)
         raise
 
 
