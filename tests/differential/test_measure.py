@@ -41,12 +41,12 @@ def theirs(folder: Path, options: str, *words: str) -> dict[str, int] | None:
     if said.status:
         return None
     numbers: dict[str, int] = json.loads(said.out)
-    numbers.pop("bitmaps", None)
     return numbers
 
 
 def told(found: Measured) -> dict[str, int]:
-    return {"required": found.required, "fully-allocated": found.fully_allocated}
+    numbers = {"required": found.required, "fully-allocated": found.fully_allocated}
+    return numbers if found.bitmaps is None else {**numbers, "bitmaps": found.bitmaps}
 
 
 def parsed(options: str) -> tuple[str, dict[str, str]]:
