@@ -41,9 +41,10 @@ def below(kind: type[Action]) -> list[type[Action]]:
 
 
 def actions() -> list[type[Action]]:
-    modules = {import_module(f"virtkit.{area}.actions").__name__ for area in AREAS}
+    for area in AREAS:
+        import_module(f"virtkit.{area}.actions")
     return sorted(
-        (found for found in below(Action) if found.__module__ in modules and "kind" in found.__dict__),
+        (found for found in below(Action) if found.__module__.startswith("virtkit.") and "kind" in found.__dict__),
         key=lambda found: found.kind,
     )
 

@@ -9,6 +9,7 @@ from virtkit import disk
 from virtkit.core.errors import VerifyError
 from virtkit.core.plan import Action
 from virtkit.core.units import format_size
+from virtkit.disk.lvm import actions as lvm  # noqa: F401  the journal finds them here
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json

@@ -32,6 +32,17 @@ def _space(start: int, length: int) -> bytes:
     return struct.pack("hhqqiI4i", 0, 0, start, length, 0, 0, 0, 0, 0, 0)
 
 
+def at_home(name: str) -> str:
+    """``VG/LV``, as LVM's own programs take it, is /dev/VG/LV, unless a file has that name."""
+    if name.count("/") != 1 or name[0] in "/." or os.path.lexists(name):
+        return name
+    device = f"/dev/{name}"
+    try:
+        return device if stat.S_ISBLK(os.stat(device).st_mode) else name
+    except OSError:
+        return name
+
+
 class File:
     """Owns its descriptor. ``name`` is the path as the user wrote it, for messages."""
 
@@ -48,7 +59,7 @@ class File:
         Until it is closed nobody else writes to it (disk/locks.py): BusyError where a running machine or another
         virtkit does already. ``shared``: read it all the same; who writes is refused always.
         """
-        name = os.fspath(path)
+        name = at_home(os.fspath(path))
         flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hang us
         try:
             opened = cls(os.open(name, flags), name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
 from virtkit.core.system import sync_directory
-from virtkit.disk.file import File
+from virtkit.disk.file import File, at_home
 from virtkit.disk.nameless import Nameless
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class NewFile:
     def __init__(self, path: str, *, overwrite: bool = False) -> None:
         """NotFoundError, BusyError where a machine uses what would be replaced, UsageError, SystemCallError."""
         self._overwrite = overwrite
-        self._main = Nameless(path, overwrite=overwrite)
+        self._main = Nameless(at_home(path), overwrite=overwrite)
         self._beside: list[Nameless] = []
         self.path = self._main.path
         self.file = self._main.file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import MIB, SECTOR, format_size, round_up
 from virtkit.disk import catalog
-from virtkit.disk.file import File
+from virtkit.disk.file import File, at_home
 from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
@@ -144,9 +144,10 @@ def is_encrypted(options: Mapping[str, str]) -> bool:
 
 def keep_source(source: Source, target: str) -> None:
     """UsageError where writing ``target`` would destroy what is read."""
-    if not os.path.exists(target):
+    place = at_home(target)
+    if not os.path.exists(place):
         return
-    there = os.stat(target)
+    there = os.stat(place)
     same = {(there.st_dev, there.st_ino), (there.st_rdev, -1)}
     if any(file.identity in same for layer in source.layers for file in layer.image.files):
         raise UsageError(f"{target}: is the source, or an image that it stands on", hint="another name")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.images import MIB, run
 from virtkit import disk
 from virtkit.core.errors import NotSupportedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIZE = 3 * MIB + 512
 
@@ -91,6 +97,36 @@ def test_a_block_device_is_written_where_it_is(loop_device: str, source: Path) -
         assert opened.read(4096, 8192) == bytes(8192)
         assert opened.read(6 * MIB, MIB) == b"s" * MIB, "what a drive answers then is its own affair"
     assert Path(loop_device).read_bytes()[5 * MIB + 3 :][:4] == b"here"
+
+
+@pytest.fixture
+def volume(loop_device: str) -> Iterator[str]:
+    """A block device with a name as those of logical volumes."""
+    group = Path("/dev") / f"vkt{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "disk").symlink_to(loop_device)
+        yield f"{group.name}/disk"
+    finally:
+        shutil.rmtree(group)
+
+
+def test_a_logical_volume_is_a_disk_by_its_name(volume: str, source: Path) -> None:
+    with disk.open(volume, "r", "raw") as opened:
+        assert opened.name == f"/dev/{volume}"
+        assert opened.read(0, 5) == b"sssss"
+    disk.convert(str(source), volume, source_format="raw", target_format="raw", overwrite=True)
+    assert Path("/dev", volume).read_bytes()[:SIZE] == source.read_bytes()
+    with pytest.raises(UsageError, match="is the source"):
+        disk.convert(f"/dev/{volume}", volume, source_format="raw", target_format="raw", overwrite=True)
+
+
+def test_a_file_of_that_name_comes_first(volume: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / volume).parent.mkdir()
+    (tmp_path / volume).write_bytes(b"file".ljust(512, b"\0"))
+    with disk.open(volume, "r", "raw") as opened:
+        assert opened.read(0, 4) == b"file"
 
 
 def test_a_block_device_that_is_too_small_is_left_alone(loop_device: str, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ VERBS = {
     "serve": "let programs of this host use an image as a network block device",
     "mount": "show an image as a raw file in a directory",
     "umount": "undo mount: everything written is on the disk then",
+    "lvm": "logical volumes: list, create, snapshot, remove",
     "formats": "the formats that virtkit knows",
 }
 

@@ -1,0 +1,137 @@
+"""A guest with LVM, Python and this very virtkit: the demo's guest and a second archive behind its initramfs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import rich
+
+import virtkit
+from virtkit.core.progress import silent
+from virtkit.core.system import System
+from virtkit.recipes import guest
+from virtkit.recipes.guest import cpio, packages, store
+from virtkit.recipes.guest.initramfs import DRIVERS, LIBRARIES, LOADER
+from virtkit.recipes.guest.modules import Modules
+from virtkit.recipes.guest.packages import Package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOTS = ("lvm2", "python3-minimal", "libpython3-stdlib")
+WANTED = re.compile(r"lib(?!perl)|lvm2$|dmsetup$|python3.*-minimal$|zlib1g$")
+MODULES = ("dm_mod", "dm_snapshot", "dm_thin_pool")
+LEFT_OUT = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "unittest"}
+LVM_CONF = b"""\
+activation { udev_sync=0 udev_rules=0 monitoring=0 }
+devices { obtain_device_list_from_udev=0 }
+global { thin_check_executable="" }
+"""
+DRIVE = """\
+while read -r module; do insmod "/lib/dm/$module.ko"; done </lib/dm/order
+"""
+START = """\
+export PATH=/sbin:/bin:/usr/bin LC_ALL=C.UTF-8 VIRTKIT_STATE_DIR=/run/virtkit PYTHONPATH=/opt
+"""
+
+
+def build(folder: Path) -> tuple[Path, Path]:
+    """Kernel and initramfs; NotSupportedError where there are no Debian packages."""
+    system = System()
+    kernel, initramfs = guest.kernel_and_initramfs(system)
+    wanted = _packages(system)
+    archives = store.cache(system) / "workshop"
+    archives.mkdir(exist_ok=True)
+    packages.fetch(wanted, archives, system, silent)
+    with TemporaryDirectory() as place:
+        root = Path(place)
+        packages.unpack(wanted, archives, root, system)
+        archive = cpio.archive([*_programs(root), *_python(root), *_modules(root), *_source()])
+    first = initramfs.read_bytes()
+    target = folder / "initramfs"
+    target.write_bytes(first + bytes(-len(first) % 4) + archive)
+    return kernel, target
+
+
+def _packages(system: System) -> list[Package]:
+    only = [f"--no-{word}" for word in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
+    listed = system.run(["apt-cache", "depends", "--recurse", *only, *ROOTS]).stdout.splitlines()
+    names = sorted({line for line in listed if line and line[0] not in " |<" and WANTED.match(line)})
+    shown = system.run(["apt-cache", "show", "--no-all-versions", *names]).stdout
+    records = list(packages._records(shown))
+    return [Package(record["Package"], record["Version"], int(record["Size"])) for record in records]
+
+
+def _programs(root: Path) -> Iterator[cpio.Member]:
+    lvm, dmsetup = _at(root, "sbin/lvm"), _at(root, "sbin/dmsetup")
+    python = next(path for path in sorted((root / "usr/bin").glob("python3.*")) if not path.is_symlink())
+    for path, target in ((lvm, "sbin/lvm"), (dmsetup, "sbin/dmsetup"), (python, "usr/bin/python3")):
+        yield cpio.file(target, path.read_bytes(), executable=True)
+    for path in sorted(lvm.parent.iterdir()):
+        if path.is_symlink() and path.readlink() == Path("lvm"):
+            yield cpio.link(f"sbin/{path.name}", "lvm")
+    for library in _libraries(root, [lvm, dmsetup, python]):
+        yield cpio.file(f"{LIBRARIES[0]}/{library.name}", library.read_bytes(), executable=True)
+    yield cpio.file("etc/lvm/lvm.conf", LVM_CONF)
+    yield cpio.file("lib/workshop", START.encode())
+    yield cpio.file("lib/drivers", DRIVE.encode())
+
+
+def _at(root: Path, name: str) -> Path:
+    """Debian 12's packages know /sbin, those of Debian 13 /usr/sbin alone."""
+    return next(path for path in (root / name, root / "usr" / name) if path.exists())
+
+
+def _libraries(root: Path, programs: list[Path]) -> list[Path]:
+    loader = next(path for folder in LIBRARIES if (path := root / folder / LOADER).exists())
+    folders = ":".join(str(root / folder) for folder in LIBRARIES)
+    question = [str(loader), "--inhibit-cache", "--library-path", folders, "--list"]
+    found: set[str] = set()
+    for program in programs:
+        listed = subprocess.run([*question, program], capture_output=True, text=True, check=True).stdout
+        found.update(re.findall(r"=> (\S+) \(0x", listed))
+    return [Path(path) for path in sorted(found)]
+
+
+def _python(root: Path) -> Iterator[cpio.Member]:
+    home = next(path for path in sorted((root / "usr/lib").glob("python3.*")) if (path / "os.py").exists())
+    yield from _tree(home, f"usr/lib/{home.name}")
+
+
+def _source() -> Iterator[cpio.Member]:
+    for package in (virtkit, rich):
+        yield from _tree(Path(str(package.__file__)).parent, f"opt/{package.__name__}")
+
+
+def _tree(folder: Path, target: str) -> Iterator[cpio.Member]:
+    for path in sorted(folder.iterdir()):
+        if path.name in LEFT_OUT:
+            continue
+        if path.is_symlink():
+            yield cpio.link(f"{target}/{path.name}", os.readlink(path))
+        elif path.is_dir():
+            yield from _tree(path, f"{target}/{path.name}")
+        else:
+            yield cpio.file(f"{target}/{path.name}", path.read_bytes())
+
+
+def _modules(root: Path) -> Iterator[cpio.Member]:
+    """Of the very kernel that is booted."""
+    package = next((store.cache(System()) / "guest" / "packages.d").glob("linux-image-*.deb"))
+    patterns = [f"./{place}/*/{part}" for place in DRIVERS for part in ("kernel/drivers/md/*", "kernel/lib/*")]
+    patterns += [f"./{place}/*/modules.builtin" for place in DRIVERS]
+    unpacked = root / "kernel"
+    unpacked.mkdir()
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as files:
+        tar = ["tar", "-x", "-C", str(unpacked), "--wildcards", *patterns]
+        subprocess.run(tar, stdin=files.stdout, check=False, capture_output=True)  # one of the places is not there
+    release = next(path for place in DRIVERS for path in (unpacked / place).glob("*"))
+    modules = Modules(release).in_order(MODULES)
+    for name, content in modules.items():
+        yield cpio.file(f"lib/dm/{name}.ko", content)
+    yield cpio.file("lib/dm/order", "".join(f"{name}\n" for name in modules).encode())
