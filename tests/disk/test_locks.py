@@ -94,7 +94,7 @@ def test_a_machine_on_an_overlay_keeps_its_base_from_being_written(tmp_path: Pat
             disk.open(str(base), "r+", "raw")
         with disk.open(str(base), "r", "raw") as chain:
             assert chain.size == 8 << 20
-        assert locks.holders(str(base)) == [(machine.pid, "qemu-system-x86_64", False, "web1")]
+        assert locks.holders(str(base)) == [(machine.pid, "qemu-system-x86_64", False, "web1", None)]
 
 
 def test_what_another_reads_is_read_but_not_written(image: Path, kind: str) -> None:
@@ -163,7 +163,7 @@ def test_holders_are_those_that_keep_others_out(image: Path, kind: str) -> None:
     with holding.virtkit(image, writable=False) as reader:
         assert [(found.pid, found.writes) for found in locks.holders(str(image))] == [(reader.pid, False)]
     with holding.machine(image, kind, name="a,,b") as machine:
-        assert locks.holders(str(image)) == [(machine.pid, "qemu-system-x86_64", True, "a,b")]
+        assert locks.holders(str(image)) == [(machine.pid, "qemu-system-x86_64", True, "a,b", None)]
     assert locks.holders(str(image.with_name("absent"))) == []
 
 

@@ -17,10 +17,20 @@ class Holder(NamedTuple):
     program: str
     writes: bool
     machine: str | None = None  # name of the guest, where the program is QEMU
+    directory: str | None = None  # where it is mounted, where the program is ours
 
     def __str__(self) -> str:
         process = f"{self.program}, PID {self.pid}"
-        return f"machine {self.machine} ({process})" if self.machine else process
+        if self.machine:
+            return f"machine {self.machine} ({process})"
+        return f"the mount at {self.directory} (PID {self.pid})" if self.directory else process
+
+    @property
+    def ended_by(self) -> str:
+        """The command for it; "" where that is the program's own affair."""
+        if self.machine:
+            return f"virtkit vm stop {self.machine}"
+        return f"virtkit disk umount {self.directory}" if self.directory else ""
 
 
 def of(file: os.stat_result, within: range, writing: int) -> list[Holder]:
@@ -33,7 +43,7 @@ def of(file: os.stat_result, within: range, writing: int) -> list[Holder]:
         locked = {byte for lock in _locks(f"/proc/{pid}", file) for byte in within if lock[0] <= byte <= lock[1]}
         if locked:
             words = _command_line(pid)
-            found.append(Holder(pid, _program(words), writing in locked, _machine(words)))
+            found.append(Holder(pid, _program(words), writing in locked, _machine(words), _directory(words)))
     return found
 
 
@@ -88,3 +98,8 @@ def _machine(words: list[str]) -> str | None:
     told = words[words.index("-name") + 1].replace(",,", "\0")
     names = [word.removeprefix("guest=") for word in told.split(",") if word.startswith("guest=")]
     return names[0].replace("\0", ",") if names else None
+
+
+def _directory(words: list[str]) -> str | None:
+    """``python -m virtkit.disk.mount IMAGE DIR``, as disk/mount/mounting.py starts it."""
+    return words[-1] if words[1:3] == ["-m", "virtkit.disk.mount"] else None

@@ -102,9 +102,10 @@ def _busy(name: str, trouble: str, *, writable: bool) -> BusyError:
 
 
 def _advice(name: str, found: list[Holder], *, writable: bool) -> str:
-    machines = [f"virtkit vm stop {holder.machine}" for holder in found if holder.machine]
+    commands = [holder.ended_by for holder in found if holder.ended_by]
+    others = ",".join(str(holder.pid) for holder in found if not holder.ended_by)
+    if others:
+        commands.append(f"ps -f -p {others}")
     if not found:
-        machines = [f"sudo virtkit disk info {name}"]
-    others = ",".join(str(holder.pid) for holder in found if not holder.machine)
-    commands = machines + ([f"ps -f -p {others}"] if others else [])
+        commands.append(f"sudo virtkit disk info {name}")
     return "; ".join(commands) + ("" if writable else "; or -U to read it all the same")

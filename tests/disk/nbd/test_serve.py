@@ -11,7 +11,7 @@ import pytest
 from support.images import SIZE, SPECIMENS, Specimen, disk, read_by_qemu, run
 from support.serving import serve
 from virtkit import disk as library
-from virtkit.core.errors import NotSupportedError
+from virtkit.core.errors import NotSupportedError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def specimen(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str,
     return image, wanted.format, content
 
 
-@pytest.fixture(params=["raw", "qcow2", "vmdk", "vdi"])
+@pytest.fixture(params=["raw", "qcow2", "vmdk", "vdi", "qcow"])
 def live(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
     """An empty image that can be written in place."""
     kind = str(request.param)
@@ -37,7 +37,7 @@ def live(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
     run("qemu-img", "create", "-q", "-f", kind, image, str(SIZE))
     try:
         library.open(str(image), "r+", kind).close()
-    except NotSupportedError as error:
+    except (NotSupportedError, UsageError) as error:
         pytest.skip(error.message)
     return image, kind
 
