@@ -23,6 +23,7 @@ from virtkit.disk.access import READ_ONLY, Access
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from virtkit.disk.amendment import amend
     from virtkit.disk.blocks import dd
     from virtkit.disk.chain import Chain
     from virtkit.disk.commitment import commit
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from virtkit.disk.rebasing import rebase
 
 _ELSEWHERE = {
+    "amend": "amendment",
     "apply_snapshot": "history",
     "commit": "commitment",
     "compact": "compaction",
@@ -75,6 +77,7 @@ _ELSEWHERE = {
 __all__ = [
     "READ_ONLY",
     "Access",
+    "amend",
     "apply_snapshot",
     "check",
     "commit",

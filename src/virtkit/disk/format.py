@@ -421,6 +421,15 @@ class RepairableFormat(CheckableFormat, Protocol):
 
 @runtime_checkable
 class AmendableFormat(WritableFormat, Protocol):
-    def amend(self, image: LiveImage, options: Mapping[str, str], report: Sink) -> None:
-        """Change ``-o`` options of an existing image in place. UsageError, NotSupportedError."""
+    @property
+    def amendable(self) -> tuple[Option, ...]:
+        """What ``amend`` can change."""
+        ...
+
+    def amend(self, image: Image, options: Mapping[str, str], report: Sink) -> None:
+        """Change options of an image that was opened for writing, and flush it; each change is told in a Note.
+
+        Passphrases are the options ``encrypt.old-secret`` and ``encrypt.new-secret``, decoded as file names are.
+        UsageError, NotSupportedError where that cannot be changed.
+        """
         ...

@@ -73,5 +73,19 @@ class Qcow2:
 
         return repair(image.file, leaks_only=leaks_only, report=report)
 
+    @property
+    def amendable(self) -> tuple[Option, ...]:
+        from virtkit.disk.formats.qcow2.amend import KNOWN
+
+        return KNOWN
+
+    def amend(self, image: Image, options: Mapping[str, str], report: Sink) -> None:
+        from virtkit.disk.formats.qcow2.amend import amend
+        from virtkit.disk.formats.qcow2.live import LiveQcow2
+
+        if not isinstance(image, LiveQcow2):
+            raise TypeError(f"{image.file.name} was not opened as qcow2 for writing")
+        amend(image, options, report)
+
 
 FORMAT = Qcow2()
