@@ -193,7 +193,7 @@ class Allocator:
 
     def corrupt(self, field: str, found: str, expected: str, at: int) -> CorruptImageError:
         error = CorruptImageError(self.file.name, field, found=found, expected=expected, offset=at)
-        error.hint = f"virtkit disk repair -r all {self.file.name}"
+        error.hint = f"virtkit disk repair {self.file.name}"
         return error
 
     def parts(self, first: int, count: int) -> list[tuple[int, int, int]]:

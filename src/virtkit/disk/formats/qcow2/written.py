@@ -365,5 +365,5 @@ def _refuse_corrupt(file: File, head: Head) -> None:
     if head.has(Incompatible.CORRUPT):
         raise ImageError(
             f"{file.name}: is marked corrupt, expected a sound image to write to",
-            hint=f"virtkit disk repair -r all {file.name}",
+            hint=f"virtkit disk repair {file.name}",
         )
