@@ -57,6 +57,31 @@ def test_the_source_is_never_the_target(source: Path, tmp_path: Path) -> None:
         disk.convert(str(source), str(tmp_path / "link.raw"), source_format="raw", overwrite=True)
 
 
+@pytest.mark.qemu
+def test_neither_a_backing_image_nor_an_extent_takes_the_place_of_what_is_read(source: Path, tmp_path: Path) -> None:
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", source, "-F", "raw", tmp_path / "top.qcow2")
+    flat = source.rename(tmp_path / "new-flat.vmdk")
+    run("qemu-img", "rebase", "-u", "-b", flat.name, "-F", "raw", tmp_path / "top.qcow2")
+    before = flat.read_bytes()
+    for name, how in (("new.vmdk", {"subformat": "monolithicFlat"}), ("new-flat.vmdk", {})):
+        with pytest.raises(UsageError, match="is the source, or an image that it stands on"):
+            disk.convert(
+                str(tmp_path / "top.qcow2"), str(tmp_path / name), target_format="vmdk", options=how, overwrite=True
+            )
+    (tmp_path / "alone.qcow2").write_bytes((tmp_path / "top.qcow2").read_bytes())
+    run("qemu-img", "rebase", "-u", "-b", "", tmp_path / "alone.qcow2")
+    with pytest.raises(UsageError, match="is the source, or an image that it stands on"):
+        disk.convert(
+            str(tmp_path / "alone.qcow2"),
+            str(flat),
+            target_format="qcow2",
+            backing=flat.name,
+            backing_format="raw",
+            overwrite=True,
+        )
+    assert flat.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("format_", "options"),
     [("raw", {"cluster_size": "4K"}), ("qcow2", {"cluster_size": "3K"}), ("qcow2", {"flavour": "sweet"})],

@@ -112,6 +112,7 @@ def carry_out(source: Source, wanted: Order, access: Access, report: Sink, *, dr
         below = _below(wanted, access)
         if below:
             open_files.enter_context(below)
+            order.keep(below.layers, wanted.target)
         design = Design(kind, wanted, below)
         _check(source, design)
         if dry_run:

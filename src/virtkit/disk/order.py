@@ -12,9 +12,9 @@ from virtkit.disk.file import File, at_home
 from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from virtkit.disk.chain import Chain
+    from virtkit.disk.chain import Chain, Layer
     from virtkit.disk.format import Stretch, WritableFormat
     from virtkit.disk.source import Source
 
@@ -73,7 +73,7 @@ def check(source: Source, wanted: Order) -> WritableFormat:
     if wanted.skip_broken and not wanted.bitmaps:
         raise UsageError("--skip-broken-bitmaps: is about bitmaps that are copied", hint="--bitmaps")
     _check_compression(wanted)
-    keep_source(source, wanted.target)
+    keep(source.layers, wanted.target)
     return kind
 
 
@@ -142,12 +142,12 @@ def is_encrypted(options: Mapping[str, str]) -> bool:
     return "encrypt.format" in options or options.get("encryption", "off") not in {"off", "no", "false"}
 
 
-def keep_source(source: Source, target: str) -> None:
+def keep(layers: Iterable[Layer], target: str) -> None:
     """UsageError where writing ``target`` would destroy what is read."""
     place = at_home(target)
     if not os.path.exists(place):
         return
     there = os.stat(place)
     same = {(there.st_dev, there.st_ino), (there.st_rdev, -1)}
-    if any(file.identity in same for layer in source.layers for file in layer.image.files):
+    if any(file.identity in same for layer in layers for file in layer.image.files):
         raise UsageError(f"{target}: is the source, or an image that it stands on", hint="another name")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.disk import copy
+from virtkit.disk import copy, order
 from virtkit.disk.copy import Manner
 from virtkit.disk.format import Blank, EncodingFormat, GrainedFormat
 from virtkit.disk.overlay import Ground
 from virtkit.disk.salvage import Salvage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from virtkit.core.progress import Sink
     from virtkit.disk.chain import Chain
+    from virtkit.disk.file import File
     from virtkit.disk.format import WritableFormat
     from virtkit.disk.hands import Encode
     from virtkit.disk.newfile import NewFile
@@ -35,7 +37,7 @@ def write(source: Source, design: Design, new: NewFile, report: Sink) -> None:
         wanted.size,
         min(amount.room, wanted.size),
         wanted.options,
-        new.beside,
+        _beside(source, design, new),
         wanted.backing,
         below.layers[0].image if below else None,
         wanted.secret,
@@ -45,6 +47,17 @@ def write(source: Source, design: Design, new: NewFile, report: Sink) -> None:
     manner = Manner(encode, share, wanted.sparse, wanted.threads, wanted.rate, ground)
     copy.Copy(source, amount, manner).run(writer, new.file, wanted.size, report)
     writer.finish()
+
+
+def _beside(source: Source, design: Design, new: NewFile) -> Callable[[str], File]:
+    """Makes the other files of the new image; none of them may take the place of what is read."""
+    layers = [*source.layers, *(design.below.layers if design.below else ())]
+
+    def create(name: str) -> File:
+        order.keep(layers, os.path.join(os.path.dirname(design.wanted.target), name))
+        return new.beside(name)
+
+    return create
 
 
 def prepared(source: Source, design: Design) -> tuple[Ground | None, Encode | None]:
