@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import lzma
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from support.depth import deep
 from support.images import read_by_qemu, run
 from virtkit import disk
-from virtkit.core.errors import ImageError, NotSupportedError
+from virtkit.core.errors import ImageError, NotSupportedError, UsageError
 from virtkit.core.progress import silent
 from virtkit.disk.access import Access
 from virtkit.disk.format import CompactImage, Kind
@@ -22,7 +24,6 @@ from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from virtkit.disk.live import LiveChain
 
@@ -188,6 +189,17 @@ def test_the_long_content_id_goes_with_the_short_one(tmp_path: Path) -> None:
     assert f'ddb.longContentID = "{"a" * 24}{cid(path):08x}"\n' in path.read_text()
 
 
+def test_a_parent_of_virtualbox_that_is_written_is_no_longer_the_parent(tmp_path: Path) -> None:
+    for file in ("base", "middle", "top"):
+        packed = Path(__file__).parents[2] / "data" / "golden" / "virtualbox-vmdk-differencing" / f"{file}.vmdk.xz"
+        (tmp_path / f"{file}.vmdk").write_bytes(lzma.decompress(packed.read_bytes()))
+    with disk.open(str(tmp_path / "top.vmdk")) as chain:
+        assert [Path(layer.image.file.name).name for layer in chain.layers] == ["top.vmdk", "middle.vmdk", "base.vmdk"]
+    edit(tmp_path / "base.vmdk", lambda live: live.write(0, b"a"))
+    with pytest.raises(ImageError, match="base.vmdk was changed .* its modification UUID is [0-9a-f-]{36}, expected"):
+        disk.open(str(tmp_path / "top.vmdk"))
+
+
 def test_a_parent_that_is_written_is_no_longer_the_parent(tmp_path: Path) -> None:
     path = make(tmp_path / "d", "backing")
     edit(path.with_name("base.vmdk"), lambda live: live.write(0, b"a"))
@@ -271,6 +283,18 @@ def test_a_split_disk_grows_by_files_and_loses_them_again(kind: str, tmp_path: P
     edit(path, lambda live: live.resize(SIZE))
     assert [name.name for name in sorted(path.parent.glob("image-*"))] == names[:1]
     assert len(read_by_qemu(path, "vmdk")) == SIZE
+
+
+def test_a_file_in_the_way_of_another_part_is_not_overwritten(tmp_path: Path) -> None:
+    path = make(tmp_path / "d", "subformat=twoGbMaxExtentSparse")
+    other = path.with_name("image-s002.vmdk")
+    other.write_bytes(b"precious")
+    before = read_by_qemu(path, "vmdk")
+    with disk.open(str(path), "r+", "vmdk") as live, pytest.raises(UsageError, match="image-s002.vmdk: exists already"):
+        live.resize(3 << 30)
+    assert other.read_bytes() == b"precious"
+    with disk.open(str(path)) as chain:
+        assert chain.read(0, SIZE) == before
 
 
 def test_a_sparse_disk_grows_to_terabytes_and_qemu_writes_on(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import NotSupportedError
+from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import SECTOR, round_up
 from virtkit.disk.file import File
 from virtkit.disk.formats.vmdk import layout, renewal, resizing
@@ -72,6 +72,10 @@ def _add(before: LivePart, size: int) -> LivePart:
         name = before.file.name if before.file else "the last extent"
         raise NotSupportedError(f"{name}: is no numbered part such as disk-s001.vmdk, which another could follow")
     path = f"{found[1]}{int(found[2]) + 1:03d}{found[3] or ''}"
+    if os.path.lexists(path):
+        raise UsageError(
+            f"{path}: exists already, expected room for another part", hint=f"if it is nobody's: rm {path}"
+        )
     with NewFile(path) as new:
         if isinstance(before, LiveSparse):
             SparseLayout(new.file, size, zeroed=before.shape.zeroed, embedded=False).finish(b"")

@@ -47,7 +47,7 @@ def with_new_cid(old: Descriptor) -> str:
     known = old.pairs.get(_LONG_ID, "")
     if known.lower().endswith(f"{old.cid:08x}"):
         renewed = text.replaced(renewed, _LONG_ID, f"{known[:-8]}{cid:08x}")
-    return renewed
+    return text.replaced(renewed, parents.CHANGE, text.new_uuid())  # only VirtualBox has that
 
 
 def with_parent(old: Descriptor, name: str | None, cid: int) -> str:

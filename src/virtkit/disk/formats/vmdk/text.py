@@ -47,6 +47,14 @@ def new_cid(digits: int = 8) -> int:
             return found
 
 
+def new_uuid() -> str:
+    """Random, version 4."""
+    digits = bytearray(os.urandom(16))
+    digits[6], digits[8] = digits[6] & 0x0F | 0x40, digits[8] & 0x3F | 0x80
+    found = digits.hex()
+    return "-".join((found[:8], found[8:12], found[12:16], found[16:20], found[20:]))
+
+
 def line(extent: Line) -> str:
     """One extent; UsageError where the file's name cannot be written."""
     if not extent.name.isprintable() or '"' in extent.name:
