@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -208,3 +210,74 @@ def test_what_was_not_synced_may_be_lost_and_no_more(told: tuple[Diary, History]
     for cut in range(len(diary.changes) + 1):
         diary.after_a_power_cut(tmp_path / "left.vdi", cut, chance)
         assert_sound(tmp_path / "left.vdi", history.may_be(cut))
+
+
+def test_compacting_may_be_broken_off_at_any_event_and_goes_on(tmp_path: Path) -> None:
+    seen = 0
+    while True:
+        path = blank(tmp_path / "image.vdi")
+        with disk.open(str(path), "r+") as chain:
+            for block in range(30):
+                chain.write(block * BLOCK, bytes([block % 3]) * BLOCK)
+        expected = b"".join(bytes([block % 3]) * BLOCK for block in range(30)).ljust(SIZE, b"\0")
+        events: list[object] = []
+
+        def stop(event: object, events: list[object] = events, most: int = seen) -> None:
+            events.append(event)
+            if len(events) > most:
+                raise KeyboardInterrupt
+
+        with disk.open(str(path), "r+") as chain:
+            assert isinstance(chain.top, CompactImage)
+            try:
+                chain.top.compact(stop)
+            except KeyboardInterrupt:
+                assert chain.read(0, SIZE) == expected
+                seen += 1
+            else:
+                break
+        assert disk.check(str(path)).findings.corruptions == 0
+        with disk.open(str(path), "r+") as chain:
+            assert isinstance(chain.top, CompactImage)
+            chain.top.compact(silent)
+            assert chain.read(0, SIZE) == expected
+        assert disk.check(str(path)).findings[:2] == (0, 0)
+        assert Header.parse(path.read_bytes()).blocks_allocated == 20
+    assert seen > 4
+
+
+BUSY = """
+import random, sys
+from virtkit import disk
+from virtkit.core.progress import silent
+chance = random.Random(int(sys.argv[2]))
+with disk.open(sys.argv[1], "r+") as chain:
+    while True:
+        block, count = chance.randrange(40), chance.randrange(1, 10)
+        at = min(block + count, 40) * 4096 - block * 4096
+        if chance.random() < 0.6:
+            chain.write(block * 4096, bytes([block + 1]) * 4096)
+        else:
+            chain.discard(block * 4096, at)
+        if chance.random() < 0.3:
+            chain.flush()
+        if chance.random() < 0.05:
+            chain.top.compact(silent)
+        print(end=".", flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(deep(4)))
+def test_a_process_that_is_killed_leaves_a_sound_image(tmp_path: Path, seed: int) -> None:
+    path = blank(tmp_path / "image.vdi")
+    process = subprocess.Popen([sys.executable, "-c", BUSY, path, str(seed)], stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.read(100 + 37 * seed)
+    process.kill()
+    process.communicate()
+    assert disk.check(str(path)).findings.corruptions == 0
+    with disk.open(str(path), "r+") as chain:
+        for block in range(40):
+            assert chain.read(block * BLOCK, BLOCK) in {bytes(BLOCK), bytes([block + 1]) * BLOCK}
+        chain.write(0, b"x")
+    assert disk.check(str(path)).findings[:2] == (0, 0)
