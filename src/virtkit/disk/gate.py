@@ -11,8 +11,10 @@ from virtkit.core.errors import ForbiddenReferenceError, NotFoundError
 if TYPE_CHECKING:
     from virtkit.disk.reference import Reference
 
+BACKING = "backing file"
 
-def resolve(image: str, reference: Reference, *, allow_backing: bool = False, what: str = "backing file") -> str:
+
+def resolve(image: str, reference: Reference, *, allow_backing: bool = False, what: str = BACKING) -> str:
     """The path that ``image`` may open for ``reference``.
 
     A file beside the image or below its directory; anywhere with ``allow_backing``. Names of QEMU's network and
@@ -31,7 +33,8 @@ def resolve(image: str, reference: Reference, *, allow_backing: bool = False, wh
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        raise NotFoundError(f"{image}: {what} {path} is not there", hint=f"ls -l {directory}") from error
+        elsewhere = "; if it is called otherwise: --parent FILE" if what == BACKING else ""
+        raise NotFoundError(f"{image}: {what} {path} is not there", hint=f"ls -l {directory}{elsewhere}") from error
     if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
         raise ForbiddenReferenceError(f"{image}: {what} {path} is no regular file and no block device")
     return path

@@ -66,8 +66,9 @@ def test_files_that_are_no_images_are_passed_over(family: Path) -> None:
 def test_a_parent_that_is_not_there_is_an_error_with_the_name_that_virtualbox_gives_it(family: Path) -> None:
     (family / "middle.vdi").unlink()
     assert disk.info(str(family / "top.vdi")).backing is not None
-    with pytest.raises(NotFoundError, match=r"backing file .*/\{[0-9a-f-]{36}\}\.vdi is not there"):
+    with pytest.raises(NotFoundError, match=r"backing file .*/\{[0-9a-f-]{36}\}\.vdi is not there") as missing:
         names(family / "top.vdi")
+    assert missing.value.hint.endswith("--parent FILE")
 
 
 def test_the_disk_of_a_snapshot_lies_above_its_folder_as_virtualbox_has_it(family: Path) -> None:
