@@ -42,8 +42,8 @@ def test_odd_sizes(size: int, target: Target, tmp_path: Path) -> None:
         return
     made = target.make(source, image)
     assert made.size == size
-    if size == 0 and target.format == "vmdk":  # QEMU does not open even its own
-        with disk.open(str(image)) as chain:
+    if size == 0 and target.format in {"vmdk", "qcow"}:  # QEMU does not open even its own
+        with disk.open(str(image), "r", target.format) as chain:
             assert chain.size == 0
         return
     found = read(image, target.format)
