@@ -89,7 +89,7 @@ class Change:
             size = old[-1].end - header.snapshots_offset
             self.shadow.add(header.snapshots_offset // self.cluster, divide_up(size, self.cluster), -1)
         table_at = self.store_row(snapshots.pack(kept)) if kept else 0
-        l1_at = self.store_row(stored_table(l1, endian="big"))
+        l1_at = self.store_row(stored_table(l1, endian="big")) if l1 else header.l1_offset  # of no entries: no room
         self.shadow.switch(
             l1_offset=l1_at, l1_size=len(l1), snapshots_offset=table_at, snapshot_count=len(kept), **fields
         )
