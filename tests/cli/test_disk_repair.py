@@ -123,6 +123,24 @@ def test_check_repairs_with_the_statuses_and_keys_of_qemu_img(what: str, image: 
         assert ours["corruptions-fixed"] >= told["corruptions-fixed"] > 0
 
 
+def test_other_formats_are_repaired_and_taken_back_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.vdi"
+    run("qemu-img", "create", "-q", "-f", "vdi", path, "8M")
+    run("qemu-io", "-f", "vdi", "-c", "write 0 3M", path)
+    with path.open("r+b") as file:  # the first two blocks of the disk are said to be one
+        file.seek(0x200)
+        first = file.read(4)
+        file.write(first)
+    before = path.read_bytes()
+    assert virtkit(tmp_path, "check", path.name).status == 2
+    said = virtkit(tmp_path, "repair", "-y", path.name)
+    assert said.status == 0, said.err
+    assert "  ~ " in said.out
+    assert path.read_bytes() != before
+    assert virtkit(tmp_path, "repair", "-y", "--take-back", "a.vdi.undo1", path.name).status == 0
+    assert path.read_bytes() == before
+
+
 def test_formats_without_a_repair_end_with_status_63(tmp_path: Path) -> None:
     (tmp_path / "a.raw").write_bytes(bytes(1 << 20))
     assert virtkit(tmp_path, "check", "-r", "all", "-f", "raw", "a.raw").status == 63

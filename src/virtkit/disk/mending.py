@@ -55,13 +55,10 @@ def rehearse_repair(
     """What ``repair`` would do, to the byte; nothing is changed. NotSupportedError where the format has no repair."""
     opened = File.open(path, shared=access.shared)
     file = Rehearsal(opened.fd, opened.name)
-    try:
+    with closing(_Work(file, access)) as work:
         size = file.size
-        work = _Work(file, source_format, access)
-        before, after = work.run(leaks_only=leaks_only)
-        return Rehearsed(work.format, before, after, tuple(work.changes), tuple(file.stretches()), size, file.size)
-    finally:
-        file.close()
+        name, before, after = work.run(source_format, leaks_only=leaks_only)
+        return Rehearsed(name, before, after, tuple(work.changes), tuple(file.stretches()), size, file.size)
 
 
 def repair(
@@ -89,16 +86,18 @@ def repair(
         opened.close()
         raise
     file = Recorded(opened.fd, opened.name, log)
-    try:
-        work = _Work(file, plan.format, access, report)
-        before, after = work.run(leaks_only=leaks_only)
-        file.seal()
-    except VirtkitError as error:
-        error.hint = f"virtkit disk repair --take-back {log.name} {path}"
-        raise
-    finally:
-        file.close()
-    return Repaired(work.format, before, after, tuple(work.changes), log.name)
+    with closing(_Work(file, access, report)) as work:
+        try:
+            name, before, after = work.run(plan.format, leaks_only=leaks_only)
+            file.seal()
+        except VirtkitError as error:
+            if file.changed:
+                error.hint = f"virtkit disk repair --take-back {log.name} {path}"
+            raise
+        finally:
+            if not file.changed:
+                os.unlink(log.name)
+    return Repaired(name, before, after, tuple(work.changes), log.name)
 
 
 def take_back(path: str, undo: str, *, force: bool = False) -> int:
@@ -134,31 +133,29 @@ def _create(name: str) -> File:
 
 
 class _Work:
-    """One repair of ``file``, which the caller closes."""
+    """One repair of ``file``, which is closed with it."""
 
-    def __init__(self, file: File, source_format: str | None, access: Access, report: Sink = silent) -> None:
+    def __init__(self, file: File, access: Access, report: Sink = silent) -> None:
         self._file, self._access, self._report = file, access._replace(writable=False), report
-        self.format = catalog.choose(file, source_format, trust_format=access.trust_format)
-        kind = catalog.load(self.format)
-        if not isinstance(kind, RepairableFormat):
-            raise NotSupportedError(f"{file.name}: format {self.format} has nothing that could be repaired")
-        self._kind = kind
+        self._image: Image | None = None
         self.changes: list[str] = []
 
-    def run(self, *, leaks_only: bool) -> tuple[Findings, Findings]:
-        """What was found before and after."""
-        image = self._kind.open(self._file, self._access)
-        try:
-            before = self._count(image)
-            return before, self._kind.repair(image, leaks_only=leaks_only, report=self._hear)
-        finally:
-            for file in image.files:
-                if file is not self._file:
-                    file.close()
+    def run(self, source_format: str | None, *, leaks_only: bool) -> tuple[str, Findings, Findings]:
+        """The format, and what was found before and after."""
+        name = catalog.choose(self._file, source_format, trust_format=self._access.trust_format)
+        kind = catalog.load(name)
+        if not isinstance(kind, RepairableFormat):
+            raise NotSupportedError(f"{self._file.name}: format {name} has nothing that could be repaired")
+        self._image = kind.open(self._file, self._access)
+        before = self._count(kind, self._image)
+        return name, before, kind.repair(self._image, leaks_only=leaks_only, report=self._hear)
 
-    def _count(self, image: Image) -> Findings:
+    def close(self) -> None:
+        (self._image or self._file).close()
+
+    def _count(self, kind: RepairableFormat, image: Image) -> Findings:
         try:
-            return self._kind.check(image)
+            return kind.check(image)
         except CorruptImageError as error:  # what cannot even be counted may still be mended
             return Findings(1, 0, 0, 0, 0, details=(error.message,))
 

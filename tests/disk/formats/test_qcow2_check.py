@@ -15,6 +15,7 @@ from support.depth import deep
 from support.images import run
 from support.reading import open_with
 from virtkit.disk.formats.qcow2 import FORMAT
+from virtkit.disk.formats.qcow2.image import Qcow2Image
 from virtkit.disk.formats.qcow2.layout import Header
 
 if TYPE_CHECKING:
@@ -74,6 +75,26 @@ def test_a_refcount_that_is_wrong_is_told_with_its_cluster(tmp_path: Path, damag
     found = ours(path)
     assert (found.leaks, found.corruptions) == ((1, 1) if damaged == "leak" else (0, 2))
     assert any(detail.startswith("cluster 5 at 0x50000: refcount is ") for detail in found.details)
+
+
+def test_tables_of_snapshots_that_overlap_are_counted_as_qemu_counts_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.qcow2"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "4M")
+    for name in ("one", "two"):
+        run("qemu-io", "-f", "qcow2", "-c", "write 1M 300k", path)
+        run("qemu-img", "snapshot", "-c", name, path)
+    image = open_with(FORMAT, path)
+    assert isinstance(image, Qcow2Image)
+    at = image.head.header.snapshots_offset
+    image.close()
+    with path.open("r+b") as file:
+        file.seek(at)
+        first = int.from_bytes(file.read(8), "big")
+        second = -(-(at + 40 + 24 + 4) // 8) * 8
+        file.seek(second)
+        file.write((first + 512).to_bytes(8, "big"))
+    assert ours(path).corruptions
+    assert counts_of(ours(path)) == counted_by_qemu(path)
 
 
 def test_a_refcount_block_at_an_odd_place_is_one_corruption(tmp_path: Path) -> None:

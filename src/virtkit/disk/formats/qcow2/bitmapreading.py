@@ -61,9 +61,11 @@ def _stretches(file: File, head: Head, stored: StoredBitmap) -> Iterator[Stretch
     span = 8 * cluster * granularity
     count, there = table_size(head.header.size, granularity, cluster), stored.entry.table_size
     field = f"bitmap {stored.name}"
-    if there < count:
+    if there < count or count > bitmaps.MAX_TABLE:
         at = stored.entry.table_offset
-        raise CorruptImageError(file.name, field, found=f"a table of {there} entries", expected=f"{count}", offset=at)
+        raise CorruptImageError(
+            file.name, field, found=f"a table of {there} entries", expected=f"{count}, 2**27 at most", offset=at
+        )
     for first in range(0, count, _PIECE):
         at, some = stored.entry.table_offset + first * ENTRY, min(_PIECE, count - first)
         for index, entry in enumerate(read_table(file, field, at, some, code="Q", endian="big"), first):

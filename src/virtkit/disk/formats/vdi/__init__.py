@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.core.progress import silent
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.vdi.layout import SIGNATURE, Header, read_header
 from virtkit.disk.formats.vdi.mapping import VdiImage
@@ -11,6 +12,7 @@ from virtkit.disk.formats.vdi.mapping import VdiImage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from virtkit.core.progress import Sink
     from virtkit.disk.file import File
     from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Option, Writer
 
@@ -60,10 +62,10 @@ class Vdi:
 
         return check.check(_own(image))
 
-    def repair(self, image: Image, *, leaks_only: bool) -> Findings:
+    def repair(self, image: Image, *, leaks_only: bool, report: Sink = silent) -> Findings:
         from virtkit.disk.formats.vdi import check
 
-        return check.repair(_own(image), leaks_only=leaks_only)
+        return check.repair(_own(image), leaks_only=leaks_only, report=report)
 
 
 def _own(image: Image) -> VdiImage:

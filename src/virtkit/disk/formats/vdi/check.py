@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.progress import Note, Sink, silent
 from virtkit.core.units import divide_up
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.vdi import settling
@@ -61,7 +62,7 @@ def check(image: VdiImage) -> Findings:
     )
 
 
-def repair(image: VdiImage, *, leaks_only: bool) -> Findings:
+def repair(image: VdiImage, *, leaks_only: bool, report: Sink = silent) -> Findings:
     """Where two entries name one block, each gets a copy; an entry behind the end of the file is FREE again.
 
     Leaks are closed by moving the last blocks of the file; in an image that is corrupt, nothing moves.
@@ -77,6 +78,8 @@ def repair(image: VdiImage, *, leaks_only: bool) -> Findings:
     settling.settle(live)
     live.file.sync()
     image.header = live.header
+    for detail in before.details:
+        report(Note(f"repair {image.file.name}", detail))
     return check(image)
 
 
