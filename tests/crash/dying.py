@@ -32,8 +32,8 @@ class Step:
 
 
 def script(seed: int, verbs: str) -> Iterator[Step]:
-    chance = random.Random(seed)
-    for _ in range(14):
+    chance = random.Random(f"{seed} {verbs}")
+    for _ in range(20):
         at = chance.randrange(SIZE // 512) * 512
         length = min(chance.choice((512, 4096, 70_000, 400_000)) // 512 * 512, SIZE - at)
         yield Step(chance.choice(verbs.split()), at, chance.randbytes(length))
@@ -56,9 +56,9 @@ def follow(live: LiveChain, step: Step) -> None:
         top.compact(silent)
     elif isinstance(top, LiveSnapshotImage):
         kept = [one.name for one in top.snapshots()]
-        if step.verb == "create" and len(kept) < 3:
+        if not kept or (step.verb == "create" and len(kept) < 3):
             top.create_snapshot(Snapshot("", f"at {step.at} of {len(step.data)}", 0), iter([step.data[:9000]]))
-        elif step.verb == "delete" and kept:
+        elif step.verb == "delete":
             top.delete_snapshot(kept[step.at % len(kept)])
 
 

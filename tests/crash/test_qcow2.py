@@ -32,7 +32,7 @@ MAKES = (
 )
 WRITES = "write write write zero flush grow"
 SNAPSHOTS = "write write zero create create delete"
-COMPACTS = "write write zero discard create delete compact"
+COMPACTS = "write write zero discard create delete compact compact"
 
 
 def work(image: Path, seed: int, number: int, verbs: str) -> tuple[int, int]:
