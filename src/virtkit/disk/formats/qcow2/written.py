@@ -312,9 +312,9 @@ class WrittenQcow2(Qcow2Image):
         before, span = self.size, self.head.l2_span
         needed = divide_up(size, span)
         if needed * ENTRY > MAX_L1_SIZE:
-            most = format_size(MAX_L1_SIZE // ENTRY * span)
+            most = MAX_L1_SIZE // ENTRY * span
             raise NotSupportedError(
-                f"{self.file.name}: disk size is {format_size(size)}, expected at most {most}"
+                f"{self.file.name}: disk size is {size} bytes, expected at most {most} ({format_size(most)})"
                 f" with clusters of {format_size(self.head.cluster_size)}"
             )
         self.drop_tables(divide_up(before, span))
