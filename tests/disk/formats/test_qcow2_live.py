@@ -73,7 +73,7 @@ def test_an_image_that_is_marked_corrupt_is_not_written_to(tmp_path: Path) -> No
     patch(path, INCOMPATIBLE, Incompatible.CORRUPT.to_bytes(8, "big"))
     with pytest.raises(ImageError, match="marked corrupt") as refused:
         live(path)
-    assert refused.value.hint == f"virtkit disk repair -r all {path}"
+    assert refused.value.hint == f"virtkit disk repair {path}"
 
 
 def test_refcounts_of_a_dirty_image_are_rebuilt_before_the_first_change(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_table_that_is_counted_as_free_is_not_given_away(tmp_path: Path, which
     with pytest.raises(CorruptImageError, match="refcount of a table is 0, expected 1 at least") as refused:
         image.write(MIB, b"\1" * MIB)
     image.close()
-    assert refused.value.hint == f"virtkit disk repair -r all {path}"
+    assert refused.value.hint == f"virtkit disk repair {path}"
     assert path.read_bytes() == damaged
 
 
@@ -155,7 +155,7 @@ def test_a_huge_disk_is_written_at_both_ends(tmp_path: Path, size: int) -> None:
     image.write(size - 1024, b"last" * 256)
     finish(image)
     assert_clean(path)
-    assert os.stat(path).st_blocks * 512 < 16 * MIB
+    assert os.stat(path).st_blocks * 512 < 64 * MIB  # the largest L1 table has 32
     opened = open_with(FORMAT, path)
     assert content(opened, size - 1024) == b"last" * 256
     assert next(iter(opened.extents(512 * KIB, 512 * KIB))).kind is not Kind.HOLE

@@ -36,7 +36,7 @@ from virtkit.disk.formats.qcow2.layout import (
 from virtkit.disk.formats.qcow2.livetables import LiveTables
 from virtkit.disk.formats.qcow2.overlap import metadata_clusters
 from virtkit.disk.formats.qcow2.recording import Recorder
-from virtkit.disk.runs import stored_table
+from virtkit.disk.runs import runs, stored_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -249,15 +249,23 @@ class WrittenQcow2(Qcow2Image):
         self.begin()
         self.recorder.note(start, length)
         end = round_up(start + length, self.unit)
+        may_skip = kind is Kind.HOLE or not self.head.backing  # what has no table
         raw = bool(self.head.features.autoclear & AUTOCLEAR_RAW_DATA_FILE)
         if raw:
             self.data.zero(start, length)
-        for begin, stop in _pieces(start, end, self.head.l2_span):
+        for begin, stop in self._tabled(start, end) if may_skip else _pieces(start, end, self.head.l2_span):
             self._clear_in_table(begin, stop, kind)
             self._commit_in_time()
         if self.data is not self.file and not raw:
             self.commit()  # no table names the data any more when it is gone
             self.data.discard(start, length)
+
+    def _tabled(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The pieces of [start, end) that have an L2 table each."""
+        span = self.head.l2_span
+        for run in runs(self.l1, start // span, min(divide_up(end, span), len(self.l1)), self.head.cluster_size, (0,)):
+            for index in range(run.begin, run.end) if run.stride else ():
+                yield max(start, index * span), min(end, (index + 1) * span)
 
     def _clear_in_table(self, start: int, end: int, kind: Kind) -> None:
         cluster = self.head.cluster_size
