@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import threading
 import time
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.qemu
 
 MIB = 1 << 20
 SIZE = 32 * MIB
-SOUND = {0, 3, 63}  # exit statuses of qemu-img check: clean, leaks, nothing to check
+SOUND = {0, 3}  # exit statuses of qemu-img check: clean, leaks
+LEAKED = re.compile(r"ERROR: allocated blocks mismatch, is (\d+), should be (\d+)\n")
 
 
 def write_until_killed(path: Path, number: int, told: dict[int, bytes], chance: random.Random) -> None:
@@ -40,6 +42,14 @@ def write_until_killed(path: Path, number: int, told: dict[int, bytes], chance: 
             told[at] = data
 
 
+def is_sound(image: Path, kind: str) -> bool:
+    """QEMU has no word for a VDI that counts more blocks than it has, and calls that too an error."""
+    command = ["qemu-img", "check", "-f", kind, str(image)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    leaked = LEAKED.fullmatch(done.stderr)
+    return done.returncode in SOUND or bool(leaked and int(leaked[1]) < int(leaked[2]))
+
+
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi"])
 @pytest.mark.parametrize("seed", range(deep(2)))
 def test_what_was_forced_to_the_disk_is_there(kind: str, seed: int, tmp_path: Path) -> None:
@@ -56,8 +66,7 @@ def test_what_was_forced_to_the_disk_is_there(kind: str, seed: int, tmp_path: Pa
         process.kill()
         for client in clients:
             client.join()
-    checked = subprocess.run(["qemu-img", "check", "-f", kind, str(image)], capture_output=True, text=True, check=False)
-    assert checked.returncode in SOUND, checked.stdout
+    assert is_sound(image, kind)
     content = read_by_qemu(image, kind)
     stored = {at: data for each in told for at, data in each.items()}
     assert stored
