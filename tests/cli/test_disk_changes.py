@@ -136,7 +136,7 @@ def test_snapshots_are_kept_listed_gone_back_to_and_forgotten(tmp_path: Path) ->
     assert virtkit(tmp_path, "snapshot", "-c", "first", "--plan", "x.qcow2").status == 3
     assert virtkit(tmp_path, "snapshot", "-c", "first", "x.qcow2").out == "+ x.qcow2: snapshot first (id 1)\n"
     run("qemu-io", "-f", "qcow2", "-c", "write -P 2 0 64k", image)
-    assert virtkit(tmp_path, "snapshot", "list", "x.qcow2").out.splitlines()[1].startswith("1   first")
+    assert virtkit(tmp_path, "snapshot", "list", "x.qcow2").out.splitlines()[1].startswith("1    first")
     said = virtkit(tmp_path, "snapshot", "extract", "x.qcow2", "first", "y.raw", "-q")
     assert (said.status, (tmp_path / "y.raw").read_bytes()[: 64 << 10]) == (0, bytes([1]) * (64 << 10))
     said = virtkit(tmp_path, "snapshot", "delete", "x.qcow2", "first", "--plan")

@@ -64,10 +64,13 @@ def test_snapshots_and_bitmaps_are_listed(tmp_path: Path) -> None:
     image = tmp_path / "image"
     run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
     run("qemu-img", "snapshot", "-c", "before the update", image)
+    run("qemu-img", "snapshot", "-c", "升级之前", image)
     run("qemu-img", "bitmap", "--add", "-g", "32k", image, "nightly")
     run("qemu-img", "bitmap", "--disable", image, "nightly")
     lines = virtkit(tmp_path, "info", "image").out.splitlines()
-    assert any(line.startswith("1   before the update") and line.rstrip().endswith("00:00:00.000") for line in lines)
+    assert any(line.startswith("    1    before the update") and line.endswith("00:00:00.000") for line in lines)
+    wide = next(line for line in lines if line.startswith("    2    升级之前"))
+    assert wide.index("-") + 4 == lines[lines.index(wide) - 1].index(" -") + 1, "aligned as a terminal shows it"
     assert "  bitmap        nightly, a bit for 32 KiB, disabled" in lines
 
 

@@ -28,6 +28,8 @@ def imported(folder: Path, *words: str) -> set[str]:
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi"])
 def test_info_of_an_image_imports_nothing_heavy(kind: str, tmp_path: Path) -> None:
     run("qemu-img", "create", "-q", "-f", kind, tmp_path / f"x.{kind}", "8M")
+    if kind == "qcow2":
+        run("qemu-img", "snapshot", "-c", "first", tmp_path / "x.qcow2")
     found = imported(tmp_path, "disk", "info", f"x.{kind}")
     assert "virtkit" in found
     assert not found & HEAVY

@@ -96,7 +96,8 @@ def _opened(path: str, args: argparse.Namespace) -> Iterator[list[Layer]]:
 def _print_snapshots(info: Info, console: Console) -> None:
     from virtkit.cli.disk import moments
 
-    console.table(moments.COLUMNS, moments.rows(info.facts.snapshots))
+    for line in moments.lines(info.facts.snapshots):
+        console.line(f"    {line}")
 
 
 def _print_picture(disk: Mapped, console: Console) -> None:

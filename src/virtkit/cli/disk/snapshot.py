@@ -79,7 +79,8 @@ def _list(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
     if console.json:
         console.data([dict(one) for one in found])  # type: ignore[arg-type]  # Facts promises qemu-img's data
     elif found:
-        console.table(moments.COLUMNS, moments.rows(found))
+        for line in moments.lines(found):
+            console.line(line)
     elif not console.quiet:
         console.line(f"{wish.file}: no snapshots")
     return 0
