@@ -206,6 +206,7 @@ def test_encrypted_images_are_read_by_qemu_with_their_passphrase(options: str, t
     assert "No errors" in run("qemu-img", "check", *key, "--image-opts", image)
     run("qemu-img", "convert", *key, "--image-opts", image, "-O", "raw", "back.raw")
     assert (tmp_path / "back.raw").read_bytes() == shown
+    assert virtkit.info(str(scene.path)).facts.specific == specific(scene.path)["data"]
     run("qemu-img", "resize", *key, "--image-opts", image, "+1M")
     run("qemu-img", "convert", *key, "--image-opts", image, "-O", "raw", "back.raw")
     assert (tmp_path / "back.raw").read_bytes() == shown + bytes(1 << 20)

@@ -10,6 +10,7 @@ from virtkit.disk.formats.qcow2.head import Head, text
 from virtkit.disk.formats.qcow2.layout import (
     AUTOCLEAR_RAW_DATA_FILE,
     LAZY_REFCOUNTS,
+    EncryptionHeader,
     Extension,
     Incompatible,
 )
@@ -31,7 +32,7 @@ def read_facts(file: File, head: Head) -> Facts:
 
 def _specific(file: File, head: Head) -> dict[str, object]:
     refcount_bits = 1 << head.features.refcount_order
-    encrypt = {"encrypt": {"format": head.encryption}} if head.encryption else {}
+    encrypt = {"encrypt": _encryption(file, head)} if head.encryption else {}
     if head.header.version == 2:  # noqa: PLR2004  the older of the two versions
         return {"compat": "0.10", "compression-type": head.compression, "refcount-bits": refcount_bits, **encrypt}
     found: dict[str, object] = {
@@ -49,3 +50,13 @@ def _specific(file: File, head: Head) -> dict[str, object]:
     if listed := [bitmap.listed() for bitmap in bitmaps.read(file, head)]:
         found["bitmaps"] = listed
     return found
+
+
+def _encryption(file: File, head: Head) -> dict[str, object]:
+    """Of LUKS what its header tells without a passphrase."""
+    named = head.extensions.get(Extension.ENCRYPTION)
+    if head.encryption != "luks" or named is None:
+        return {"format": head.encryption}
+    from virtkit.disk import cipher  #  other images do without
+
+    return {"format": head.encryption, **cipher.facts(file, EncryptionHeader.parse(named, source=file.name).offset)}

@@ -32,7 +32,7 @@ KNOWN = (
     Option("compression_type", "of compressed clusters: zlib or zstd", "zlib"),
     Option("data_file", "keep the guest's data in this new file beside the image"),
     Option("data_file_raw", "on: that file is a raw disk by itself, too", "off"),
-    Option("encrypt.format", "luks, or aes (weak, for old programs); the passphrase comes from --key-file"),
+    Option("encrypt.format", "luks, or aes (weak, for old programs); the passphrase comes from --new-key-file"),
     Option("encrypt.cipher-alg", "of LUKS: aes-128, aes-192 or aes-256", "aes-256"),
     Option("encrypt.cipher-mode", "of LUKS: xts, cbc or ecb", "xts"),
     Option("encrypt.ivgen-alg", "of LUKS: plain, plain64 or essiv", "plain64"),
@@ -124,7 +124,7 @@ def require_fit(options: Options, blank: Blank) -> None:
     if blank.backing and options.preallocation != "off" and not options.extended_l2:
         raise UsageError("qcow2: preallocation does not go with a backing file", hint="-o extended_l2=on")
     if options.encryption and blank.secret is None:
-        raise UsageError("qcow2: the passphrase of the encrypted image is missing", hint="--key-file FILE")
+        raise UsageError("qcow2: the passphrase of the encrypted image is missing", hint="--new-key-file FILE")
 
 
 def _require_plain(options: Options) -> None:
