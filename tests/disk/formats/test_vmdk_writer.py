@@ -177,6 +177,29 @@ def test_an_empty_disk_is_monolithic_and_sparse(kind: str, tmp_path: Path) -> No
     assert disk.info(str(tmp_path / "e.vmdk")).virtual_size == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "problem"),
+    [
+        ("monolithicSparse", 257 << 40, "disk size is 257 TiB, expected at most 256 TiB"),
+        ("streamOptimized", 257 << 40, "disk size is 257 TiB, too big"),
+        ("twoGbMaxExtentFlat", 3 << 50, "would be 1573633 files"),
+    ],
+)
+def test_a_disk_that_is_too_big_is_refused(kind: str, size: int, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=problem):
+        disk.create(str(tmp_path / "a.vmdk"), size, target_format="vmdk", options={"subformat": kind})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_largest_disk_that_is_nearly_empty_costs_little(tmp_path: Path) -> None:
+    path = tmp_path / "a.vmdk"
+    disk.create(str(path), 256 << 40, target_format="vmdk")
+    run("qemu-io", "-f", "vmdk", "-c", f"write -P 5 {(256 << 40) - 65536} 64k", path)
+    with disk.open(str(path)) as chain:
+        assert chain.read((256 << 40) - 512, 512) == b"\5" * 512
+    assert path.stat().st_blocks * 512 < 80 * MIB  # two directories of 32 MiB
+
+
 def blocks(stream: bytes) -> list[str]:
     """What stands behind the header of a stream, one word each, walked from marker to marker as a receiver does."""
     found, at = [], Header.parse(stream).data_offset * 512

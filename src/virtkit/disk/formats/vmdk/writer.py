@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from virtkit.disk.format import Blank, Buffer, Place
 
 PART = 4_192_256 * SECTOR  # bytes of the disk in one file: with its tables it stays below 2 GiB, as VMware's do
+_OTHERS = 64  # files that a process has open besides
 
 
 class VmdkWriter:
@@ -45,7 +46,9 @@ class VmdkWriter:
         if chosen.subformat == MONOLITHIC_SPARSE:
             return [SparseLayout(self._file, blank.size, zeroed=chosen.zeroed, embedded=True)]
         layouts: list[SparseLayout | FlatLayout] = []
-        for name, size in parts(os.path.basename(self._file.name), blank.size, chosen):
+        named = parts(os.path.basename(self._file.name), blank.size, chosen)
+        _keep_count(len(named), chosen)
+        for name, size in named:
             file = blank.create(name)
             if chosen.flat:
                 layouts.append(FlatLayout(file, size))
@@ -92,6 +95,18 @@ class VmdkWriter:
             size = min(end - start, each - at)
             yield self._layouts[index], at, size
             start += size
+
+
+def _keep_count(files: int, chosen: Options) -> None:
+    """All of them are open until they are whole."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHERS
+    if files > most:
+        raise UsageError(
+            f"vmdk: {chosen.subformat} would be {files} files, expected at most {most}",
+            hint=f"ulimit -n {files + _OTHERS}; or -o subformat={MONOLITHIC_SPARSE}",
+        )
 
 
 def parts(name: str, size: int, chosen: Options) -> list[tuple[str, int]]:
