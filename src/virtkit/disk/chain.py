@@ -121,7 +121,7 @@ def open_layers(
             name = reference.name if access.parent and len(layers) == 1 else _resolved(image, reference, access)
             _keep_finite(layers, name)
             kept = below._replace(writable=access.writable and len(layers) in writable)
-            layers.append(_open_backing(name, reference.format, kept))
+            layers.append(_open_backing(name, reference, kept))
             _refuse_loop(layers)
             if isinstance(image, Heir) and not trust_heirs:
                 image.check_backing(layers[-1].image)
@@ -145,24 +145,28 @@ def _reference(image: Image, parent: str | None) -> Reference | None:
     """What the image says is below it; ``parent`` is the user's word against the image's."""
     if parent is None:
         return image.backing
-    return Reference(parent, image.backing.format if image.backing else None)
+    return image.backing._replace(name=parent) if image.backing else Reference(parent, None)
 
 
 def _resolved(image: Image, reference: Reference, access: Access) -> str:
     return gate.resolve(image.file.name, reference, allow_backing=access.allow_backing)
 
 
-def _open_backing(path: str, written: str | None, access: Access) -> Layer:
-    """``written`` in the image wins over any signature: a raw disk below may carry what its guest wrote."""
+def _open_backing(path: str, reference: Reference, access: Access) -> Layer:
+    """What is written in the image wins over any signature: a raw disk below may carry what its guest wrote."""
     try:
-        return open_image(path, written, access)
+        return open_image(path, reference.format, access)
     except UnknownFormatError as error:
+        if not reference.can_be_said:
+            return open_image(path, "raw", access)
         raise ImageError(
             f"{path}: format is not said by the image above, and it carries no known signature",
             hint=f"virtkit disk rebase -u -F raw -b {path} IMAGE",
         ) from error
     except UsageError as error:
-        raise NotSupportedError(f"{path}: format is {written} by the image above, which is not supported") from error
+        raise NotSupportedError(
+            f"{path}: format is {reference.format} by the image above, which is not supported"
+        ) from error
 
 
 def _keep_finite(layers: list[Layer], name: str) -> None:

@@ -10,3 +10,4 @@ class Reference(NamedTuple):
 
     name: str  # as written in the image
     format: str | None  # as written in the image; None: the image does not say
+    can_be_said: bool = True  # False: the image's format has no room for it; without a signature it is taken as raw
