@@ -81,7 +81,7 @@ def _children(kind: str) -> Recipe:
     return Recipe(
         f"virtualbox-{kind}-differencing",
         kind,
-        "differencing, two levels",
+        "differencing" if kind == "vdi" else "delta with parent",
         "virtualbox",
         (top, middle, base),
         (
@@ -246,20 +246,20 @@ RECIPES = (
     ),
     _convert("vdi-dynamic", "dynamic"),
     _convert("vdi-static", "static", "-o static=on"),
-    _convert("qcow2-v3", "v3 of QEMU 10", tool="qemu10"),
-    _convert("qcow2-zstd", "zstd of QEMU 10", "-c -o compression_type=zstd", tool="qemu10"),
-    _convert("qcow2-extended", "extended L2 of QEMU 10", "-o extended_l2=on", _PATCHES, tool="qemu10"),
-    _convert("qcow2-snapshots", "snapshots of QEMU 10", "", "qemu-img snapshot -c first {f}", _PATCHES, tool="qemu10"),
-    _locked("qcow2-luks", "LUKS of QEMU 10", "luks", tool="qemu10"),
-    _convert("vmdk-stream", "streamOptimized of QEMU 10", "-o subformat=streamOptimized", tool="qemu10"),
-    _convert("vdi-dynamic", "dynamic of QEMU 10", tool="qemu10"),
-    _vbox("vdi-standard", "dynamic of VirtualBox", "Standard"),
-    _vbox("vdi-fixed", "static of VirtualBox", "Fixed"),
-    _vbox("vmdk-standard", "monolithicSparse of VirtualBox", "Standard"),
-    _vbox("vmdk-split", "split of VirtualBox, one extent", "Split2G"),
-    _vbox("vmdk-fixed", "monolithicFlat of VirtualBox", "Fixed", ("vmdk-fixed.vmdk", "vmdk-fixed-flat.vmdk")),
-    _vbox("vmdk-stream", "streamOptimized of VirtualBox", "Stream"),
-    _vbox("qcow-standard", "qcow of VirtualBox", "Standard")._replace(
+    _convert("qcow2-v3", "v3, 64K clusters", tool="qemu10"),
+    _convert("qcow2-zstd", "zstd", "-c -o compression_type=zstd", tool="qemu10"),
+    _convert("qcow2-extended", "extended L2", "-o extended_l2=on", _PATCHES, tool="qemu10"),
+    _convert("qcow2-snapshots", "internal snapshots", "", "qemu-img snapshot -c first {f}", _PATCHES, tool="qemu10"),
+    _locked("qcow2-luks", "LUKS", "luks", tool="qemu10"),
+    _convert("vmdk-stream", "streamOptimized", "-o subformat=streamOptimized", tool="qemu10"),
+    _convert("vdi-dynamic", "dynamic", tool="qemu10"),
+    _vbox("vdi-standard", "dynamic", "Standard"),
+    _vbox("vdi-fixed", "static", "Fixed"),
+    _vbox("vmdk-standard", "monolithicSparse", "Standard"),
+    _vbox("vmdk-split", "twoGbMaxExtentSparse", "Split2G"),
+    _vbox("vmdk-fixed", "monolithicFlat", "Fixed", ("vmdk-fixed.vmdk", "vmdk-fixed-flat.vmdk")),
+    _vbox("vmdk-stream", "streamOptimized", "Stream"),
+    _vbox("qcow-standard", "plain", "Standard")._replace(
         commands=("truncate -s 6M disk.raw", _by_vbox("disk.raw", "QCOW", "qcow-standard.qcow"))
     ),
     _children("vdi"),
@@ -267,7 +267,7 @@ RECIPES = (
     Recipe(
         "uml-cow-empty",
         "cow",
-        "User-Mode Linux, as uml_mkcow makes it",
+        "User-Mode Linux's",
         "uml",
         ("empty.cow", "below.raw"),
         ("cp disk.raw below.raw", "touch -d @1700000000 below.raw", "uml_mkcow empty.cow below.raw"),
@@ -276,7 +276,7 @@ RECIPES = (
     Recipe(
         "uml-cow-written",
         "cow",
-        "User-Mode Linux, written by its kernel",
+        "User-Mode Linux's",
         "uml",
         ("written.cow", "below.raw"),
         (
