@@ -27,6 +27,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     arguments.source(parser)
     parser.add_argument("--new-key-file", metavar="FILE", help="of encrypt.state=active: the passphrase that is added")
     parser.add_argument("--old-key-file", metavar="FILE", help="of encrypt.state=inactive: the passphrase that goes")
+    parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
     options.change(parser)
     parser.set_defaults(run=_amend)
 

@@ -17,7 +17,7 @@ REASONS = {
 }
 
 
-class _Refuse(argparse.Action):
+class Refuse(argparse.Action):
     def __call__(self, parser: object, namespace: object, values: object, option: str | None = None) -> NoReturn:
         reason, hint = REASONS[str(option)]
         raise UsageError(f"{option}: {reason}", hint=hint)
@@ -25,4 +25,4 @@ class _Refuse(argparse.Action):
 
 def flags(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     for name in names:
-        parser.add_argument(name, action=_Refuse, nargs="?", help=argparse.SUPPRESS)
+        parser.add_argument(name, action=Refuse, nargs="?", help=argparse.SUPPRESS)
