@@ -18,6 +18,7 @@ FICLONERANGE = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range), linux/fs.h
 BLKZEROOUT = 0x127F  # _IO(0x12, 127), linux/fs.h
 BLKDISCARD = 0x1277  # _IO(0x12, 119)
 FS_IOC_UNRESVSP = 0x4030582B  # _IOW('X', 43, struct space_resv), linux/falloc.h: punch a hole, keep the size
+_PUNCH_HOLE = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, linux/falloc.h; fallocate(2)
 _NO_HOLES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
 _ZEROS = bytes(1 << 20)
 _UNSEEN = (1 << 63) - (2 << 20)  # from here on, lseek() overflows in tmpfs and finds no data where there is some
@@ -205,6 +206,18 @@ class File:
         except OSError as error:
             if error.errno not in _NO_HOLES:
                 raise self._refused(f"discard at {start:#x}", error) from error
+
+    def punch(self, start: int, length: int) -> bool:
+        """Zeros that take no room, also on a block device whose driver can do that; False: nothing was changed."""
+        import ctypes  # the kernel has no ioctl for this, and os no function
+
+        fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+        if not length or not fallocate(self.fd, _PUNCH_HOLE, ctypes.c_int64(start), ctypes.c_int64(length)):
+            return True
+        error = OSError(number := ctypes.get_errno(), os.strerror(number))
+        if number not in _NO_HOLES:
+            raise self._refused(f"discard at {start:#x}", error)
+        return False
 
     def allocate(self, start: int, length: int) -> None:
         """Reserve room on the file system; holes in the stretch become zeros that take space, data stays."""

@@ -61,7 +61,10 @@ class LiveRaw(RawImage):
         self.file.zero(start, length)
 
     def discard(self, start: int, length: int) -> None:
-        if not self.file.is_device:  # what a discarded block reads as is the drive's own affair
+        """On a device that cannot give room back, or would not promise zeros then, all stays as it is."""
+        if self.file.is_device:
+            self.file.punch(start, length)
+        else:
             self.file.zero(start, length)
 
     def forget(self, start: int, length: int) -> None:
