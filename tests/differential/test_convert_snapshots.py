@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.qemu
-SEVERAL = settings(max_examples=deep(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SEVERAL = settings(max_examples=deep(2), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 QCOW2 = Kind("qcow2")
 OPTIONS = ("", "cluster_size=512", "cluster_size=2M", "extended_l2=on", "refcount_bits=64")
 

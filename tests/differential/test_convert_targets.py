@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.qemu
-SEVERAL = settings(max_examples=deep(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SEVERAL = settings(max_examples=deep(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 QCOW2 = Kind("qcow2")
 RESERVING = [
     name
@@ -60,7 +60,8 @@ def test_any_history_comes_out_of_any_image(target: Target, data: st.DataObject,
 def test_every_image_comes_out_of_every_other(specimen: Specimen, tmp_path: Path) -> None:
     source, guest = specimen.make(tmp_path)
     (tmp_path / "made").mkdir()
-    for target in (target for target in TARGETS if not target.options and not target.compress):
+    others = {target.format for target in TARGETS} - {"qcow2"}  # which other tests make of every specimen
+    for target in map(Target, others):
         image = tmp_path / "made" / f"image.{target.format}"
         disk.convert(str(source), str(image), source_format=specimen.format, target_format=target.format)
         with disk.open(str(image), "r", target.format) as chain:

@@ -54,7 +54,7 @@ def parsed(options: str) -> tuple[str, dict[str, str]]:
     return format_, dict(pair.partition("=")[::2] for pair in given.split(",") if pair)
 
 
-@pytest.mark.parametrize("size", [0, 1, 512, 1_000_000, 1 << 30, 1 << 40])
+@pytest.mark.parametrize("size", [0, 1, 1_000_000, 1 << 40])
 @pytest.mark.parametrize("options", OPTIONS)
 def test_an_empty_disk(size: int, options: str, tmp_path: Path) -> None:
     format_, given = parsed(options)
