@@ -17,10 +17,12 @@ from support.depth import deep
 from support.images import run
 from virtkit import disk
 from virtkit.core.errors import ImageError, NotFoundError, NotSupportedError, UsageError
-from virtkit.disk import chain
+from virtkit.disk import chain, mending
 from virtkit.disk.dirtymaps import Step
 from virtkit.disk.format import Bitmap, BitmapImage
+from virtkit.disk.formats.qcow2 import bitmaps as qcow2
 from virtkit.disk.formats.qcow2.dirtybits import bits_of, merged, runs_of, united
+from virtkit.disk.formats.qcow2.image import Qcow2Image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -290,3 +292,39 @@ def test_the_older_version_keeps_none(tmp_path: Path) -> None:
     with pytest.raises(NotSupportedError, match="version 2") as caught:
         disk.edit_bitmap(str(path), "daily", [Step("add")])
     assert "amend -o compat=1.1" in caught.value.hint
+
+
+def where_the_directory_is(image: Qcow2Image) -> tuple[int, int]:
+    found = qcow2.directory(image.head, image.file.name)
+    assert found
+    return found.directory_offset, found.directory_size
+
+
+@SEVERAL
+@given(data=st.data())
+def test_a_directory_and_tables_that_lie_are_clear_errors_and_are_mended(data: st.DataObject, tmp_path: Path) -> None:
+    path = create(tmp_path, "cluster_size=4k")
+    for name in ("daily", "weekly"):
+        store(path, Bitmap(name, 512, enabled=False), [(MIB, 2 * MIB), (7 * MIB, 7 * MIB + 512)])
+    layer = chain.open_image(str(path))
+    assert isinstance(layer.image, Qcow2Image)
+    places = [where_the_directory_is(layer.image)]
+    places += [
+        (one.entry.table_offset, 8 * one.entry.table_size) for one in qcow2.read(layer.image.file, layer.image.head)
+    ]
+    layer.image.close()
+    with path.open("r+b") as file:
+        for _ in range(data.draw(st.integers(1, 3))):
+            at, size = data.draw(st.sampled_from(places))
+            file.seek(at + data.draw(st.integers(0, size - 1)))
+            file.write(data.draw(st.binary(min_size=1, max_size=8))[:size])
+    try:
+        for bitmap in bitmaps(path):
+            ours(path, bitmap.name)
+    except ImageError as error:
+        assert str(path) in error.message  # noqa: PT017  most of it is none
+    mending.repair(str(path))
+    assert "No errors" in run("qemu-img", "check", path)
+    for bitmap in bitmaps(path):
+        if not bitmap.broken:
+            ours(path, bitmap.name)
