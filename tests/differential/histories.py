@@ -37,6 +37,7 @@ KINDS = (
     Kind("qcow2", "extended_l2=on,cluster_size=16k"),
     Kind("qcow2", finish="-c"),
     Kind("qcow2", finish="-c -o compression_type=zstd,cluster_size=16k"),
+    Kind("qcow"),
     Kind("vmdk"),
     Kind("vmdk", finish="-o subformat=streamOptimized"),
     Kind("vmdk", "subformat=monolithicFlat"),

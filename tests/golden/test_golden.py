@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 INDEX: dict[str, dict[str, object]] = json.loads((GOLDEN / "index.json").read_text())
 PENDING = (  # formats and features on their way: the list shrinks to nothing
-    "qcow-",
     "uml-",
 )
 SEVERAL = settings(max_examples=40, deadline=None)

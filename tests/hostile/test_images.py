@@ -18,6 +18,7 @@ import pytest
 
 from support.images import Specimen, run
 from virtkit.disk.formats import qcow2, vmdk
+from virtkit.disk.formats.qcow import layout as qcow_layout
 from virtkit.disk.formats.qcow2 import layout as qcow2_layout
 from virtkit.disk.formats.vdi import layout as vdi_layout
 from virtkit.disk.formats.vmdk import layout as vmdk_layout
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.qemu
 
-METADATA = {"qcow2": 512 << 10, "vmdk": 64 << 10, "vdi": 1 << 10}  # bytes in front of most data
+METADATA = {"qcow": 16 << 10, "qcow2": 512 << 10, "vmdk": 64 << 10, "vdi": 1 << 10}  # bytes in front of most data
 SECONDS = 20  # of processor time, for all files of one walk
 MEMORY = 200 << 20  # bytes
 WALK = """
@@ -85,6 +86,7 @@ HEADERS = {
         *fields(qcow2_layout.Header, 0, "big"),
         *fields(qcow2_layout.Features, qcow2_layout.Header.SIZE, "big"),
     ],
+    "qcow": fields(qcow_layout.Header, 0, "big"),
     "vmdk": fields(vmdk_layout.Header, 0, "little"),
     "vdi": fields(vdi_layout.Header, 0, "little"),
 }
@@ -95,6 +97,7 @@ SUBJECTS = (
     Specimen("vmdk"),
     Specimen("vmdk", "-o subformat=streamOptimized"),
     Specimen("vdi"),
+    Specimen("qcow"),
 )
 
 

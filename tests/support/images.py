@@ -68,6 +68,8 @@ SPECIMENS = (
     Specimen("qcow2", "-c -o compression_type=zstd,cluster_size=4k"),
     Specimen("qcow2", "-o extended_l2=on", ("write -P 8 3k 70k", "write -z 1026k 40k", "discard 2M 100k")),
     Specimen("qcow2", "-c -o extended_l2=on,cluster_size=16k", ("write -P 8 3k 70k", "write -z 1026k 40k")),
+    Specimen("qcow"),
+    Specimen("qcow", "", ("write -P 7 4500k 512", "write -P 8 3k 70k")),
     Specimen("vmdk"),
     Specimen("vmdk", "-o zeroed_grain=on", ("write -z 1M 256k",)),
     Specimen("vmdk", "-o compat6"),
@@ -80,7 +82,10 @@ SPECIMENS = (
 )
 
 
-ENCRYPTED = (Specimen("luks", "-o key-secret=key,iter-time=10"),)  # with SECRET
+ENCRYPTED = (  # with SECRET
+    Specimen("luks", "-o key-secret=key,iter-time=10"),
+    Specimen("qcow", "-o encrypt.format=aes,encrypt.key-secret=key"),
+)
 
 
 def disk() -> bytes:

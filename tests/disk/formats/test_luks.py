@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.qemu
 
-(QEMU,) = ENCRYPTED
+(QEMU,) = (specimen for specimen in ENCRYPTED if specimen.format == "luks")
 SIZE = 300 * KIB + 3 * 512
 QUICK = {"iter-time": "1"}
 
