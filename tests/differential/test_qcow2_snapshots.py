@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from differential.test_qcow2_live import SIZE, Model, Step, disk, steps
+from golden.test_golden import unpack
 from support.depth import deep
 from support.images import read_by_qemu, run
 from support.qcow2 import PLAIN, Make, assert_clean
@@ -173,6 +174,16 @@ def test_the_state_of_a_machine_is_kept_and_leaves_the_disk_alone(tmp_path: Path
     top.delete_snapshot("off")
     top.close()
     assert_clean(image)
+
+
+def test_the_state_that_a_machine_under_qemu_left_is_read(tmp_path: Path) -> None:
+    opened = kept(unpack("qemu7-qcow2-vmstate", tmp_path))
+    machine = max(opened.snapshots(), key=lambda snapshot: snapshot.state_size)
+    state = opened.read_state(machine.name, 0, machine.state_size)
+    assert state[:4] == b"QEVM"  # QEMU, migration/savevm.c
+    assert len(state) == machine.state_size
+    assert opened.read_state(machine.id, 1000, 5000) == state[1000:6000]
+    opened.close()
 
 
 def test_a_snapshot_that_is_not_there_is_not_found(tmp_path: Path) -> None:
