@@ -35,11 +35,16 @@ def our_map(image: Path, format_: str) -> list[dict[str, object]]:
 
 
 def comparable(entries: list[dict[str, object]], *, like: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Without ``compressed`` where this QEMU does not tell it (7.2 does not); neighbours that then are alike merge."""
+    """Without what not both tell; neighbours that then are alike merge.
+
+    QEMU 7.2 does not tell ``compressed``. Of subclusters without data it tells where their cluster has room for them.
+    """
     tells = bool(like) and "compressed" in like[0]
     merged: list[dict[str, object]] = []
     for entry in entries:
-        kept = {key: value for key, value in entry.items() if tells or key != "compressed"}
+        dropped = {"offset"} if not entry["present"] else set()
+        dropped |= set() if tells else {"compressed"}
+        kept = {key: value for key, value in entry.items() if key not in dropped}
         if merged and _follows(kept, merged[-1]):
             merged[-1]["length"] = _number(merged[-1], "length") + _number(kept, "length")
         else:

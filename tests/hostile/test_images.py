@@ -32,7 +32,7 @@ METADATA = {"qcow": 16 << 10, "qcow2": 512 << 10, "vmdk": 64 << 10, "vdi": 1 << 
 SECONDS = 20  # of processor time, for all files of one walk
 MEMORY = 200 << 20  # bytes
 WALK = """
-import json, resource, sys
+import json, sys
 sys.path.insert(0, sys.argv[1])
 from itertools import islice
 from support.reading import open_with
@@ -60,7 +60,9 @@ for path in sys.argv[3:]:
     except VirtkitError as error:
         said = f"{type(error).__name__} {error}"
     print(json.dumps([path, said]))
-print(json.dumps(["memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+with open("/proc/self/status") as status:  # ru_maxrss would be the peak of the process that started us, too
+    peak = next(line for line in status if line.startswith("VmHWM:"))
+print(json.dumps(["memory", int(peak.split()[1]) * 1024]))
 """
 
 

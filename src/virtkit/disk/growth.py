@@ -53,7 +53,7 @@ def resize(
     if (size is None) == (by is None):
         raise UsageError("resize takes a size, or by how much")
     mode = _mode(preallocation)
-    with open_chain(path, source_format, access._replace(shared=access.shared or dry_run)) as chain:
+    with open_chain(path, source_format, access._replace(shared=True)) as chain:  # who writes is asked below
         target = _target(chain, size, by)
         outlook = _study(chain, target, shrink=shrink, force=force)
     if mode != "off" and target < outlook.before:
