@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 INDEX: dict[str, dict[str, object]] = json.loads((GOLDEN / "index.json").read_text())
-PENDING = (  # formats and features on their way: the list shrinks to nothing
-    "uml-",
-)
 SEVERAL = settings(max_examples=40, deadline=None)
 
 
@@ -59,14 +56,7 @@ def guest(name: str) -> bytes:
     return lzma.decompress((GOLDEN / "content" / f"{INDEX[name]['content']}.xz").read_bytes())
 
 
-def _params() -> list[object]:
-    pending = pytest.mark.xfail(strict=False, reason="on its way")
-    return [
-        pytest.param(name, marks=[pending] if any(word in name for word in PENDING) else [], id=name) for name in INDEX
-    ]
-
-
-@pytest.fixture(scope="module", params=_params())
+@pytest.fixture(scope="module", params=list(INDEX))
 def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
     name = str(request.param)
     path = unpack(name, tmp_path_factory.mktemp("golden"))

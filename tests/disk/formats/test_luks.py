@@ -14,7 +14,9 @@ from support.layers import copied
 from support.model import Model, Step, steps
 from virtkit import disk as virtkit
 from virtkit.core.errors import CorruptImageError, ImageError, UsageError, WrongKeyError
+from virtkit.core.progress import Note
 from virtkit.disk import Access
+from virtkit.disk.formats.luks import FORMAT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +111,29 @@ def test_a_new_image_needs_a_passphrase(tmp_path: Path) -> None:
     assert caught.value.hint == "--new-key-file FILE"
     with pytest.raises(UsageError, match="iter-time is soon, expected milliseconds"):
         virtkit.create(str(tmp_path / "i.luks"), MIB, target_format="luks", options={"iter-time": "soon"}, secret=b"s")
+
+
+def test_keys_are_added_and_removed(blank: Path) -> None:
+    path = copied(blank.parent) / blank.name
+    added = {"state": "active", "iter-time": "1", "encrypt.new-secret": "second"}
+    assert amended(path, added) == ["key slot 1: filled"]
+    assert read(path, b"second") == read(path) == by_qemu(path) == bytes(SIZE)
+    removed = {"state": "inactive", "encrypt.old-secret": SECRET.decode()}
+    assert amended(path, removed) == ["key slots of that passphrase: emptied"]
+    assert read(path, b"second") == bytes(SIZE)
+    with pytest.raises(WrongKeyError):
+        read(path)
+    with pytest.raises(UsageError, match="no key would be left"):
+        amended(path, {"state": "inactive", "keyslot": "1"})
+    with pytest.raises(UsageError, match="state is None, expected active or inactive"):
+        amended(path, {"keyslot": "1"})
+
+
+def amended(path: Path, options: dict[str, str]) -> list[str]:
+    told: list[str] = []
+    with virtkit.open(str(path), "r+", "luks", Access(secret=SECRET)) as opened:
+        FORMAT.amend(opened.top, options, lambda event: told.append(event.text) if isinstance(event, Note) else None)
+    return told
 
 
 def test_a_header_that_is_cut_is_an_error(blank: Path, tmp_path: Path) -> None:

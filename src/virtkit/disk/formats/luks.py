@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError, UsageError
+from virtkit.core.progress import Note
 from virtkit.core.units import KIB, MIB, SECTOR, round_down, round_up
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Blank, Extent, Facts, Image, Kind, Measured, Option, Place, Reference
@@ -17,6 +18,7 @@ from virtkit.disk.format import Blank, Extent, Facts, Image, Kind, Measured, Opt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from virtkit.core.progress import Sink
     from virtkit.disk.cipher import Cipher
     from virtkit.disk.file import File
     from virtkit.disk.format import Buffer
@@ -44,7 +46,7 @@ class LuksImage:
 
         self.file = file
         self.files = (file,)
-        self._secret = access.secret
+        self.secret = access.secret
         self.payload = cipher.payload_offset(file, 0)
         self.size = round_down(file.size - self.payload, SECTOR)
         if self.size < 0:
@@ -61,7 +63,7 @@ class LuksImage:
     def cipher(self) -> Cipher:
         from virtkit.disk import cipher
 
-        secret = cipher.require_secret(self.file, "LUKS", self._secret)
+        secret = cipher.require_secret(self.file, "LUKS", self.secret)
         return cipher.open_luks(self.file, 0, self.payload, secret)
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
@@ -196,6 +198,12 @@ class Luks:
     suffixes = (".luks",)
     options = OPTIONS
 
+    amendable = (
+        Option("state", "active adds --new-key-file, inactive empties --old-key-file's slots or keyslot"),
+        Option("keyslot", "the slot that is filled or emptied, 0 to 7"),
+        Option("iter-time", "milliseconds that trying the new passphrase takes", "2000"),
+    )
+
     def probe(self, head: bytes) -> bool:
         return head.startswith(MAGIC)
 
@@ -218,6 +226,39 @@ class Luks:
 
     def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
         return None
+
+    def amend(self, image: Image, options: Mapping[str, str], report: Sink) -> None:
+        if not isinstance(image, LiveLuks):
+            raise TypeError(f"{image.file.name} was not opened as LUKS, for writing")
+        report(Note(f"amend {image.file.name}", _amended(image, options)))
+
+
+def _amended(image: LiveLuks, options: Mapping[str, str]) -> str:
+    """What was done."""
+    from virtkit.disk import cipher
+
+    name, slot, state = image.file.name, _number(options, "keyslot"), options.get("state")
+    old, new = (_passphrase(options, key) for key in ("encrypt.old-secret", "encrypt.new-secret"))
+    if state == "active":
+        if new is None:
+            raise UsageError(f"{name}: the new passphrase is not given", hint="--new-key-file FILE")
+        known = cipher.require_secret(image.file, "LUKS", old or image.secret)
+        time = _number(options, "iter-time") or int(OPTIONS[-1].default)
+        return f"key slot {cipher.add_key(image.file, 0, known, new, slot=slot, iter_time=time)}: filled"
+    if state == "inactive":
+        cipher.remove_key(image.file, 0, old, slot)
+        return "key slots of that passphrase: emptied" if slot is None else f"key slot {slot}: emptied"
+    raise UsageError(f"{name}: state is {state}, expected active or inactive", hint="-o state=active")
+
+
+def _number(options: Mapping[str, str], name: str) -> int | None:
+    if name in options and not options[name].isdecimal():
+        raise UsageError(f"luks: {name} is {options[name]}, expected a number")
+    return int(options[name]) if name in options else None
+
+
+def _passphrase(options: Mapping[str, str], name: str) -> bytes | None:
+    return options[name].encode(errors="surrogateescape") if name in options else None
 
 
 FORMAT = Luks()
