@@ -41,6 +41,8 @@ def _drop_zeros(image: LiveTables, report: Sink) -> None:
             for number, entry in enumerate(image.entries(index)[:]):
                 if entry and not entry & COMPRESSED and _is_zero(image, index, number, entry):
                     image.put(index, number, array("Q", [0]))
+            if not any(image.entries(index)):
+                image.drop_table(index)
             image.commit_in_time()
             report(Advanced(step, (index + 1) * head.span))
     report(Finished(step))

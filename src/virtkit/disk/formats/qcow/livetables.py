@@ -28,7 +28,7 @@ class LiveTables(QcowImage):
         super().__init__(file, head, access)
         self._changed: dict[int, array[int]] = {}  # L2 tables by their index
         self._first_change: dict[int, tuple[int, int]] = {}  # which entries [from, to) of them
-        self._new: dict[int, int] = {}  # entries of the L1 table whose L2 tables are new
+        self._new: dict[int, int] = {}  # entries of the L1 table that change
         self._freed: list[tuple[int, int]] = []  # (at, length) of what no entry will name any more
         self._end = round_up(file.size, self.head.cluster)
 
@@ -45,7 +45,7 @@ class LiveTables(QcowImage):
         return piece
 
     def l1_entry(self, index: int) -> int:
-        return self._new.get(index) or super().l1_entry(index)
+        return self._new[index] if index in self._new else super().l1_entry(index)
 
     def table(self, index: int, at: int) -> array[int]:
         return self._changed[index] if index in self._changed else super().table(index, at)
@@ -91,7 +91,7 @@ class LiveTables(QcowImage):
             self.commit()
 
     def commit(self) -> None:
-        if not self._changed:
+        if not self._changed and not self._new:
             return
         self.file.sync_data()
         for index, table in self._changed.items():
@@ -111,6 +111,11 @@ class LiveTables(QcowImage):
         freed, self._freed = self._freed, []
         for at, length in freed:
             self.file.discard(at, length)
+
+    def drop_table(self, index: int) -> None:
+        """An L2 table in which nothing is any more."""
+        self.commit()
+        self._new[index] = 0
 
     def move_table(self, index: int, place: int) -> None:
         """Another place for an L2 table, where nothing is yet."""
