@@ -63,6 +63,8 @@ KINDS = (
     Kind("qcow2", backing="raw", snapshots=True, resizes=True),
     Kind("qcow2", "extended_l2=on", backing="qcow2", snapshots=True, resizes=True),
     Kind("qcow2", "compat=0.10", backing="raw", snapshots=True),
+    Kind("qcow"),
+    Kind("qcow", backing="raw"),
     Kind("vmdk"),
     Kind("vmdk", "zeroed_grain=on"),
     Kind("vmdk", "subformat=twoGbMaxExtentSparse"),

@@ -70,6 +70,12 @@ class Oracle(NamedTuple):
 _QEMU = frozenset({"raw", "qcow2", "qcow", "vmdk", "vdi", "luks"})
 _QEMU_READ = f"qemu-img convert {KEY} --image-opts {{options}} -O raw seen.raw"
 _VDI_CHILD = frozenset({"differencing"})
+_NOT_VBOX = frozenset(
+    {
+        "monolithicSparse, zeroed grains",  # "unsupported version"
+        "delta with parent",  # it knows a parent by a UUID that only its own images have, and reads zeros
+    }
+)
 _QEMU_CHECK = "case {format} in qcow2|vmdk|vdi) qemu-img check -f {format} {file};; esac"
 _VBOX = """\
 manage=/usr/lib/virtualbox/VBoxManage
@@ -99,7 +105,7 @@ def oracles() -> list[Oracle]:
                 sid,
                 frozenset({"vdi", "vmdk"}),
                 _VBOX,
-                refuses=frozenset({"monolithicSparse, zeroed grains"}),
+                refuses=_NOT_VBOX,
             ),
         ]
     return found

@@ -48,7 +48,7 @@ class QcowImage:
     @property
     def backing(self) -> Reference | None:
         """The header has no room for its format."""
-        return Reference(self.head.backing, None) if self.head.backing else None
+        return Reference(self.head.backing, None, can_be_said=False) if self.head.backing else None
 
     @cached_property
     def cipher(self) -> Cipher:
