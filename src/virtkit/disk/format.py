@@ -219,6 +219,18 @@ class CompactImage(LiveImage, Protocol):
         ...
 
 
+@runtime_checkable
+class PackingImage(LiveImage, Protocol):
+    """A live image that can keep new data compressed."""
+
+    def write_compressed(self, start: int, data: Buffer) -> None:
+        """Whole clusters (``facts.cluster_size``), or up to the end of the disk; plainly where that saves nothing.
+
+        NotSupportedError where this image holds no compressed data (it is encrypted, its data is in another file).
+        """
+        ...
+
+
 class Bitmap(NamedTuple):
     """A dirty bitmap that an image keeps: which stretches of its disk were written since it was made."""
 

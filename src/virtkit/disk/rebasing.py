@@ -6,14 +6,14 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.errors import ImageError, UnknownFormatError, UsageError, VirtkitError
+from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError, VirtkitError
 from virtkit.core.progress import Advanced, Finished, Sink, Started, silent
 from virtkit.core.units import MIB, SECTOR, round_down, round_up
 from virtkit.disk import comparison
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, close, open_chain, open_image, open_layers
 from virtkit.disk.creation import beside
-from virtkit.disk.format import GrainedImage, Kind
+from virtkit.disk.format import GrainedImage, Kind, PackingImage
 from virtkit.disk.live import LiveChain, settled
 from virtkit.disk.reference import Reference
 from virtkit.disk.row import Part, Row
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from virtkit.disk.chain import Layer
-    from virtkit.disk.format import Extent, Stretch
+    from virtkit.disk.format import Extent, LiveImage, Stretch
     from virtkit.disk.source import Source
 
 _STEP = 4 * MIB  # bytes compared at once
@@ -39,6 +39,7 @@ def rebase(
     backing_format: str | None = None,
     *,
     unsafe: bool = False,
+    compress: bool = False,
     dry_run: bool = False,
     source_format: str | None = None,
     access: Access = READ_ONLY,
@@ -47,9 +48,10 @@ def rebase(
     """Put ``path`` on the image ``backing``, whose name is kept as given; None: on nothing, it holds all itself then.
 
     Where the new backing image reads otherwise than the old one, ``path`` takes over what it read there, and only
-    then names the new one: killed at any moment it reads as before. ``unsafe``: only the name is changed, and no
-    backing image needs to be there. ``backing_format`` None: told by the signature; a raw one must be said.
-    UsageError; NotSupportedError where the format has no backing images or cannot be written in place.
+    then names the new one: killed at any moment it reads as before. ``compress``: what it takes over. ``unsafe``: only
+    the name is changed, and no backing image needs to be there. ``backing_format`` None: told by the signature; a raw
+    one must be said. UsageError; NotSupportedError where the format has no backing images, or cannot be written or
+    compressed in place.
     """
     reference = _reference(path, backing, backing_format, access, unsafe=unsafe)
     own = access._replace(writable=not dry_run, shared=access.shared or dry_run)
@@ -60,9 +62,12 @@ def rebase(
         if new:
             open_files.enter_context(new)
         if dry_run:
-            return Rebased(reference, 0 if unsafe else sum(end - start for start, end in _lacking(layers, new)))
+            lacking = _lacking(layers, new, compress=compress)
+            return Rebased(reference, 0 if unsafe else sum(end - start for start, end in lacking))
         live = LiveChain(layers)
-        copied = 0 if unsafe else _take_over(live, new, report)
+        if compress and not isinstance(live.top, PackingImage):
+            raise NotSupportedError(f"{path}: format {live.format} is not compressed in place", hint="leave -c out")
+        copied = 0 if unsafe else _take_over(live, new, report, compress=compress)
         live.flush()
         live.top.set_backing(reference, new.layers[0].image if new else None)
         live.flush()
@@ -111,15 +116,15 @@ def _below(path: str, reference: Reference | None, access: Access, *, unsafe: bo
         raise
 
 
-def _take_over(live: LiveChain, new: Chain | None, report: Sink) -> int:
+def _take_over(live: LiveChain, new: Chain | None, report: Sink, *, compress: bool) -> int:
     """Give the top image all that would read otherwise on ``new``; returns how many bytes."""
     step = f"rebase {live.name}"
     report(Started(step, live.size))
     copied = 0
-    for start, end in _lacking(live.layers, new):
+    for start, end in _lacking(live.layers, new, compress=compress):
         data = live.read(start, end - start)
         if data != bytes(len(data)):
-            live.top.write(start, data)
+            _put(live.top, start, data, compress=compress)
         else:
             live.top.zero(start, end - start)
         copied += end - start
@@ -128,11 +133,21 @@ def _take_over(live: LiveChain, new: Chain | None, report: Sink) -> int:
     return copied
 
 
-def _lacking(layers: Sequence[Layer], new: Chain | None) -> Iterator[Stretch]:
-    """Whole units where the top image has a hole, and what it reads there is not what it would read on ``new``."""
+def _put(top: LiveImage, start: int, data: bytes, *, compress: bool) -> None:
+    if compress and isinstance(top, PackingImage):
+        top.write_compressed(start, data)
+    else:
+        top.write(start, data)
+
+
+def _lacking(layers: Sequence[Layer], new: Chain | None, *, compress: bool) -> Iterator[Stretch]:
+    """Whole units where the top image has a hole, and what it reads there is not what it would read on ``new``.
+
+    Clusters are compressed whole, also where the unit is a part of one.
+    """
     chain, top = Chain(layers), layers[0].image
     old = Chain(layers[1:]) if len(layers) > 1 else None
-    unit = top.unit if isinstance(top, GrainedImage) else top.facts.cluster_size or SECTOR
+    unit = top.unit if isinstance(top, GrainedImage) and not compress else top.facts.cluster_size or SECTOR
     reached = 0
     for hole in settled(top, 0, top.size):
         for start, end in _unlike(old, new, hole) if hole.kind is Kind.HOLE else ():

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, consent, refused
-from virtkit.core.errors import NotSupportedError
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-b", dest="backing", metavar="FILE", required=True, help='the new backing file; "": none')
     parser.add_argument("-F", dest="backing_format", metavar="FORMAT", help="its format")
     parser.add_argument("-u", dest="unsafe", action="store_true", help="change the name alone, as after a move")
-    parser.add_argument("-c", dest="compress", action="store_true", help="not possible in place; see disk convert -c")
+    parser.add_argument("-c", dest="compress", action="store_true", help="compress what the image takes over (qcow2)")
     parser.add_argument("-t", dest="cache", metavar="CACHE", help="as qemu-img's; the end is always flushed")
     parser.add_argument("-T", dest="source_cache", metavar="CACHE", help="as qemu-img's; has no effect here")
     parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
@@ -33,11 +32,6 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 
 def _rebase(args: argparse.Namespace, console: Console) -> int:
-    if args.compress:
-        raise NotSupportedError(
-            "-c: clusters are compressed where a whole image is written, not in place",
-            hint=f"virtkit disk convert -c -B NEW_BACKING -F FORMAT {args.file} NEW_FILE",
-        )
     if args.plan:
         looked = _do(args, console, dry_run=True)
         step = consent.Step("~", _told(args.file, looked))
@@ -61,6 +55,7 @@ def _do(args: argparse.Namespace, console: Console, *, dry_run: bool) -> Rebased
             args.backing or None,
             args.backing_format,
             unsafe=args.unsafe,
+            compress=args.compress,
             dry_run=dry_run,
             source_format=args.source_format,
             access=arguments.access(args),

@@ -93,6 +93,17 @@ class Clusters:
         self._set(start, at | COPIED, bitmap)
         self._release(array("Q", (old,)))
 
+    def name_streams(self, start: int, entries: array[int]) -> None:
+        """Clusters one after the other are compressed from now on."""
+        index, slot = self._slot(start)
+        last = slot + len(entries)
+        old = self._entries(index, slot, last)
+        table = self.tables.change(index, slot * self.words, last * self.words)
+        table[slot * self.words : last * self.words : self.words] = entries
+        if self.extended:
+            table[slot * 2 + 1 : last * 2 : 2] = array("Q", bytes(8 * len(entries)))
+        self._release(old)
+
     def clear(self, start: int, count: int, kind: Kind, *, keep_holes: bool) -> None:
         """Clusters become ZERO or HOLE; with ``keep_holes`` those that are holes stay so."""
         index, slot = self._slot(start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.disk.formats.qcow2 import compaction, history
+from virtkit.disk.formats.qcow2 import compaction, history, pressing
 from virtkit.disk.formats.qcow2.written import WrittenQcow2
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ class LiveQcow2(WrittenQcow2):
 
     def delete_snapshot(self, name: str) -> None:
         history.delete(self, name)
+
+    def write_compressed(self, start: int, data: Buffer) -> None:
+        pressing.write(self, start, data)
 
     def compact(self, report: Sink) -> None:
         compaction.compact(self, report)

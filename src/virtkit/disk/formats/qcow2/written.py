@@ -98,7 +98,7 @@ class WrittenQcow2(Qcow2Image):
         span = self.head.l2_span
         for begin, end in _pieces(start, start + len(view), span):
             self._write(begin, view[begin - start : end - start])
-            self._commit_in_time()
+            self.commit_in_time()
 
     def zero(self, start: int, length: int) -> None:
         if self.head.header.version == 2 and self.head.backing:  # noqa: PLR2004  the version without zero flags
@@ -198,7 +198,7 @@ class WrittenQcow2(Qcow2Image):
             self._grow(size)
         self.recorder.resume(suspended)
 
-    def _commit_in_time(self) -> None:
+    def commit_in_time(self) -> None:
         if self.tables.full or self.allocator.waiting > _MOST_WAITING:
             self.commit()
 
@@ -255,7 +255,7 @@ class WrittenQcow2(Qcow2Image):
             self.data.zero(start, length)
         for begin, stop in self._tabled(start, end) if may_skip else _pieces(start, end, self.head.l2_span):
             self._clear_in_table(begin, stop, kind)
-            self._commit_in_time()
+            self.commit_in_time()
         if self.data is not self.file and not raw:
             self.commit()  # no table names the data any more when it is gone
             self.data.discard(start, length)
