@@ -46,6 +46,12 @@ def test_the_picture_of_a_huge_disk_is_drawn_at_once(tmp_path: Path) -> None:
     assert said.out.splitlines()[-2].strip() == "-" + "." * 63
 
 
+@pytest.mark.parametrize(("size", "told"), [(1536, "12 B"), (64 << 10, "512 B"), ((64 << 10) + 512, "516 B")])
+def test_the_picture_says_what_a_character_stands_for(size: int, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(b"x" * size)
+    assert f"a character is {told}:" in virtkit(tmp_path, "info", "-f", "raw", "a.raw").out
+
+
 def test_info_of_several_files_goes_on_after_a_bad_one(image: Path) -> None:
     said = virtkit(image.parent, "info", image.name, "absent", image.name)
     assert said.status == 1

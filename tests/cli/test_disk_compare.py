@@ -77,6 +77,12 @@ def test_what_cannot_be_read_is_more_than_1(image: Path) -> None:
     assert qemu_img(image.parent, "compare", image.name, "absent").status == 2
 
 
+def test_a_raw_disk_on_the_right_is_said_with_its_own_flag(image: Path) -> None:
+    (image.parent / "b.raw").write_bytes(bytes(MIB))
+    assert "-F raw" in virtkit(image.parent, "compare", image.name, "b.raw").err
+    assert "-f raw" in virtkit(image.parent, "compare", "b.raw", image.name).err
+
+
 def test_json_has_both_sizes_and_the_offset(image: Path, other: Path) -> None:
     run("qemu-io", "-f", "qcow2", "-c", "write -P 8 5M 1k", other)
     said = virtkit(image.parent, "compare", "--output", "json", image.name, other.name)

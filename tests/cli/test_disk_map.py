@@ -64,3 +64,9 @@ def test_options_of_qemus_drivers_are_refused_with_the_reason(image: Path) -> No
     said = virtkit(image.parent, "map", "--image-opts", "driver=qcow2,file.filename=disk.qcow2")
     assert said.status == 2
     assert "graphs of QEMU's drivers" in said.err
+
+
+@pytest.mark.parametrize("more", [(), ("-v",)], ids=["", "verbose"])
+def test_an_image_that_cannot_be_opened_gets_no_heading(more: tuple[str, ...], image: Path) -> None:
+    said = virtkit(image.parent, "map", *more, "absent.qcow2")
+    assert (said.status, said.out) == (1, "")

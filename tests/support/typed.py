@@ -20,7 +20,18 @@ def virtkit(folder: Path, *words: str | Path, **environment: str) -> Said:
     """``virtkit disk`` with ``words``, in ``folder``."""
     command = [sys.executable, "-m", "virtkit", "disk", *map(str, words)]
     env = {**os.environ, "LC_ALL": "C.UTF-8", **environment}
-    return Said(subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60))
+    done = subprocess.run(  # in a session of its own: no terminal to ask on
+        command,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        start_new_session=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return Said(done)
 
 
 def qemu_img(folder: Path, *words: str | Path) -> Said:

@@ -7,7 +7,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from virtkit.core.units import SECTOR, round_up
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:
@@ -78,8 +77,8 @@ def draw(image: Mapped, style: Glyphs) -> Iterator[str]:
 
 
 def cell_size(image: Mapped) -> int:
-    """Bytes that one character stands for."""
-    return round_up(max(image.size // (WIDTH * ROWS), 1), SECTOR)
+    """Bytes that one character stands for, about."""
+    return max(image.size // (WIDTH * ROWS), 1)
 
 
 def _shares(image: Mapped, cells: int) -> list[float]:

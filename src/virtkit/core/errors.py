@@ -105,6 +105,7 @@ class UnknownFormatError(ImageError):
     def __init__(self, image: str, head: bytes) -> None:
         first = f"first bytes {head[:8].hex(' ')}" if head else "it is empty"
         super().__init__(f"{image}: no known disk format ({first})", hint="if it is a raw disk, say so: -f raw")
+        self.image = image
 
 
 class WrongKeyError(ImageError):

@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import UsageError
 from virtkit.core.progress import Sink, silent
 from virtkit.disk import carrying, inplace, nameless, order, origin, proof, replay, unpublished, writing
 from virtkit.disk.access import READ_ONLY, Access
@@ -77,6 +78,8 @@ def convert(
     """
     paths = (source,) if isinstance(source, str) else tuple(source)
     reference = order.backing(paths, backing, backing_format, options or {})
+    if snapshots and snapshot is not None:
+        raise UsageError("--snapshots: keeps every state of the source, and -l takes one", hint="one of both")
     with origin.opened(Origin(paths, source_format, access, snapshot, salvage)) as found:
         wanted = Order(
             target,

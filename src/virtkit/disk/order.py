@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.errors import NotSupportedError, UsageError
+from virtkit.core.errors import NotSupportedError, UnknownFormatError, UsageError
 from virtkit.core.units import MIB, SECTOR, format_size, round_up
 from virtkit.disk import catalog
 from virtkit.disk.file import File, at_home
@@ -107,6 +107,9 @@ def format_of(target: str, given: str | None, *, in_place: bool) -> str:
     file = File.open(target)
     try:
         return catalog.detect(file)
+    except UnknownFormatError as error:
+        error.hint = "if it is a raw disk, say so: -O raw"
+        raise
     finally:
         file.close()
 

@@ -84,7 +84,17 @@ def test_key_material_is_measured_as_qemu_img_does(bits: str, tmp_path: Path) ->
 def test_a_disk_that_is_too_big_is_refused_with_what_helps(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too big for clusters of 512 B") as caught:
         ours(1 * TIB, {"cluster_size": "512"})
-    assert "cluster_size" in caught.value.hint
+    helps = caught.value.hint.removeprefix("-o cluster_size=")
+    ours(1 * TIB, {"cluster_size": helps})
+    with pytest.raises(UsageError):
+        ours(1 * TIB, {"cluster_size": str(int(helps) // 2)})
+
+
+def test_for_a_disk_that_is_too_big_for_any_clusters_another_format_is_named() -> None:
+    with pytest.raises(UsageError, match="too big for clusters of 2 MiB") as caught:
+        ours(1 << 62, {"cluster_size": "2M"})
+    assert "cluster_size" not in caught.value.hint
+    assert "raw" in caught.value.hint
 
 
 @settings(max_examples=deep(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -66,11 +66,21 @@ def secret(key_file: str | None) -> bytes | None:
     if key_file is None:
         return None
     if key_file == "-":
-        from getpass import getpass
-
-        return getpass("passphrase: ").encode()
+        return _asked()
     try:
         with open(key_file, "rb") as file:
             return file.read(SECRET_SIZE)
     except OSError as error:
         raise SystemCallError(f"read {key_file}", error) from error
+
+
+def _asked() -> bytes:
+    """UsageError where nobody can be asked."""
+    from getpass import getpass
+
+    try:
+        return getpass("passphrase: ").encode()
+    except EOFError as error:
+        raise UsageError(
+            "no terminal to ask for the passphrase on", hint="--key-file FILE, --new-key-file FILE"
+        ) from error

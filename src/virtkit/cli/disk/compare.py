@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, refused
-from virtkit.core.errors import VirtkitError
+from virtkit.core.errors import UnknownFormatError, VirtkitError
 
 if TYPE_CHECKING:
     import argparse
@@ -53,16 +53,21 @@ def _compared(args: argparse.Namespace, report: Sink) -> Comparison:
     from virtkit import disk
 
     access = arguments.access(args)
-    return disk.compare(
-        args.left,
-        args.right,
-        left_format=args.source_format,
-        right_format=args.right_format,
-        strict=args.strict,
-        access=access,
-        right_access=access._replace(secret=arguments.secret(args.key_file2)) if args.key_file2 else access,
-        report=report,
-    )
+    try:
+        return disk.compare(
+            args.left,
+            args.right,
+            left_format=args.source_format,
+            right_format=args.right_format,
+            strict=args.strict,
+            access=access,
+            right_access=access._replace(secret=arguments.secret(args.key_file2)) if args.key_file2 else access,
+            report=report,
+        )
+    except UnknownFormatError as error:
+        if error.image == args.right:
+            error.hint = "if it is a raw disk, say so: -F raw"
+        raise
 
 
 def _lines(found: Comparison, *, strict: bool) -> list[str]:

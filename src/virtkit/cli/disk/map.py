@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
@@ -11,7 +12,7 @@ from virtkit.core.units import parse_size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from virtkit.cli.show import Console
     from virtkit.disk.mapping import Entry
@@ -51,6 +52,7 @@ def _map(args: argparse.Namespace, console: Console) -> int:
 
 def _print_data(entries: Iterable[Entry], console: Console, name: str) -> None:
     """As qemu-img: where a program that reads the files finds the guest's data."""
+    entries = _begun(entries)
     console.line(f"{'Offset':16}{'Length':16}{'Mapped to':16}File")
     for entry in entries:
         if entry.data and entry.offset is None:
@@ -63,7 +65,15 @@ def _print_data(entries: Iterable[Entry], console: Console, name: str) -> None:
             console.line("".join(f"{number:<#16x}" if number else f"{0:<16}" for number in numbers) + str(entry.file))
 
 
+def _begun(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The same; the image is open by now, so that no heading is printed for one that cannot be opened."""
+    rest = iter(entries)
+    first = next(rest, None)
+    return rest if first is None else chain((first,), rest)
+
+
 def _print_all(entries: Iterable[Entry], console: Console) -> None:
+    entries = _begun(entries)
     console.line(f"{'start':>14} {'length':>14} {'offset':>14} depth what")
     for entry in entries:
         at = "-" if entry.offset is None else f"{entry.offset:#x}"

@@ -13,6 +13,7 @@ from virtkit.disk.formats.qcow2.layout import (
     ALL_ZERO,
     COPIED,
     ENTRY,
+    MAX_CLUSTER_BITS,
     MAX_L1_SIZE,
     ZERO,
 )
@@ -50,12 +51,22 @@ class Shape(NamedTuple):
     def tables(self) -> int:
         """UsageError where no L1 table has room for as many L2 tables."""
         tables = divide_up(self.clusters, self.entries)
-        if ENTRY * tables > MAX_L1_SIZE:
+        if not self.fits:
             raise UsageError(
                 f"qcow2: disk size is {format_size(self.size)}, too big for clusters of {format_size(self.cluster)}",
-                hint="-o cluster_size=64K or larger",
+                hint=self._larger(),
             )
         return tables
+
+    @property
+    def fits(self) -> bool:
+        return ENTRY * divide_up(self.clusters, self.entries) <= MAX_L1_SIZE
+
+    def _larger(self) -> str:
+        """The option for the smallest clusters that do; where there are none, the format for such disks."""
+        sizes = (1 << bits for bits in range(self.cluster.bit_length(), MAX_CLUSTER_BITS + 1))
+        found = next((size for size in sizes if self._replace(cluster=size).fits), None)
+        return f"-o cluster_size={found}" if found else "a raw disk: -f raw, or -O raw"
 
 
 class Entry(NamedTuple):
