@@ -11,6 +11,7 @@ if ! [ -x "$place/trixie/usr/bin/qemu-img" ]; then
 fi
 if ! [ -x "$place/sid/usr/lib/virtualbox/VBoxManage" ]; then
     # the package of VirtualBox wants a kernel module and a desktop; its disk tools need neither
+    # shellcheck disable=SC2016  # mmdebstrap gives the hooks their $1
     mmdebstrap --quiet --aptopt='Acquire::Check-Valid-Until "false"' --variant=minbase --components=main,contrib \
         --include=ca-certificates,liblzf1,libxml2-16,libcurl3t64-gnutls,libpng16-16t64,libogg0,libvorbis0a,libvorbisenc2,libvpx12 \
         --customize-hook='cp /etc/resolv.conf "$1/etc/"' \
