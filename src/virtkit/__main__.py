@@ -10,6 +10,19 @@ from typing import NoReturn
 from virtkit.cli.main import main
 
 
+def fill_streams() -> None:
+    """A standard stream that is closed (``>&-``) leads to /dev/null: else the next file opened would get its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened == number:
+                os.set_inheritable(number, True)  # noqa: FBT003  it takes no keyword
+            else:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, mode))
+
+
 def leave(status: int) -> NoReturn:
     """End the process without taking the interpreter apart first: that costs 4 ms and frees what the kernel frees."""
     atexit._run_exitfuncs()  # noqa: SLF001  nothing public runs them; multiprocessing leaves its children so too
@@ -22,4 +35,5 @@ def leave(status: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    fill_streams()
     leave(main())

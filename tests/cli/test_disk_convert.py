@@ -140,3 +140,16 @@ def test_what_makes_no_sense_is_said(words: tuple[str, ...], status: int, said: 
     done = virtkit(image.parent, "convert", *words)
     assert (done.status, said in done.err) == (status, True), done.err
     assert not (image.parent / "new.qcow2").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "said"), [("one\ntwo\n", 2, "differ"), ("\n\n", 2, "empty"), ("one\none\n", 0, "")]
+)
+def test_a_new_passphrase_is_typed_twice(typed: str, status: int, said: str, image: Path) -> None:
+    words = ("--encrypt", "luks", "-o", "encrypt.iter-time=10", "--new-key-file", "-")
+    done = virtkit(image.parent, "convert", image.name, "new.qcow2", *words, typed=typed)
+    assert (done.status, said in done.err) == (status, True), done.err
+    assert (image.parent / "new.qcow2").exists() == (status == 0)
+    if status == 0:
+        (image.parent / "key").write_text("one")
+        assert virtkit(image.parent, "compare", "--key-file", "key", image.name, "new.qcow2").status == 0

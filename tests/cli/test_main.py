@@ -119,3 +119,12 @@ def test_an_interrupted_command_ends_with_130(number: signal.Signals) -> None:
         running.send_signal(number)
         assert running.communicate(timeout=30) == ("", "interrupted\n")
     assert running.returncode == 130
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("words", "status"), [(("--version",), 0), (("disk", "formats"), 0), (("disk", "info", "absent"), 1)]
+)
+def test_a_closed_stream_is_no_fault(closed: str, words: tuple[str, ...], status: int) -> None:
+    found = virtkit(*words, command=("sh", "-c", f'exec "$@" {closed}', "sh", *VIRTKIT))
+    assert (found[0], "Traceback" in found[2]) == (status, False)

@@ -16,15 +16,15 @@ class Said:
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
 
 
-def virtkit(folder: Path, *words: str | Path, **environment: str) -> Said:
-    """``virtkit disk`` with ``words``, in ``folder``."""
+def virtkit(folder: Path, *words: str | Path, typed: str = "", **environment: str) -> Said:
+    """``virtkit disk`` with ``words``, in ``folder``; who it asks answers ``typed``."""
     command = [sys.executable, "-m", "virtkit", "disk", *map(str, words)]
     env = {**os.environ, "LC_ALL": "C.UTF-8", **environment}
     done = subprocess.run(  # in a session of its own: no terminal to ask on
         command,
         cwd=folder,
         env=env,
-        stdin=subprocess.DEVNULL,
+        input=typed,
         capture_output=True,
         start_new_session=True,
         text=True,

@@ -48,7 +48,7 @@ def _amend(args: argparse.Namespace, console: Console) -> int:
         args.source_format,
         dry_run=args.plan,
         old_secret=arguments.secret(args.old_key_file),
-        new_secret=arguments.secret(args.new_key_file),
+        new_secret=making.new_secret(args.new_key_file),
         access=arguments.access(args),
     )
     proposal = consent.Proposal(f"amend {args.file}", tuple(consent.Step("~", change) for change in done.changes))

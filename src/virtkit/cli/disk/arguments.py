@@ -66,7 +66,7 @@ def secret(key_file: str | None) -> bytes | None:
     if key_file is None:
         return None
     if key_file == "-":
-        return _asked()
+        return asked("passphrase: ")
     try:
         with open(key_file, "rb") as file:
             return file.read(SECRET_SIZE)
@@ -74,12 +74,12 @@ def secret(key_file: str | None) -> bytes | None:
         raise SystemCallError(f"read {key_file}", error) from error
 
 
-def _asked() -> bytes:
+def asked(prompt: str) -> bytes:
     """UsageError where nobody can be asked."""
     from getpass import getpass
 
     try:
-        return getpass("passphrase: ").encode()
+        return getpass(prompt).encode()
     except EOFError as error:
         raise UsageError(
             "no terminal to ask for the passphrase on", hint="--key-file FILE, --new-key-file FILE"

@@ -54,7 +54,17 @@ def secret(args: argparse.Namespace, chosen: dict[str, str]) -> bytes | None:
 
     if args.new_key_file is None and order.is_encrypted(chosen):
         raise UsageError("the new image is encrypted, and its passphrase is not said", hint="--new-key-file FILE")
-    return arguments.secret(args.new_key_file)
+    return new_secret(args.new_key_file)
+
+
+def new_secret(key_file: str | None) -> bytes | None:
+    """Asked for twice: a slip of the finger would lose the disk. UsageError where they differ, or for an empty one."""
+    found = arguments.secret(key_file)
+    if found == b"":
+        raise UsageError("the new passphrase is empty, expected one that keeps others out", hint="--new-key-file FILE")
+    if key_file == "-" and arguments.asked("the same again: ") != found:
+        raise UsageError("the two passphrases differ", hint="type the same one twice, or --new-key-file FILE")
+    return found
 
 
 def asks_for_help(args: argparse.Namespace) -> bool:
