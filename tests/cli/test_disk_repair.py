@@ -141,6 +141,20 @@ def test_other_formats_are_repaired_and_taken_back_too(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_data_that_was_cut_off_is_not_called_sound(tmp_path: Path) -> None:
+    path = tmp_path / "a.vmdk"
+    run("qemu-img", "create", "-q", "-f", "vmdk", path, "8M")
+    run("qemu-io", "-f", "vmdk", "-c", "write -P 1 0 3M", path)
+    with path.open("r+b") as file:
+        file.truncate(1 << 20)
+    said = virtkit(tmp_path, "repair", "-y", path.name)
+    assert (said.status, said.out.split()[0], "--salvage" in said.out) == (2, "✗", True)
+    plan = virtkit(tmp_path, "repair", "--plan", path.name)
+    assert plan.status == 0
+    assert " corruptions and " in plan.out
+    assert virtkit(tmp_path, "convert", path.name, "new.qcow2").err.splitlines()[-1].startswith("  try: --salvage ")
+
+
 def test_formats_without_a_repair_end_with_status_63(tmp_path: Path) -> None:
     (tmp_path / "a.raw").write_bytes(bytes(1 << 20))
     assert virtkit(tmp_path, "check", "-r", "all", "-f", "raw", "a.raw").status == 63

@@ -77,7 +77,8 @@ def repaired_data(path: str, done: Repaired) -> dict[str, Json]:
 
 def print_repaired(path: str, done: Repaired, console: Console) -> None:
     if done.undo is None:
-        console.line(f"✓ {path}: nothing to repair")
+        helps = "nothing that could be mended (virtkit disk convert --salvage copies what can be read)"
+        console.line(f"✗ {path}: {helps}" if status(done.after) else f"✓ {path}: nothing to repair")
         return
     counts = f"{done.corruptions_fixed} corruptions and {done.leaks_fixed} leaks mended"
     console.line(f"✓ {path}: {counts} (to take it back: virtkit disk repair --take-back {done.undo} {path})")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, consent, making, refused
-from virtkit.core.errors import UsageError
+from virtkit.core.errors import CorruptImageError, UsageError
 from virtkit.core.progress import silent
 from virtkit.core.units import format_size, parse_size
 
@@ -85,8 +85,12 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
         would = _make(args, ask, silent, dry_run=True)
         proposal = consent.Proposal(f"convert {', '.join(ask.sources)}", (_step(args, ask, would),))
         return consent.settle(proposal, args, console, ask=False) or 0
-    with console.progress() as report:
-        made = _make(args, ask, report)
+    try:
+        with console.progress() as report:
+            made = _make(args, ask, report)
+    except CorruptImageError as error:
+        error.hint = error.hint or "--salvage copies what can be read, with zeros for the rest"
+        raise
     for start, end in made.lost:
         console.note(f"warning: bytes {start:#x} to {end:#x} could not be read: zeros stand for them")
     for name in made.left_out:

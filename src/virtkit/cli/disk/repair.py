@@ -70,7 +70,8 @@ def _plan(path: str, plan: Rehearsed, console: Console) -> int:
         for line in _lines(plan):
             console.line(f"  {line}")
     else:
-        console.line(f"repair {path}: nothing to change")
+        stays = f"{plan.after.corruptions} corruptions and {plan.after.leaks} leaks stay"
+        console.line(f"repair {path}: nothing to change{f', {stays}' if status(plan.after) else ''}")
     return options.PLAN_HAS_CHANGES if plan.stretches else 0
 
 
