@@ -75,7 +75,7 @@ def _content(wanted: Wanted) -> tuple[str, bool]:
         str(wanted.disk),
         left_format=image.source_format,
         right_format=image.format,
-        access=disk.Access(allow_backing=image.allow_backing),
+        access=disk.Access(allow_backing=image.allow_backing, shared=True),  # the machine runs
     )
     size = disk.info(str(wanted.disk), image.format).virtual_size
     return f"{wanted.source.name} and {wanted.disk.name}: {format_size(size)} compared", result.same_content
