@@ -226,7 +226,7 @@ def _state(layer: Layer, inspector: _Inspector) -> None:
     if facts.encrypted:
         inspector.note("encrypted", f"{name}: is encrypted: what a guest reads was not looked at")
     if facts.snapshots:
-        inspector.note("snapshots", f"{name}: keeps {len(facts.snapshots)} earlier states of the disk")
+        inspector.note("snapshots", f"{name}: keeps {len(facts.snapshots)} of the disk's earlier states")
 
 
 def _sizes(layer: Layer, inspector: _Inspector) -> None:

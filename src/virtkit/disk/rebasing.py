@@ -81,6 +81,8 @@ def _reference(path: str, name: str | None, format_: str | None, access: Access,
             raise UsageError("-F: is the format of a backing file, and none is given", hint="-b FILE")
         return None
     below = beside(path, name)
+    if os.path.exists(below) and os.path.exists(path) and os.path.samefile(path, below):
+        raise ImageError(f"{path}: is the backing file that was asked for, and no image can stand on itself")
     if unsafe and format_:
         return Reference(name, format_)
     try:
@@ -100,7 +102,10 @@ def _as_backing(access: Access) -> Access:
 def _keep_apart(path: str, below: Chain) -> None:
     for layer in below.layers:
         if os.path.exists(path) and os.path.samefile(path, layer.image.file.name):
-            raise ImageError(f"{path}: {below.name} stands on it, and it cannot stand on that")
+            raise ImageError(
+                f"{path}: cannot stand on {below.name}, which stands on {path} itself",
+                hint=f"virtkit disk info --backing-chain {below.name}",
+            )
 
 
 def _below(path: str, reference: Reference | None, access: Access, *, unsafe: bool) -> Chain | None:
