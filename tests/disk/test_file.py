@@ -207,3 +207,16 @@ def test_a_block_device_is_opened_written_and_measured(tmp_path: Path) -> None:
         assert file.read(MIB - 4, 10) == b"\0end"
         assert list(file.data(0, MIB)) == [(0, MIB)]
         file.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user can be had by root alone")
+def test_a_file_that_may_not_be_read_is_told_with_a_way_to_see_why(tmp_path: Path) -> None:
+    image = tmp_path / "secret.raw"
+    image.write_bytes(b"x" * 512)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(SystemCallError, match="permission denied") as told:
+            File.open(image)
+    finally:
+        os.seteuid(0)
+    assert told.value.hint == f"ls -l {image}; id"

@@ -23,7 +23,8 @@ _NO_HOLES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
 _ZEROS = bytes(1 << 20)
 _UNSEEN = (1 << 63) - (2 << 20)  # from here on, lseek() overflows in tmpfs and finds no data where there is some
 _NOT_SHARED = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY, errno.EPERM}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 def _space(start: int, length: int) -> bytes:
@@ -67,7 +68,8 @@ class File:
         except FileNotFoundError as error:
             raise NotFoundError(f"{name}: no such file") from error
         except OSError as error:
-            raise SystemCallError(f"open {name}", error) from error
+            hint = f"ls -l {name}; id" if error.errno in _FORBIDDEN else ""
+            raise SystemCallError(f"open {name}", error, hint=hint) from error
         try:
             opened._require_disk()
             locks.take(opened.fd, name, writable=writable, shared=shared)
@@ -244,5 +246,7 @@ class File:
         os.close(self.fd)
 
     def _refused(self, doing: str, error: OSError) -> SystemCallError:
-        hint = f"df -h {os.path.dirname(self.name) or '.'}" if error.errno in _FULL else ""
+        place = os.path.dirname(self.name) or "."
+        hint = f"df -h {place}" if error.errno in _FULL else ""
+        hint = f"findmnt -T {place}" if error.errno == errno.EFBIG else hint  # the file system's limit, not its room
         return SystemCallError(f"{self.name}: {doing}", error, hint=hint)
