@@ -85,33 +85,20 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def make(self) -> None:
-        below = self._below()
         for image in (self.ours, self.theirs):
             options = ["-o", self.kind.options] if self.kind.options else []
+            below = self._below(f"{image.stem}-below") if self.kind.backing else []
             run("qemu-img", "create", "-q", "-f", self.kind.format, *options, *below, image, str(SIZE))
 
-    def _below(self) -> list[str]:
-        if not self.kind.backing:
-            return []
+    def _below(self, name: str) -> list[str]:
+        """Shorter than the disk; but a child of another size than its parent is no VMDK for QEMU."""
         text = (b"what lies below, line by line\n" * (SIZE // 30 + 1))[: SIZE // 2 // 512 * 512]
-        (self.folder / "below.raw").write_bytes(text)
-        name = f"below.{self.kind.backing}"
-        if self.kind.backing != "raw":
-            run(
-                "qemu-img",
-                "convert",
-                "-f",
-                "raw",
-                "-O",
-                self.kind.backing,
-                self.folder / "below.raw",
-                self.folder / name,
-            )
-        if self.kind.format == "vmdk":  # a child of another size than its parent is no VMDK for QEMU
-            run("qemu-img", "resize", "-q", "-f", "raw", self.folder / "below.raw", str(SIZE))
-            run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", self.folder / "below.raw", self.folder / name)
+        raw, kind = self.folder / f"{name}.raw", self.kind.backing
+        raw.write_bytes(text.ljust(SIZE, b"\0") if self.kind.format == "vmdk" else text)
+        if kind != "raw":
+            run("qemu-img", "convert", "-f", "raw", "-O", kind, raw, self.folder / f"{name}.{kind}")
         self.guest[: len(text)] = text
-        return ["-b", name, "-F", self.kind.backing]
+        return ["-b", f"{name}.{kind}", "-F", kind]
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -197,6 +184,13 @@ class Life(RuleBasedStateMachine):
             self._historian(live).delete_snapshot(name)
         run("qemu-img", "snapshot", "-d", name, self.theirs)
         del self.kept[name]
+
+    @precondition(lambda self: self.kind.backing and self.kind.format != "vmdk" and not self.kept)
+    @rule()
+    def commit(self) -> None:
+        """Not with snapshots, whose holes would show what is new below; QEMU's VMDK does not know its parent again."""
+        disk.commit(str(self.ours), source_format=self.kind.format)
+        run("qemu-img", "commit", "-q", "-f", self.kind.format, self.theirs)
 
     @rule()
     def compact(self) -> None:
