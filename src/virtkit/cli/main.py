@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Run = Callable[[argparse.Namespace, Console], int]
 
 NOUNS = {  # noun -> what it is about; the module is virtkit.cli.<noun>
-    "disk": "disk images: every format and every verb of qemu-img",
+    "disk": "disk images: qemu-img's verbs and more, on every format",
     "vm": "virtual machines over libvirt",
     "net": "this host's links and bridges",
     "host": "this host: KVM, memory, CPUs, schedulers",
