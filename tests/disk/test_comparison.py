@@ -7,6 +7,7 @@ import pytest
 
 from support.images import run
 from virtkit import disk
+from virtkit.core.progress import Advanced, Event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,3 +68,10 @@ def test_what_two_overlays_share_is_not_read(tmp_path: Path) -> None:
     run("qemu-io", "-f", "qcow2", "-c", "write -P 1 9M 512", tmp_path / "other")
     found = disk.compare(str(tmp_path / "one"), str(tmp_path / "other"))
     assert found.offset == 9 * MIB
+
+
+def test_progress_ends_with_the_disk_though_zeros_are_not_read(tmp_path: Path) -> None:
+    one, other = (raw(tmp_path / name, (0, b"same"), size=64 * MIB) for name in ("one", "other"))
+    events: list[Event] = []
+    disk.compare(str(one), str(other), left_format="raw", right_format="raw", report=events.append)
+    assert [event.done for event in events if isinstance(event, Advanced)][-1] == 64 * MIB

@@ -65,6 +65,7 @@ def _first_difference(left: Source, right: Source, end: int, report: Sink) -> in
     work = crew.Crew(_jobs(left, right, end), hands, lambda: report(Advanced(step, reached.offset)))
     try:
         work.run()
+        report(Advanced(step, end))  # what both know to be alike was not read
     except _FoundError as found:
         return found.offset
     finally:

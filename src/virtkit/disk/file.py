@@ -23,7 +23,7 @@ _NO_HOLES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
 _ZEROS = bytes(1 << 20)
 _UNSEEN = (1 << 63) - (2 << 20)  # from here on, lseek() overflows in tmpfs and finds no data where there is some
 _NOT_SHARED = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY, errno.EPERM}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
@@ -246,7 +246,5 @@ class File:
         os.close(self.fd)
 
     def _refused(self, doing: str, error: OSError) -> SystemCallError:
-        place = os.path.dirname(self.name) or "."
-        hint = f"df -h {place}" if error.errno in _FULL else ""
-        hint = f"findmnt -T {place}" if error.errno == errno.EFBIG else hint  # the file system's limit, not its room
+        hint = f"df -h {os.path.dirname(self.name) or '.'}" if error.errno in _FULL else ""
         return SystemCallError(f"{self.name}: {doing}", error, hint=hint)
