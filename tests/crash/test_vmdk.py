@@ -16,12 +16,12 @@ from support.depth import deep
 from support.images import read_by_qemu, run
 from support.powercut import Diary
 from virtkit import disk
-from virtkit.disk import mending
 from virtkit.disk.access import Access
 from virtkit.disk.chain import Layer, open_image
 from virtkit.disk.formats.vmdk import FORMAT
 from virtkit.disk.formats.vmdk.layout import Header
 from virtkit.disk.live import LiveChain
+from virtkit.disk.mending import repair as mending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

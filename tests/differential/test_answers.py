@@ -89,8 +89,11 @@ def test_info_of_an_overlay_with_snapshots_is_that_of_qemu_img(tmp_path: Path) -
 @given(data=st.data())
 def test_map_is_that_of_qemu_img(kind: Kind, data: st.DataObject, tmp_path: Path) -> None:
     image = make(tmp_path, kind, data.draw(scripts(kind)))
+    ours = our_map(
+        image, kind.format
+    )  # first: it reads the head, and unwritten extents of ext4 that are cached are data
     theirs = qemu_map(image, kind.format)
-    assert comparable(our_map(image, kind.format), like=theirs) == comparable(theirs, like=theirs)
+    assert comparable(ours, like=theirs) == comparable(theirs, like=theirs)
 
 
 @SEVERAL

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from virtkit.disk.order import Converted
+    from virtkit.disk.conversion.order import Converted
 
 FORMATS = disk.known_formats()
 QEMU_READS = frozenset(run("qemu-img", "--help").rpartition("Supported formats:")[2].split())

@@ -23,13 +23,13 @@ from virtkit.disk.access import READ_ONLY, Access
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from virtkit.disk.amendment import amend
-    from virtkit.disk.blocks import dd
     from virtkit.disk.chain import Chain
     from virtkit.disk.commitment import commit
     from virtkit.disk.compaction import compact
     from virtkit.disk.comparison import Comparison
-    from virtkit.disk.conversion import convert
+    from virtkit.disk.conversion.convert import convert
+    from virtkit.disk.conversion.dd import dd
+    from virtkit.disk.conversion.measurement import measure
     from virtkit.disk.creation import create
     from virtkit.disk.description import Info
     from virtkit.disk.dirtymaps import edit_bitmap
@@ -46,31 +46,31 @@ if TYPE_CHECKING:
     from virtkit.disk.inspection import inspect
     from virtkit.disk.live import LiveChain
     from virtkit.disk.mapping import Entry
-    from virtkit.disk.measurement import measure
-    from virtkit.disk.mending import rehearse_repair, repair, take_back
+    from virtkit.disk.mending.amendment import amend
+    from virtkit.disk.mending.repair import rehearse_repair, repair, take_back
     from virtkit.disk.rebasing import rebase
 
 _ELSEWHERE = {
-    "amend": "amendment",
+    "amend": "mending.amendment",
     "apply_snapshot": "history",
     "commit": "commitment",
     "compact": "compaction",
-    "convert": "conversion",
+    "convert": "conversion.convert",
     "create": "creation",
     "create_snapshot": "history",
-    "dd": "blocks",
+    "dd": "conversion.dd",
     "delete_snapshot": "history",
     "edit_bitmap": "dirtymaps",
     "find_snapshot": "history",
     "freed_by_deleting": "history",
     "inspect": "inspection",
-    "measure": "measurement",
+    "measure": "conversion.measurement",
     "rebase": "rebasing",
-    "rehearse_repair": "mending",
-    "repair": "mending",
+    "rehearse_repair": "mending.repair",
+    "repair": "mending.repair",
     "resize": "growth",
     "snapshots": "history",
-    "take_back": "mending",
+    "take_back": "mending.repair",
 }
 """Verb -> the module that has it: only the verb in hand is imported."""
 

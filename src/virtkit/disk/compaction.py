@@ -11,8 +11,8 @@ from virtkit.core.units import MIB, round_down, round_up
 from virtkit.disk import pieces
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import open_chain
+from virtkit.disk.copying.hands import BUFFER, Memory, gaps
 from virtkit.disk.format import CompactImage, Kind, LiveImage
-from virtkit.disk.hands import BUFFER, Memory, gaps
 from virtkit.disk.live import open_live, settled
 
 if TYPE_CHECKING:

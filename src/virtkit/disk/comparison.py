@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import SECTOR
-from virtkit.disk import crew, pieces
+from virtkit.disk import pieces
+from virtkit.disk.copying import crew
+from virtkit.disk.copying.hands import BUFFER
+from virtkit.disk.copying.overlay import SILENT
 from virtkit.disk.format import Extent, Kind
-from virtkit.disk.hands import BUFFER
-from virtkit.disk.overlay import SILENT
 from virtkit.disk.pieces import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from virtkit.disk.source import Source
+    from virtkit.disk.copying.source import Source
 
 
 class Comparison(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a disk format has to offer. A format says where the bytes are; ``disk/copy.py`` moves them."""
+"""What a disk format has to offer. A format says where the bytes are; ``disk/copying`` moves them."""
 
 from __future__ import annotations
 
@@ -426,7 +426,7 @@ class RepairableFormat(CheckableFormat, Protocol):
         """Mend what ``check`` finds (only leaks, or all) by writing to ``image.file``; what is left is in the answer.
 
         ``report`` is told each change in a Note. The image is to be closed then: what it knows of itself may be old.
-        The caller has made ``image.file`` record what is overwritten, or rehearse without writing (disk/rehearsal.py).
+        The caller has made ``image.file`` record what is overwritten, or rehearse it (mending/rehearsal.py).
         """
         ...
 

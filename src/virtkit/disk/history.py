@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.disk import view
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import open_image
+from virtkit.disk.conversion import view
 from virtkit.disk.format import Kind, LiveSnapshotImage, Snapshot, SnapshotImage
 
 if TYPE_CHECKING:

@@ -12,18 +12,18 @@ from virtkit.core.units import MIB, SECTOR, round_down, round_up
 from virtkit.disk import comparison
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, close, open_chain, open_image, open_layers
+from virtkit.disk.conversion.row import Part, Row
 from virtkit.disk.creation import beside
 from virtkit.disk.format import GrainedImage, Kind, PackingImage
 from virtkit.disk.live import LiveChain, settled
 from virtkit.disk.reference import Reference
-from virtkit.disk.row import Part, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from virtkit.disk.chain import Layer
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Extent, LiveImage, Stretch
-    from virtkit.disk.source import Source
 
 _STEP = 4 * MIB  # bytes compared at once
 

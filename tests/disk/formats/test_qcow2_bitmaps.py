@@ -17,12 +17,13 @@ from support.depth import deep
 from support.images import run
 from virtkit import disk
 from virtkit.core.errors import ImageError, NotFoundError, NotSupportedError, UsageError
-from virtkit.disk import chain, mending
+from virtkit.disk import chain
 from virtkit.disk.dirtymaps import Step
 from virtkit.disk.format import Bitmap, BitmapImage
 from virtkit.disk.formats.qcow2 import bitmaps as qcow2
 from virtkit.disk.formats.qcow2.dirtybits import bits_of, merged, runs_of, united
 from virtkit.disk.formats.qcow2.image import Qcow2Image
+from virtkit.disk.mending import repair as mending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,11 +11,11 @@ import pytest
 
 from support.images import MIB, Specimen, read_by_qemu, run
 from virtkit import disk
-from virtkit.disk import rehearsal
 from virtkit.disk.file import File
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.vdi import FORMAT
 from virtkit.disk.formats.vdi.layout import ENTRY, FREE, SPECIAL, Header
+from virtkit.disk.mending import rehearsal
 
 if TYPE_CHECKING:
     from pathlib import Path

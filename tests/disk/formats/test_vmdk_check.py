@@ -13,11 +13,11 @@ from support.images import Specimen, read_by_qemu, run
 from virtkit import disk
 from virtkit.core.errors import ImageError, NotSupportedError
 from virtkit.core.progress import Advanced, Finished, Started, silent
-from virtkit.disk import mending
 from virtkit.disk.format import CompactImage
 from virtkit.disk.formats.vmdk import compaction
 from virtkit.disk.formats.vmdk.census import Slots, gaps
 from virtkit.disk.formats.vmdk.layout import Header
+from virtkit.disk.mending import repair as mending
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.format import Findings
-    from virtkit.disk.mending import Repaired
+    from virtkit.disk.mending.repair import Repaired
 
 CORRUPT, LEAKS, CANNOT_BE_CHECKED = 2, 3, 63  # exit statuses, as qemu-img's; 1: the check could not end
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
-    from virtkit.disk.order import Converted
+    from virtkit.disk.conversion.order import Converted
 
 CACHES = ("none", "writeback", "writethrough", "directsync", "unsafe")
 _DURABLE = {"none", "writethrough", "directsync"}  # caches whose user wants the bytes on the drive

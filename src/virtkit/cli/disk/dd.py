@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from virtkit.cli.show import Console
     from virtkit.core.progress import Sink
-    from virtkit.disk.order import Converted
+    from virtkit.disk.conversion.order import Converted
 
 OPERANDS = ("if", "of", "bs", "count", "skip")
 _HELP = "if=FILE of=FILE [bs=SIZE] [count=BLOCKS] [skip=BLOCKS]; count includes the skipped ones, as qemu-img's"

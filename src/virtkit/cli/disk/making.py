@@ -50,7 +50,7 @@ def parsed(args: argparse.Namespace) -> dict[str, str]:
 
 def secret(args: argparse.Namespace, chosen: dict[str, str]) -> bytes | None:
     """The passphrase of the new image; UsageError where encryption is asked for without one."""
-    from virtkit.disk import order
+    from virtkit.disk.conversion import order
 
     if args.new_key_file is None and order.is_encrypted(chosen):
         raise UsageError("the new image is encrypted, and its passphrase is not said", hint="--new-key-file FILE")

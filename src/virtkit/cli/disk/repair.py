@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
-    from virtkit.disk.mending import Rehearsed
+    from virtkit.disk.mending.repair import Rehearsed
 
 _SHOWN = 40  # stretches of the file that are listed
 

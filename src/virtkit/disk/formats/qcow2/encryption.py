@@ -43,7 +43,7 @@ def unlock(file: File, head: Head, secret: bytes | None) -> Lock | None:
     """None: the image is not encrypted. ImageError without a secret, or with a wrong one."""
     if not head.encryption:
         return None
-    from virtkit.disk import cipher  #  other images do without
+    from virtkit.disk import cipher  # other images do without
 
     secret = cipher.require_secret(file, head.encryption, secret)
     if head.encryption == "aes":

@@ -57,6 +57,6 @@ def _encryption(file: File, head: Head) -> dict[str, object]:
     named = head.extensions.get(Extension.ENCRYPTION)
     if head.encryption != "luks" or named is None:
         return {"format": head.encryption}
-    from virtkit.disk import cipher  #  other images do without
+    from virtkit.disk import cipher  # other images do without
 
     return {"format": head.encryption, **cipher.facts(file, EncryptionHeader.parse(named, source=file.name).offset)}

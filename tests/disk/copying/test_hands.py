@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtkit.disk.hands import Memory, gaps
+from virtkit.disk.copying.hands import Memory, gaps
 
 
 @pytest.mark.parametrize("unit", [4096, 65536])

@@ -6,23 +6,24 @@ import os
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.disk import copy, order
-from virtkit.disk.copy import Manner
+from virtkit.disk.conversion import order
+from virtkit.disk.conversion.salvage import Salvage
+from virtkit.disk.copying import copy
+from virtkit.disk.copying.copy import Manner
+from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Blank, EncodingFormat, GrainedFormat
-from virtkit.disk.overlay import Ground
-from virtkit.disk.salvage import Salvage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from virtkit.core.progress import Sink
     from virtkit.disk.chain import Chain
+    from virtkit.disk.conversion.order import Design, Order
+    from virtkit.disk.copying.hands import Encode
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.file import File
     from virtkit.disk.format import WritableFormat
-    from virtkit.disk.hands import Encode
     from virtkit.disk.newfile import NewFile
-    from virtkit.disk.order import Design, Order
-    from virtkit.disk.source import Source
 
 _SPARE = {"off", "metadata"}  # preallocations that leave the data's room to be shared
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from virtkit.disk.chain import Layer
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Buffer, Decode, Stretch
-    from virtkit.disk.source import Source
 
 _STEP = 64 * KIB  # bytes that a map is asked for again where it cannot be read, if the image has no clusters
 _UNREADABLE = (CorruptImageError, SystemCallError)

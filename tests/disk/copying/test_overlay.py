@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from virtkit.core.units import round_down, round_up
-from virtkit.disk import overlay, pieces
+from virtkit.disk import pieces
+from virtkit.disk.copying import overlay
+from virtkit.disk.copying.overlay import SILENT, Ground
 from virtkit.disk.file import File
 from virtkit.disk.format import Extent, Kind
-from virtkit.disk.overlay import SILENT, Ground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

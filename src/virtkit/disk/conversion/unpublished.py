@@ -9,10 +9,10 @@ from virtkit.disk.access import Access
 from virtkit.disk.chain import Chain, Layer
 
 if TYPE_CHECKING:
+    from virtkit.disk.conversion.order import Design
     from virtkit.disk.file import File
     from virtkit.disk.format import Image
     from virtkit.disk.newfile import NewFile
-    from virtkit.disk.order import Design
     from virtkit.disk.reference import Reference
 
 

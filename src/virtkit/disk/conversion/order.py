@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from virtkit.disk.chain import Chain, Layer
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Stretch, WritableFormat
-    from virtkit.disk.source import Source
 
 LEVELS = ("fast", "balanced", "small")
 MOST_THREADS = 16  # as qemu-img's

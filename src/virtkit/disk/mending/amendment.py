@@ -10,7 +10,7 @@ from virtkit.disk import catalog
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.file import File
 from virtkit.disk.format import AmendableFormat
-from virtkit.disk.rehearsal import Rehearsal
+from virtkit.disk.mending.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import MIB, SECTOR, divide_up, round_down
-from virtkit.disk import crew, hands, overlay, pieces
+from virtkit.disk import pieces
+from virtkit.disk.copying import crew, hands, overlay
+from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
+from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Kind
-from virtkit.disk.hands import BUFFER, GRANULE, Memory
-from virtkit.disk.overlay import Ground
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from virtkit.disk.copying.hands import Encode
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.file import File
     from virtkit.disk.format import Extent, Writer
-    from virtkit.disk.hands import Encode
     from virtkit.disk.live import LiveChain
     from virtkit.disk.pieces import Job
-    from virtkit.disk.source import Source
 
 LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
 SHARED = 64 * MIB  # bytes per request to share blocks

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from virtkit.disk.crew import Crew
+from virtkit.disk.copying.crew import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from virtkit.disk.access import Access
     from virtkit.disk.chain import Layer
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Buffer, Decode, Extent
-    from virtkit.disk.source import Source
 
 
 def moved(extent: Extent, by: int) -> Extent:

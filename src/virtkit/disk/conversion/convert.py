@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import Sink, silent
-from virtkit.disk import carrying, inplace, nameless, order, origin, proof, replay, unpublished, writing
+from virtkit.disk import nameless
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain
+from virtkit.disk.conversion import carrying, inplace, order, origin, proof, replay, unpublished, writing
+from virtkit.disk.conversion.order import Converted, Design, Order
+from virtkit.disk.conversion.origin import Origin
+from virtkit.disk.conversion.salvage import Salvage
 from virtkit.disk.format import LiveImage
 from virtkit.disk.newfile import NewFile
-from virtkit.disk.order import Converted, Design, Order
-from virtkit.disk.origin import Origin
-from virtkit.disk.salvage import Salvage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from virtkit.disk.source import Source
+    from virtkit.disk.copying.source import Source
 
 
 def convert(

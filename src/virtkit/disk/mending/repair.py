@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError, SystemCallError, UsageError, VirtkitError
 from virtkit.core.progress import Event, Note, Sink, silent
-from virtkit.disk import catalog, undofile
+from virtkit.disk import catalog
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.file import File
 from virtkit.disk.format import Findings, Image, RepairableFormat
-from virtkit.disk.rehearsal import Change, Rehearsal
-from virtkit.disk.undofile import Recorded
+from virtkit.disk.mending import undofile
+from virtkit.disk.mending.rehearsal import Change, Rehearsal
+from virtkit.disk.mending.undofile import Recorded
 
 _PRIVATE = 0o600  # what an undo file holds was in the image
 

@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError, VerifyError
 from virtkit.core.units import MIB
-from virtkit.disk import abilities, comparison, copy, unpublished, view, writing
+from virtkit.disk import abilities, comparison
 from virtkit.disk.chain import Chain, Layer
-from virtkit.disk.copy import Manner
+from virtkit.disk.conversion import unpublished, view, writing
+from virtkit.disk.copying import copy
+from virtkit.disk.copying.copy import Manner
+from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Extent, Kind, LiveSnapshotImage
 from virtkit.disk.live import LiveChain
-from virtkit.disk.overlay import Ground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.core.progress import Sink
+    from virtkit.disk.conversion.order import Design, Order
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Snapshot, SnapshotImage
     from virtkit.disk.newfile import NewFile
-    from virtkit.disk.order import Design, Order
-    from virtkit.disk.source import Source
 
 _PIECE = MIB  # bytes of a machine's state at once
 

@@ -6,7 +6,8 @@ import os
 import random
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,11 +16,8 @@ from hypothesis import strategies as st
 from support.depth import deep
 from virtkit.core.errors import ConflictError, UsageError
 from virtkit.disk.file import File
-from virtkit.disk.rehearsal import Change, Rehearsal
-from virtkit.disk.undofile import Head, Recorded, take_back
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from virtkit.disk.mending.rehearsal import Change, Rehearsal
+from virtkit.disk.mending.undofile import Head, Recorded, take_back
 
 KIB = 1 << 10
 LONGEST = 200 * KIB
@@ -227,7 +225,7 @@ import os, sys
 from pathlib import Path
 from virtkit.disk.file import File
 sys.path.insert(0, sys.argv[4])
-from disk.test_rehearsal import recorded, put_back
+from disk.mending.test_rehearsal import recorded, put_back
 
 path, verb, countdown = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 real = os.pwrite
@@ -255,7 +253,7 @@ else:
 
 def killed(path: Path, verb: str, writes: int) -> bool:
     """Whether the process was killed: in the middle of the write after so many."""
-    tests = os.path.dirname(os.path.dirname(__file__))
+    tests = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", KILLED, path, verb, str(writes), tests], check=False, timeout=60)
     assert done.returncode in {0, -9}
     return done.returncode == -9

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VerifyError
-from virtkit.disk import comparison, unpublished
+from virtkit.disk import comparison
+from virtkit.disk.conversion import unpublished
 from virtkit.disk.format import CheckableFormat
 
 if TYPE_CHECKING:
     from virtkit.core.progress import Sink
+    from virtkit.disk.conversion.order import Design
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Image
     from virtkit.disk.newfile import NewFile
-    from virtkit.disk.order import Design
-    from virtkit.disk.source import Source
 
 
 def prove(source: Source, design: Design, new: NewFile, report: Sink) -> None:

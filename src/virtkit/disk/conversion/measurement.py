@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError
 from virtkit.core.units import SECTOR, round_down, round_up
-from virtkit.disk import catalog, order, origin, writing
+from virtkit.disk import catalog
 from virtkit.disk.access import READ_ONLY, Access
+from virtkit.disk.conversion import order, origin, writing
+from virtkit.disk.conversion.origin import Origin
 from virtkit.disk.format import BitmapImage, Blank, Kind
-from virtkit.disk.origin import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import NoReturn
 
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Bitmap, Extent, Measured
-    from virtkit.disk.source import Source
 
 
 def measure(

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
-from virtkit.disk import view
-from virtkit.disk.row import open_row
-from virtkit.disk.salvage import Salvage
+from virtkit.disk.conversion import view
+from virtkit.disk.conversion.row import open_row
+from virtkit.disk.conversion.salvage import Salvage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.disk.access import Access
-    from virtkit.disk.source import Source
+    from virtkit.disk.copying.source import Source
 
 
 class Origin(NamedTuple):

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import Sink, silent
-from virtkit.disk import conversion, order, origin
 from virtkit.disk.access import READ_ONLY, Access
-from virtkit.disk.order import Order
-from virtkit.disk.origin import Origin
-from virtkit.disk.row import Part
+from virtkit.disk.conversion import convert as conversion
+from virtkit.disk.conversion import order, origin
+from virtkit.disk.conversion.order import Order
+from virtkit.disk.conversion.origin import Origin
+from virtkit.disk.conversion.row import Part
 
 if TYPE_CHECKING:
-    from virtkit.disk.order import Converted
-    from virtkit.disk.source import Source
+    from virtkit.disk.conversion.order import Converted
+    from virtkit.disk.copying.source import Source
 
 
 class Blocks(NamedTuple):

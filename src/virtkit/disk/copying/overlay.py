@@ -12,7 +12,7 @@ from virtkit.disk.pieces import Job
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from virtkit.disk.source import Source
+    from virtkit.disk.copying.source import Source
 
 SILENT = (Kind.ZERO, Kind.HOLE)
 

@@ -9,9 +9,9 @@ from virtkit.disk import abilities
 from virtkit.disk.format import BitmapImage, LiveBitmapImage
 
 if TYPE_CHECKING:
+    from virtkit.disk.conversion.order import Order
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Bitmap, Image, WritableFormat
-    from virtkit.disk.order import Order
-    from virtkit.disk.source import Source
 
 
 def check(source: Source, kind: WritableFormat, wanted: Order) -> None:

@@ -14,12 +14,12 @@ from support.reading import bytes_of
 from virtkit import disk
 from virtkit.core.errors import NotFoundError
 from virtkit.disk.access import READ_ONLY
-from virtkit.disk.row import Part, open_row
+from virtkit.disk.conversion.row import Part, open_row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from virtkit.disk.source import Source
+    from virtkit.disk.copying.source import Source
 
 pytestmark = pytest.mark.qemu
 SIZES = (1 << 20, 300 << 10, 512, 0, 130 << 10)

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError, VerifyError
 from virtkit.core.units import format_size
-from virtkit.disk import carrying, comparison, copy
-from virtkit.disk.copy import Manner
+from virtkit.disk import comparison
+from virtkit.disk.conversion import carrying
+from virtkit.disk.conversion.order import Converted
+from virtkit.disk.conversion.row import Part
+from virtkit.disk.conversion.writing import ground_of
+from virtkit.disk.copying import copy
+from virtkit.disk.copying.copy import Manner
 from virtkit.disk.live import open_live
-from virtkit.disk.order import Converted
-from virtkit.disk.row import Part
-from virtkit.disk.writing import ground_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.core.progress import Sink
     from virtkit.disk.access import Access
+    from virtkit.disk.conversion.order import Design, Order
+    from virtkit.disk.copying.source import Source
     from virtkit.disk.live import LiveChain
-    from virtkit.disk.order import Design, Order
-    from virtkit.disk.source import Source
 
 
 def check(wanted: Order) -> None:
