@@ -1,0 +1,1 @@
+"""Side by side with qemu-img: ``tests/bench/run``."""
