@@ -159,7 +159,7 @@ def test_compact_says_what_the_file_took_before_and_after(tmp_path: Path) -> Non
     (tmp_path / "x").write_bytes(b"a" * 4096 + bytes(1 << 20))
     said = virtkit(tmp_path, "compact", "-f", "raw", "x", "--plan")
     assert (said.status, "1 MiB of zeros" in said.out) == (3, True)
-    told = json.loads(virtkit(tmp_path, "compact", "-f", "raw", "x", "--output", "json").out)
+    told = json.loads(virtkit(tmp_path, "compact", "-f", "raw", "x", "--output", "json").out.splitlines()[-1])
     assert (told["before"], told["after"], told["zeros"]) == ((1 << 20) + 4096, 4096, 1 << 20)
     said = virtkit(tmp_path, "compact", "-f", "raw", "x")
     assert "✓ x: 4 KiB -> 4 KiB on disk" in said.out

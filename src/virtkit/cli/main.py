@@ -39,6 +39,7 @@ VERBS = {  # verb without a noun -> (module, what it does)
 }
 NEED_LIBVIRT = ("vm", "up", "down", "plan", "status", "demo")
 INTERRUPTED = 130  # exit status
+_ASKING = ("SIGUSR1", "SIGINFO")  # as for dd and qemu-img: how far is it? Never the end of a virtkit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +70,9 @@ def _run(argv: Sequence[str], console: Console) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asks for that
             signal.signal(number, _interrupt)
+    for name in _ASKING:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), console.tell)
     try:
         args = _parser(argv).parse_args(argv)
     except SystemExit:  # --help has been answered

@@ -9,7 +9,6 @@ import codecs
 import io
 import os
 import sys
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -19,11 +18,12 @@ from virtkit.core.progress import Advanced, Event, Finished, Note, Sink, Started
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+    from types import FrameType
 
+    from virtkit.cli.progress import Teller
     from virtkit.core.plan import Json, Plan
 
 _STAND_INS = {"✓": "ok", "✗": "x", "…": "...", "█": "#", "▓": "+", "▒": "-", "░": "."}
-QUIET_SECONDS = 30  # without a terminal: a line at least this often, and at every tenth
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:
@@ -44,6 +44,8 @@ class Console:
         self.json = False
         self.quiet = False
         self.verbose = False
+        self._teller: Teller | None = None
+        self._streams = False  # JSON: an object per line
 
     def configure(self, args: argparse.Namespace) -> None:
         self.json = getattr(args, "output", "human") == "json"
@@ -81,11 +83,12 @@ class Console:
     def data(self, value: Json) -> None:
         import json  # 1 ms
 
-        text = json.dumps(value, indent=4, ensure_ascii=False)
+        indent = None if self._streams else 4
+        text = json.dumps(value, indent=indent, ensure_ascii=False)
         try:
             text.encode(sys.stdout.encoding or "ascii")
         except UnicodeEncodeError:  # a stand-in would be another value
-            text = json.dumps(value, indent=4)
+            text = json.dumps(value, indent=indent)
         self.line(text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -124,7 +127,8 @@ class Console:
 
     def error(self, error: VirtkitError) -> None:
         if self.json:
-            self.data({"error": error.message, "hint": error.hint, "status": error.exit_status})
+            told: dict[str, Json] = {"error": error.message, "hint": error.hint, "status": error.exit_status}
+            self.data({"event": "error", **told} if self._streams else told)
             return
         with suppress(OSError):  # it may be this very fault that is told
             sys.stdout.flush()
@@ -140,44 +144,59 @@ class Console:
 
     @contextmanager
     def progress(self) -> Iterator[Sink]:
-        """A sink that draws bars on a terminal and prints few lines elsewhere."""
+        """The sink of a change, step by step: bars on a terminal, few lines elsewhere."""
         if self.quiet:
             yield silent
         elif sys.stderr.isatty():
             with _bars() as sink:
                 yield sink
         else:
-            yield _Lines()
+            from virtkit.cli.progress import Lines, Teller
+
+            yield Teller(Lines())
+
+    @contextmanager
+    def transfer(self, *, asked: bool = False) -> Iterator[Sink]:
+        """The sink of a verb that moves bytes.
+
+        With ``--output json`` each event, and then the answer, is an object on a line of its own; on a terminal one
+        line lives; elsewhere there are lines if ``asked`` (-p). SIGUSR1 makes it tell, whatever was asked.
+        """
+        from virtkit.cli import progress
+
+        self._streams = self.json and not self.quiet
+        if self._streams:
+            view: progress.View = progress.Events(self._now)
+        elif self.quiet:
+            view = progress.mute
+        elif sys.stderr.isatty():
+            view = progress.Live()
+        else:
+            view = progress.Lines() if asked else progress.notes
+        self._teller = progress.Teller(view)
+        try:
+            yield self._teller
+        finally:
+            self._teller = None
+            with suppress(OSError):
+                if isinstance(view, progress.Live):
+                    view.clear()
+
+    def _now(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def tell(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """What a signal does: where the work is, past all buffers, which may be in use at this moment."""
+        told = (self._teller.told() if self._teller else []) or ["virtkit: nothing to tell yet"]
+        with suppress(OSError, ValueError):  # nobody listens
+            begin, end = ("\r", "\x1b[K\n") if sys.stderr.isatty() else ("", "\n")
+            shown = "".join(f"{begin}{line}{end}" for line in told)
+            os.write(sys.stderr.fileno(), shown.encode("utf-8", "backslashreplace"))
 
 
 def _refused(error: OSError) -> OSError | SystemCallError:
     return error if isinstance(error, BrokenPipeError) else SystemCallError("write standard output", error)
-
-
-class _Lines:
-    """Progress for logs: a line per step, per tenth of a step, and per QUIET_SECONDS."""
-
-    def __init__(self) -> None:
-        self._total: dict[str, int | None] = {}
-        self._tenth: dict[str, int] = {}
-        self._spoke = 0.0
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Started):
-            self._total[event.step] = event.total
-            self._tenth[event.step] = 0
-            self._say(event.step)
-        elif isinstance(event, Note):
-            self._say(f"{event.step}: {event.text}")
-        elif isinstance(event, Advanced) and (total := self._total.get(event.step)):
-            tenth = event.done * 10 // total
-            if tenth > self._tenth[event.step] or time.monotonic() - self._spoke > QUIET_SECONDS:
-                self._tenth[event.step] = tenth
-                self._say(f"{event.step}: {event.done * 100 // total} %")
-
-    def _say(self, text: str) -> None:
-        self._spoke = time.monotonic()
-        sys.stderr.write(text + "\n")
 
 
 @contextmanager

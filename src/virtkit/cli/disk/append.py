@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import consent
+from virtkit.cli.disk import arguments, consent
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust-format", action="store_true", help="it is a raw disk although it carries another format's signature"
     )
+    arguments.progress(parser)
     options.change(parser)
     parser.set_defaults(run=_append)
 
@@ -53,7 +54,7 @@ def _do(args: argparse.Namespace, console: Console, *, dry_run: bool) -> Appende
     from virtkit.disk.access import Access
     from virtkit.disk.append import append
 
-    with console.progress() as report:
+    with console.transfer(asked=args.progress) as report:
         return append(
             args.file,
             parse_size(args.size.removeprefix("+")),

@@ -35,6 +35,15 @@ def old_secret(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-p",
+        dest="progress",
+        action="store_true",
+        help="lines of progress without a terminal, too; SIGUSR1 asks for one",
+    )
+
+
 def backing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-backing",

@@ -21,7 +21,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", dest="drop", action="store_true", help="do not empty FILE: it will be deleted")
     parser.add_argument("-r", dest="rate", metavar="RATE", type=parse_size, default=0, help="bytes a second, as 10M")
     parser.add_argument("-t", dest="cache", metavar="CACHE", help="as qemu-img's; the end is always flushed")
-    parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
+    arguments.progress(parser)
     parser.add_argument(
         "--force", action="store_true", help="although the backing file has changed, as when a commit was broken off"
     )
@@ -49,7 +49,7 @@ def _commit(args: argparse.Namespace, console: Console) -> int:
 def _do(args: argparse.Namespace, console: Console, *, dry_run: bool) -> Committed:
     from virtkit import disk
 
-    with console.progress() as report:
+    with console.transfer(asked=args.progress) as report:
         return disk.commit(
             args.file,
             args.base,

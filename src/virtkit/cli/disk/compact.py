@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE")
     arguments.source(parser)
+    arguments.progress(parser)
     arguments.backing(parser)
     options.change(parser)
     parser.set_defaults(run=_compact)
@@ -25,7 +26,7 @@ def build(parser: argparse.ArgumentParser) -> None:
 def _compact(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
 
-    with console.progress() as report:
+    with console.transfer(asked=args.progress) as report:
         done = disk.compact(args.file, args.source_format, arguments.access(args), dry_run=args.plan, report=report)
     if args.plan:
         text = f"{args.file}: {format_size(done.zeros)} of zeros give their room back, then the tail moves forward"

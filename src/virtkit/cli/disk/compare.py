@@ -25,7 +25,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-F", dest="right_format", metavar="FORMAT", help="format of FILE2")
     parser.add_argument("--key-file2", metavar="FILE", help="as --key-file, for FILE2; without it both have the same")
     parser.add_argument("-s", dest="strict", action="store_true", help="sizes and allocation must be the same too")
-    parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
+    arguments.progress(parser)
     parser.add_argument("-T", dest="source_cache", metavar="CACHE", help="as qemu-img's; has no effect here")
     refused.flags(parser, ("--image-opts", "--object"))
     arguments.backing(parser)
@@ -35,7 +35,7 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 def _compare(args: argparse.Namespace, console: Console) -> int:
     try:
-        with console.progress() as report:
+        with console.transfer(asked=args.progress) as report:
             found = _compared(args, report)
     except VirtkitError as error:
         console.error(error)

@@ -59,7 +59,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
 
 
 def _pace(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
+    arguments.progress(parser)
     parser.add_argument("-r", dest="rate", type=parse_size, default=0, metavar="SIZE", help="bytes a second at most")
     parser.add_argument("-m", dest="threads", type=int, metavar="N", help="threads, 1 to 16")
     parser.add_argument("-W", dest="any_order", action="store_true", help="as qemu-img's; the order is ours anyway")
@@ -86,7 +86,7 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
         proposal = consent.Proposal(f"convert {', '.join(ask.sources)}", (_step(args, ask, would),))
         return consent.settle(proposal, args, console, ask=False) or 0
     try:
-        with console.progress() as report:
+        with console.transfer(asked=args.progress) as report:
             made = _make(args, ask, report)
     except CorruptImageError as error:
         error.hint = error.hint or "--salvage copies what can be read, with zeros for the rest"

@@ -25,6 +25,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operands", metavar="NAME=VALUE", nargs="*", help=_HELP)
     options.mixed(parser)
     arguments.source(parser)
+    arguments.progress(parser)
     parser.add_argument("-O", dest="target_format", metavar="FORMAT", help="format of the output; else its suffix says")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     refused.flags(parser, ("--image-opts", "--object"))
@@ -40,7 +41,7 @@ def _dd(args: argparse.Namespace, console: Console) -> int:
         text = f"{would.target}: {would.format}, {format_size(would.size)}, made from blocks of {given['if']}"
         proposal = consent.Proposal(f"dd {given['if']}", (consent.Step("+", text),))
         return consent.settle(proposal, args, console, ask=False) or 0
-    with console.progress() as report:
+    with console.transfer(asked=args.progress) as report:
         made = _make(args, given, report)
     if not made.size:
         console.note(f"{given['if']}: skip reaches past what is read: the new disk is empty")

@@ -23,7 +23,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", dest="compress", action="store_true", help="compress what the image takes over (qcow2)")
     parser.add_argument("-t", dest="cache", metavar="CACHE", help="as qemu-img's; the end is always flushed")
     parser.add_argument("-T", dest="source_cache", metavar="CACHE", help="as qemu-img's; has no effect here")
-    parser.add_argument("-p", dest="progress", action="store_true", help="as qemu-img's; progress is shown anyway")
+    arguments.progress(parser)
     arguments.source(parser)
     arguments.backing(parser)
     options.change(parser)
@@ -49,7 +49,7 @@ def _rebase(args: argparse.Namespace, console: Console) -> int:
 def _do(args: argparse.Namespace, console: Console, *, dry_run: bool) -> Rebased:
     from virtkit import disk
 
-    with console.progress() as report:
+    with console.transfer(asked=args.progress) as report:
         return disk.rebase(
             args.file,
             args.backing or None,

@@ -21,6 +21,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("size", metavar="SIZE", help="the new size, as 10G; +1G longer, -1G shorter")
     parser._negative_number_matcher = re.compile(r"-\d")  # noqa: SLF001  argparse has no other way to let -1G be no option
     arguments.source(parser)
+    arguments.progress(parser)
     parser.add_argument("--shrink", action="store_true", help="cut off what lies behind the new end")
     parser.add_argument(
         "--preallocation",
@@ -57,7 +58,7 @@ def _do(args: argparse.Namespace, console: Console, *, dry_run: bool) -> Resized
 
     relative = args.size[:1] in {"+", "-"}
     amount = parse_size(args.size[1:] if relative else args.size)
-    with console.progress() as report:
+    with console.transfer(asked=args.progress) as report:
         return disk.resize(
             args.file,
             None if relative else amount,

@@ -45,6 +45,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     making.options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
     arguments.source(parser)
+    arguments.progress(parser)
     arguments.backing(parser)
     options.change(parser)
     refused.flags(parser, ("--image-opts", "--object"))
@@ -130,7 +131,7 @@ def _extract(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
     from virtkit.cli.disk import making
 
-    with console.progress() as report:
+    with console.transfer(asked=args.progress) as report:
         made = disk.convert(
             wish.file,
             wish.target,

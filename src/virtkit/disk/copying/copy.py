@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
 SHARED = 64 * MIB  # bytes per request to share blocks
-REPORT_EVERY = 8 * MIB
+REPORT_EVERY = 0.05  # seconds
 
 
 class Amount(NamedTuple):
@@ -170,12 +170,12 @@ class Copy:
                 time.sleep(ahead)
 
     def _reporter(self, step: str, report: Sink) -> Callable[[], None]:
-        told = 0
+        told = self._began
 
         def after_job() -> None:
             nonlocal told
-            if self.done - told >= REPORT_EVERY:
-                told = self.done
-                report(Advanced(step, told))
+            if (now := time.monotonic()) - told >= REPORT_EVERY:
+                told = now
+                report(Advanced(step, self.done))
 
         return after_job

@@ -90,12 +90,13 @@ class _Mover:
 
     def run(self) -> None:
         step = f"compact {self.file.name}"
-        self.report(Started(step, len(self.weights)))
+        span = self.cluster * self.cluster // ENTRY  # bytes of the disk that a table tells about
+        self.report(Started(step, len(self.weights) * span))
         for done, (at, weight) in enumerate(sorted(self.weights.items()), 1):
             self._move_data(at, weight)
             if self._moved >= _BATCH:
                 self._store()
-                self.report(Advanced(step, done))
+                self.report(Advanced(step, done * span))
         self._store()
         self._move_shared()
         self._store()
