@@ -28,11 +28,11 @@ PLAIN: tuple[Mapping[str, str], ...] = (
 )
 COMPRESSED: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("fast", {}),
-    ("balanced", {"cluster_size": "512"}),
-    ("balanced", {"cluster_size": "2M"}),
-    ("small", {"cluster_size": "8K"}),
+    ("default", {"cluster_size": "512"}),
+    ("default", {"cluster_size": "2M"}),
+    ("best", {"cluster_size": "8K"}),
     ("fast", {"compression_type": "zstd"}),
-    ("small", {"compression_type": "zstd", "cluster_size": "1M"}),
+    ("best", {"compression_type": "zstd", "cluster_size": "1M"}),
 )
 
 

@@ -89,8 +89,8 @@ def test_what_does_not_shrink_is_not_encoded(name: str, level: str) -> None:
 def test_smaller_levels_are_smaller() -> None:
     data = inspect.getsource(inspect).encode()[:UNIT]
     for name in NAMES:
-        fast, balanced, small = (len(codecs.encoder(name, level)(data) or data) for level in codecs.LEVELS)
-        assert fast > balanced >= small
+        fast, default, best = (len(codecs.encoder(name, level)(data) or data) for level in codecs.LEVELS)
+        assert fast > default >= best
 
 
 @given(data=units, padding=st.binary(max_size=600))
@@ -171,7 +171,14 @@ def test_threads_share_a_coder(name: str) -> None:
 
 
 def test_a_level_or_a_name_that_is_not_there_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="fast, balanced, small"):
-        codecs.encoder("zlib", "best")
+    with pytest.raises(UsageError, match="fast, default, best"):
+        codecs.encoder("zlib", "max")
     with pytest.raises(UsageError, match="zlib, zstd"):
         codecs.encoder("lzma", "fast")
+
+
+@pytest.mark.parametrize(("old", "new"), [("balanced", "default"), ("small", "best")])
+def test_a_level_by_its_old_name_is_told_the_new_one(old: str, new: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        codecs.require_level(old)
+    assert raised.value.hint == f"--level {new}"

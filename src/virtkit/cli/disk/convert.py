@@ -41,7 +41,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-O", dest="target_format", metavar="FORMAT", help="format of TARGET; else its suffix says")
     making.options(parser)
     parser.add_argument("-c", dest="compress", action="store_true", help="compress; see -o compression_type=zstd")
-    parser.add_argument("--level", choices=("fast", "balanced", "small"), help="of compression; implies -c")
+    parser.add_argument("--level", help="of compression: fast, default or best; implies -c")
     making.encryption(parser)
     parser.add_argument(
         "-B", dest="new_backing", metavar="FILE", help="TARGET holds only what SOURCE has above this backing image"
@@ -129,7 +129,7 @@ def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, dry_run: bool = 
         backing=args.new_backing,
         backing_format=args.new_backing_format,
         compress=args.compress or args.level is not None,
-        level=args.level or "balanced",
+        level=args.level or "default",
         options=ask.options,
         secret=ask.secret,
         sparse=args.sparse,

@@ -35,7 +35,7 @@ def convert(
     backing: str | None = None,
     backing_format: str | None = None,
     compress: bool = False,
-    level: str = "balanced",
+    level: str = "default",
     options: Mapping[str, str] | None = None,
     secret: bytes | None = None,
     sparse: int | None = None,
@@ -65,7 +65,7 @@ def convert(
     ``snapshot``: id or name of the internal snapshot of ``source`` that is written instead of its disk.
     ``backing``: the new image holds only what ``source`` has above this image, whose name is kept in it as given; a
     relative one is looked for from the target's directory. It must hold what the source's own backing image holds.
-    ``level`` of compression: fast, balanced or small. ``options`` are ``qemu-img -o``'s, UsageError where the format
+    ``level`` of compression: fast, default or best. ``options`` are ``qemu-img -o``'s, UsageError where the format
     does not have one. ``secret``: passphrase of the new image, if the options ask for encryption.
     ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``threads``: 1 to 16. ``rate``: bytes a second.
     ``salvage``: what cannot be read becomes zeros and is told in the answer.

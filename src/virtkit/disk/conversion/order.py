@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotSupportedError, UnknownFormatError, UsageError
 from virtkit.core.units import MIB, SECTOR, format_size, round_up
-from virtkit.disk import catalog
+from virtkit.disk import catalog, codecs
 from virtkit.disk.file import File, at_home
 from virtkit.disk.reference import Reference
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Stretch, WritableFormat
 
-LEVELS = ("fast", "balanced", "small")
 MOST_THREADS = 16  # as qemu-img's
 LARGEST_SPARSE = 16 * MIB  # likewise
 
@@ -133,8 +132,7 @@ def _check_manner(wanted: Order) -> None:
 def _check_compression(wanted: Order) -> None:
     if wanted.level is None:
         return
-    if wanted.level not in LEVELS:
-        raise UsageError(f"level is {wanted.level}, expected one of {', '.join(LEVELS)}")
+    codecs.require_level(wanted.level)
     if is_encrypted(wanted.options):
         raise NotSupportedError(f"{wanted.format}: an image is compressed or encrypted, not both")
     if wanted.options.get("preallocation", "off") != "off":

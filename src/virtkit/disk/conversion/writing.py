@@ -88,7 +88,7 @@ def ground_of(source: Source, below: Chain | None) -> Ground | None:
 def _encoder(kind: WritableFormat, wanted: Order) -> Encode | None:
     level = wanted.level
     if isinstance(kind, EncodingFormat) and kind.must_encode(wanted.options):
-        level = level or "balanced"
+        level = level or "default"
     if level is None:
         return None
     encode = kind.encoder(level, wanted.options)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from virtkit.disk.format import Buffer
     from virtkit.disk.formats.qcow2.written import WrittenQcow2
 
-_LEVEL = "balanced"
+_LEVEL = "default"
 _LEAST_ORDER = 4  # refcounts of 16 bits; a cluster of 2 MiB has no more streams in it
 _BATCH = 64  # streams packed together: what the last of their clusters has left stays empty
 

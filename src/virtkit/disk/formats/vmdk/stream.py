@@ -81,7 +81,7 @@ class StreamWriter:
     def blank(self, start: int, length: int) -> None:
         """A compressed grain of zeros takes a sector: readers of version 3 need not know zeroed grains."""
         if not self._zeros:
-            self._zeros = codecs.encoder("vmdk", "small", always=True)(bytes(GRAIN)) or b""
+            self._zeros = codecs.encoder("vmdk", "best", always=True)(bytes(GRAIN)) or b""
         for at in range(start, start + length, GRAIN):
             self.store(at, self._zeros)
 
