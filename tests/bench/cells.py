@@ -97,7 +97,7 @@ def _snapshot(name: str, verb: str, image: str, goal: float | None, *, existing:
     return Cell(
         name,
         goal,
-        (f"{OURS} snapshot {verb} raced {path}",),
+        (f"{OURS} snapshot {'' if verb == '-c' else '-y '}{verb} raced {path}",),
         ((f"{THEIRS} snapshot {verb} raced {path}",),),
         "metadata",
         "start",

@@ -79,12 +79,12 @@ def info(entry: Entry, theirs: Side) -> None:
 
 
 def metadata(entry: Entry, theirs: Side) -> None:
-    """Two images that are alike: sound, as many clusters, the same snapshots, the same map."""
+    """Two images that are alike: sound, as many clusters, the same snapshots, as much mapped."""
     answers = []
     for side in (entry.ours, theirs):
         counts = json.loads(_qemu_img("check", "--output", "json", str(side.output)))
         names = [line.split()[1] for line in _qemu_img("snapshot", "-l", str(side.output)).splitlines()[2:]]
-        mapped = [(one["start"], one["length"]) for one in json.loads(_map(side))]
+        mapped = sum(one["length"] for one in json.loads(_map(side)) if one["data"])
         answers.append((counts.get("allocated-clusters"), counts.get("leaks"), names, mapped))
     _alike(*answers)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
+import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -134,17 +133,24 @@ def _scouted(entry: Entry, side: Side) -> float:
 
 def _spend(command: tuple[str, ...], said: Path | None = None) -> Spent:
     """Run one program to its end; what it prints goes to ``said``. BenchError where it fails."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    path = os.fspath(said) if said else os.devnull
-    opened = [(os.POSIX_SPAWN_OPEN, 1, path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)]
-    program = shutil.which(command[0]) or command[0]
-    began = time.perf_counter()
-    child = os.posix_spawn(program, command, environment, file_actions=opened)
-    _, status, used = os.wait4(child, 0)
-    wall = time.perf_counter() - began
-    if code := os.waitstatus_to_exitcode(status):
-        raise BenchError(f"exit status {code} from: {' '.join(command)}")
-    return Spent(wall, used.ru_utime + used.ru_stime, used.ru_maxrss << 10)
+    reader, writer = os.pipe()
+    try:
+        with (said or Path(os.devnull)).open("wb") as output:
+            done = subprocess.run(
+                [sys.executable, "-I", CHECKOUT / "tests" / "bench" / "spend.py", str(writer), *command],
+                check=False,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                pass_fds=[writer],
+                text=True,
+            )
+        if done.returncode:
+            raise BenchError(f"exit status {done.returncode} from: {' '.join(command)}\n{done.stderr.strip()}")
+        wall, cpu, peak = os.read(reader, 200).split()
+    finally:
+        os.close(reader)
+        os.close(writer)
+    return Spent(float(wall), float(cpu), int(peak))
 
 
 def _forget(path: Path) -> None:
