@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parents[2]
-COST = 0.05  # seconds that the launcher may add
+COST = 0.02  # seconds that the launcher may add
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 needs_set_up = pytest.mark.skipif(
@@ -69,6 +69,21 @@ def test_the_callers_python_settings_change_nothing(checkout: Path, tmp_path: Pa
 
 
 @needs_set_up
+def test_a_ready_checkout_is_known_without_starting_a_process(checkout: Path) -> None:
+    assert run(checkout / "virtkit", "--version").returncode == 0
+    done = run(checkout / "virtkit", "--version", PATH="/nowhere")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_set_up
+def test_a_copy_with_other_times_is_ready_too(checkout: Path) -> None:
+    for path in (checkout / "uv.lock", *(checkout / "install").iterdir()):
+        os.utime(path, (1, 1))
+    done = run(*NOBODY, "sh", checkout / "virtkit", "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_set_up
 def test_adds_little_time(checkout: Path) -> None:
     launched = cheapest(checkout / "virtkit", "--version")
     alone = cheapest(checkout / ".venv/bin/python", "-I", "-m", "virtkit", "--version")
@@ -95,6 +110,28 @@ def test_a_change_of_what_is_installed_asks_for_a_new_set_up(checkout: Path, cha
     done = run(*NOBODY, "sh", checkout / "virtkit", "--version")
     assert done.returncode == 1
     assert f"{checkout}: owner is root, and nobody cannot write there" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not write")
+@pytest.mark.parametrize("years", [-10, 10])
+def test_another_release_asks_for_a_new_set_up_however_old_its_files_are(checkout: Path, years: int) -> None:
+    lock = checkout / "uv.lock"
+    times = lock.stat().st_mtime + years * 365 * 86400
+    lock.write_text("version = 2")
+    os.utime(lock, (times, times))
+    done = run(*NOBODY, "sh", checkout / "virtkit", "--version")
+    assert done.returncode == 1
+    assert "owner is root" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not write")
+@pytest.mark.parametrize("change", ["new", "gone"])
+def test_a_list_of_packages_that_comes_or_goes_asks_for_a_new_set_up(checkout: Path, change: str) -> None:
+    path = checkout / "install" / ("packages.pacman" if change == "new" else "packages-test.dnf")
+    path.write_text("qemu") if change == "new" else path.unlink()
+    done = run(*NOBODY, "sh", checkout / "virtkit", "--version")
+    assert done.returncode == 1
+    assert "owner is root" in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not write")
