@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from crash.dying import SIZE, Step, follow, script
+from support.backends import numpy_always
 from support.depth import deep
 from support.images import read_by_qemu
 from support.qcow2 import Make, corruptions
@@ -136,7 +137,8 @@ def test_a_lost_write_is_a_leak_at_worst(make: Make, verbs: str, tmp_path: Path)
         chance = random.Random(seed)
         image = make.create(tmp_path, disk)
         before, steps = image.read_bytes(), list(script(seed, verbs))
-        events = watch(image, steps)
+        with numpy_always(wanted=(seed + VERBS.index(verbs)) % 2 > 0):
+            events = watch(image, steps)
         assert len(events) > 20
         for _ in range(16):
             kept = events[: chance.randrange(1, len(events))]

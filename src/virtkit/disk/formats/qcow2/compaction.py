@@ -262,14 +262,13 @@ def _move_tables(image: WrittenQcow2) -> None:
     needed += len(snapshots.pack(kept)) + len(allocator.table) * cluster
     if (not blocks and not late and max(others) < limit) or needed > (allocator.end() - used) * cluster:
         return
-    change = Change(image)
-    for index in blocks:
-        change.shadow.renew(index)
-    for one in late:
-        l1 = past.read_l1(image.file, image.head, one)
-        change.drop_l1(one.header.l1_offset, one.header.l1_size)
-        place = change.store_row(stored_table(l1, endian="big"))
-        kept[kept.index(one)] = one._replace(header=replace(one.header, l1_offset=place))
-    change.drop_l1(header.l1_offset, header.l1_size)
-    change.switch(kept, image.l1[:])
+    with Change(image) as change:
+        for index in blocks:
+            change.shadow.renew(index)
+        for one in late:
+            place = change.store_l1(past.read_l1(image.file, image.head, one))
+            change.drop_l1(one.header.l1_offset, one.header.l1_size)
+            kept[kept.index(one)] = one._replace(header=replace(one.header, l1_offset=place))
+        change.drop_l1(header.l1_offset, header.l1_size)
+        change.switch(kept, image.l1[:])
     image.begin()

@@ -1,7 +1,7 @@
 """Snapshots made, gone back to and deleted.
 
 Each is one write of the header (see ``shadow``): until then nothing that the image names has changed. The active L2
-tables, whose copied flags must agree with the refcounts, are therefore not changed in place but copied.
+tables, whose copied flags must agree with the refcounts, are therefore not changed in place but give way to copies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from virtkit.disk.formats.qcow2.layout import (
     OFFSET,
     Incompatible,
 )
-from virtkit.disk.runs import stored_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,23 +29,20 @@ if TYPE_CHECKING:
 
 
 def create(image: WrittenQcow2, told: Snapshot, state: Iterable[Buffer]) -> Snapshot:
-    """The old L1 table becomes the snapshot's; the disk goes on with copies of the tables that were its alone."""
+    """Disk and snapshot share all L2 tables from now on; each has an L1 table of its own."""
     if image.head.has(Incompatible.DATA_FILE):
         raise NotSupportedError(f"{image.file.name}: has an external data file, so it can have no snapshots")
     kept = snapshots.read(image.file, image.head)
     told = _named(image, told, kept)
     told = told._replace(size=image.size, state_size=_write_state(image, state))
-    change = Change(image)
     header = image.head.header
-    l1 = image.l1[: divide_up(image.size, image.head.l2_span)]
-    for index, entry, table in change.tables(l1):
-        change.add_clusters(table, 1)
-        if entry & COPIED:
-            l1[index] = change.store_table(change.without_copied(table)) | COPIED
-        else:
-            change.shadow.add(entry // image.head.cluster_size, 1, 1)
-    new = snapshots.made(told, header.l1_offset, header.l1_size)
-    change.switch([*kept, new], l1)
+    entries = divide_up(image.size, image.head.l2_span)
+    with Change(image) as change:
+        shared = change.sweep(image.l1).share(image.l1[:entries])
+        old = shared + image.l1[entries:]  # the machine's state stays with the snapshot
+        change.drop_l1(header.l1_offset, header.l1_size)
+        at = change.store_l1(old) if old else header.l1_offset
+        change.switch([*kept, snapshots.made(told, at, len(old))], shared)
     return past.told(snapshots.read(image.file, image.head)[-1], image.head)
 
 
@@ -60,44 +56,30 @@ def apply(image: WrittenQcow2, name: str) -> None:
     kept = snapshots.read(image.file, image.head)
     chosen = past.find(image.file, image.head, name)
     size = past.disk_size(chosen, image.head)
-    change = Change(image)
-    old = image.l1
     count = divide_up(size, image.head.l2_span)
-    new = past.read_l1(image.file, image.head, chosen)[:count]
+    old, new = image.l1, past.read_l1(image.file, image.head, chosen)[:count]
     new.extend([0] * (count - len(new)))
     same = [index for index in range(min(len(old), count)) if (old[index] ^ new[index]) & OFFSET == 0]
-    for _, entry, table in change.tables(_but(old, same)):
-        change.shadow.add((entry & OFFSET) // image.head.cluster_size, 1, -1)
-        change.add_clusters(table, -1)
-    for _, entry, table in change.tables(_but(new, same)):
-        change.shadow.add((entry & OFFSET) // image.head.cluster_size, 1, 1)
-        change.add_clusters(table, 1)
-        if (plain := change.without_copied(table)) != table:
-            image.file.write(entry & OFFSET, stored_table(plain, endian="big"))  # flags of a table nobody writes to
-    change.drop_l1(image.head.header.l1_offset, image.head.header.l1_size)
-    change.switch(kept, array("Q", [entry & ~COPIED for entry in new]), size=size)
+    with Change(image) as change:
+        sweep = change.sweep(_but(old, same), _but(new, same))
+        sweep.drop(_but(old, same))
+        sweep.share_in_place(_but(new, same))
+        change.drop_l1(image.head.header.l1_offset, image.head.header.l1_size)
+        change.switch(kept, array("Q", [entry & ~COPIED for entry in new]), size=size)
 
 
 def delete(image: WrittenQcow2, name: str) -> None:
     """What only the snapshot used is free; what the disk has for itself now gets its copied flags."""
     chosen = past.find(image.file, image.head, name)
     kept = [one for one in snapshots.read(image.file, image.head) if one.id != chosen.id]
-    cluster = image.head.cluster_size
-    change = Change(image)
-    for _, entry, table in change.tables(past.read_l1(image.file, image.head, chosen)):
-        change.shadow.add((entry & OFFSET) // cluster, 1, -1)
-        change.add_clusters(table, -1)
-    change.drop_l1(chosen.header.l1_offset, chosen.header.l1_size)
-    l1 = image.l1[:]
-    for index, entry, table in change.tables(image.l1):
-        at = entry & OFFSET
-        flagged = change.with_copied(table)
-        if flagged != table:
-            change.shadow.add(at // cluster, 1, -1)
-            at = change.store_table(flagged)
-        l1[index] = at | (COPIED if change.shadow.counts(at // cluster, 1)[0] == 1 else 0)
-    change.drop_l1(image.head.header.l1_offset, image.head.header.l1_size)
-    change.switch(kept, l1)
+    old = past.read_l1(image.file, image.head, chosen)
+    with Change(image) as change:
+        sweep = change.sweep(old, image.l1)
+        sweep.drop(old)
+        l1 = sweep.flag(image.l1)
+        change.drop_l1(chosen.header.l1_offset, chosen.header.l1_size)
+        change.drop_l1(image.head.header.l1_offset, image.head.header.l1_size)
+        change.switch(kept, l1)
 
 
 def _but(l1: array[int], same: list[int]) -> array[int]:
