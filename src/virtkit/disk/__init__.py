@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion.convert import convert
     from virtkit.disk.conversion.dd import dd
     from virtkit.disk.conversion.measurement import measure
+    from virtkit.disk.conversion.resuming import unfinished
     from virtkit.disk.creation import create
     from virtkit.disk.description import Info
     from virtkit.disk.dirtymaps import edit_bitmap
@@ -71,6 +72,7 @@ _ELSEWHERE = {
     "resize": "growth",
     "snapshots": "history",
     "take_back": "mending.repair",
+    "unfinished": "conversion.resuming",
 }
 """Verb -> the module that has it: only the verb in hand is imported."""
 
@@ -104,6 +106,7 @@ __all__ = [
     "resize",
     "snapshots",
     "take_back",
+    "unfinished",
 ]
 
 

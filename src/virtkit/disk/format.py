@@ -308,6 +308,15 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
+class SettlingWriter(Writer, Protocol):
+    """A writer that collects compressed units, to write many of them at once."""
+
+    def settle(self) -> None:
+        """Write those that were stored so far. Where anything lies is the same with and without this."""
+        ...
+
+
 class Option(NamedTuple):
     """One of ``-o``'s options of a format."""
 

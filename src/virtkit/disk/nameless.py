@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
 from virtkit.disk.file import File
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NO_NAMELESS = {
     errno.EOPNOTSUPP,
@@ -17,6 +21,19 @@ _NO_NAMELESS = {
 }  # answers to O_TMPFILE
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _MODE = 0o644
+PART = "virtkit-part"  # suffix of what an interrupted conversion leaves on purpose
+
+
+class Part(NamedTuple):
+    """A file with a hidden name that is known before."""
+
+    goes_on: bool  # it is there, from an earlier time
+    file: Callable[[int, str], File]  # what to make of its descriptor and the name that it will have
+
+
+def hidden(name: str) -> str:
+    """Nobody takes it for an image by its name."""
+    return f".{name}.{PART}"
 
 
 class Nameless:
@@ -24,13 +41,17 @@ class Nameless:
 
     Where the file system knows no files without a name it has a hidden one beside. What ``path`` names is locked as
     long as this is open: no machine uses it, nor can start on it before it is replaced.
+
+    ``part``: it has a hidden name of its own that outlives the process, and is ``kept`` at the end if that is set.
     """
 
-    def __init__(self, path: str, *, overwrite: bool) -> None:
+    def __init__(self, path: str, *, overwrite: bool, part: Part | None = None) -> None:
         """NotFoundError, UsageError, BusyError, SystemCallError."""
         self.path = os.path.realpath(path)
         self.directory, name = os.path.split(self.path)
-        self._hidden = os.path.join(self.directory, f".{name}.{os.getpid()}.part")
+        self._hidden = os.path.join(self.directory, hidden(name) if part else f".{name}.{os.getpid()}.part")
+        self._part = part
+        self.kept = False
         self._aside = os.path.join(self.directory, f".{name}.{os.getpid()}.old")
         self._overwrite = overwrite
         self._old = check(path, overwrite=overwrite)
@@ -95,12 +116,14 @@ class Nameless:
     def close(self) -> None:
         self.file.close()
         self._release()
-        if self._has_hidden_name:
+        if self._has_hidden_name and not self.kept:
             os.unlink(self._hidden)
 
     def _create(self, path: str) -> File:
         flags = os.O_RDWR | os.O_CLOEXEC
         try:
+            if self._part:
+                return self._open_part(self._part, flags, path)
             try:
                 return File(os.open(self.directory, flags | os.O_TMPFILE, _MODE), path)
             except OSError as error:
@@ -113,6 +136,13 @@ class Nameless:
             raise SystemCallError(f"create {path}", error) from error
         self._has_hidden_name = True
         return File(fd, path)
+
+    def _open_part(self, part: Part, flags: int, path: str) -> File:
+        if part.goes_on and not os.path.exists(self._hidden):
+            raise NotFoundError(f"{self._hidden}: is gone, and what was begun cannot be finished without it")
+        fd = os.open(self._hidden, flags | (0 if part.goes_on else os.O_CREAT | os.O_TRUNC), _MODE)
+        self._has_hidden_name = True
+        return part.file(fd, path)
 
     def _hold(self) -> None:
         self._release()

@@ -14,6 +14,8 @@ from virtkit.disk.nameless import Nameless
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from virtkit.disk.nameless import Part
+
 
 class NewFile:
     """Use as a context: ``publish`` gives ``file`` its name; leaving without it leaves nothing behind.
@@ -22,10 +24,13 @@ class NewFile:
     a hidden name beside the target. A symbolic link is followed. A block device is written in place.
     """
 
-    def __init__(self, path: str, *, overwrite: bool = False) -> None:
-        """NotFoundError, BusyError where a machine uses what would be replaced, UsageError, SystemCallError."""
-        self._overwrite = overwrite
-        self._main = Nameless(at_home(path), overwrite=overwrite)
+    def __init__(self, path: str, *, overwrite: bool = False, part: Part | None = None) -> None:
+        """NotFoundError, BusyError where a machine uses what would be replaced, UsageError, SystemCallError.
+
+        With ``part`` all files have hidden names that outlive the process; ``keep`` says that they shall.
+        """
+        self._overwrite, self._part = overwrite, part
+        self._main = Nameless(at_home(path), overwrite=overwrite, part=part)
         self._beside: list[Nameless] = []
         self.path = self._main.path
         self.file = self._main.file
@@ -35,12 +40,21 @@ class NewFile:
         """Bytes that this file and those beside it take on their file system."""
         return sum(new.file.allocated for new in (self._main, *self._beside))
 
+    @property
+    def files(self) -> list[File]:
+        return [new.file for new in (self._main, *self._beside)]
+
+    def keep(self) -> None:
+        """Without ``publish`` the hidden names stay."""
+        for new in (self._main, *self._beside):
+            new.kept = True
+
     def beside(self, name: str) -> File:
         """Another file of the same directory that belongs to this one and appears before it; UsageError."""
         path = os.path.join(os.path.dirname(self.file.name), name)
         if os.path.dirname(name) or os.path.realpath(path) == self.path:
             raise UsageError(f"{name}: is a path, or the image itself; expected the name of another file beside it")
-        self._beside.append(Nameless(path, overwrite=self._overwrite))
+        self._beside.append(Nameless(path, overwrite=self._overwrite, part=self._part))
         return self._beside[-1].file
 
     def again(self, name: str | None = None) -> File:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, consent, making, refused
-from virtkit.core.errors import CorruptImageError, UsageError
+from virtkit.core.errors import BusyError, ConflictError, CorruptImageError, NotSupportedError, UsageError, VirtkitError
 from virtkit.core.progress import silent
 from virtkit.core.units import format_size, parse_size
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion.order import Converted
 
 CACHES = ("none", "writeback", "writethrough", "directsync", "unsafe")
+_REFUSED = (UsageError, ConflictError, NotSupportedError, BusyError)  # nothing was begun
 _DURABLE = {"none", "writethrough", "directsync"}  # caches whose user wants the bytes on the drive
 
 
@@ -55,6 +59,9 @@ def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-S", dest="sparse", type=parse_size, metavar="SIZE", help="shorter runs of zeros take room")
     parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
     parser.add_argument("--durable", action="store_true", help="return when all is on stable storage")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what is done when interrupted; go on there when called again"
+    )
     parser.add_argument("--verify", action="store_true", help="read TARGET back and compare before it appears")
 
 
@@ -88,8 +95,11 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
     try:
         with console.transfer(asked=args.progress) as report:
             made = _make(args, ask, report)
-    except CorruptImageError as error:
-        error.hint = error.hint or "--salvage copies what can be read, with zeros for the rest"
+    except BaseException as error:
+        if isinstance(error, CorruptImageError):
+            error.hint = error.hint or "--salvage copies what can be read, with zeros for the rest"
+        if args.resume and not isinstance(error, _REFUSED):
+            _say_what_stays(ask.target, console)
         raise
     for start, end in made.lost:
         console.note(f"warning: bytes {start:#x} to {end:#x} could not be read: zeros stand for them")
@@ -97,6 +107,20 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
         console.note(f"warning: bitmap {name} is broken and was left out")
     _say(args, made, console)
     return 0
+
+
+def _say_what_stays(target: str, console: Console) -> None:
+    """After an interruption: what is done, and what to type."""
+    from virtkit import disk
+
+    left = None
+    with suppress(VirtkitError):  # what interrupted the work is told already
+        left = disk.unfinished(target)
+    if left:
+        percent = left.done * 100 // max(left.total, 1)
+        console.note(f"{percent} % are done ({format_size(left.done)} of {format_size(left.total)}) and stay")
+        console.note(f"  to go on: {shlex.join(['virtkit', *sys.argv[1:]])}")
+        console.note(f"  to give it up: rm {shlex.join(left.files)}")
 
 
 def _format(args: argparse.Namespace) -> str:
@@ -144,6 +168,7 @@ def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, dry_run: bool = 
         bitmaps=args.bitmaps,
         skip_broken_bitmaps=args.skip_broken_bitmaps,
         snapshots=args.snapshots,
+        resume=args.resume,
         dry_run=dry_run,
         access=arguments.access(args),
         report=report,

@@ -11,7 +11,7 @@ from virtkit.core.progress import Sink, silent
 from virtkit.disk import nameless
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain
-from virtkit.disk.conversion import carrying, inplace, order, origin, proof, replay, unpublished, writing
+from virtkit.disk.conversion import carrying, inplace, order, origin, proof, replay, resuming, unpublished, writing
 from virtkit.disk.conversion.order import Converted, Design, Order
 from virtkit.disk.conversion.origin import Origin
 from virtkit.disk.conversion.salvage import Salvage
@@ -50,6 +50,7 @@ def convert(
     bitmaps: bool = False,
     skip_broken_bitmaps: bool = False,
     snapshots: bool = False,
+    resume: bool = False,
     dry_run: bool = False,
     access: Access = READ_ONLY,
     report: Sink = silent,
@@ -75,6 +76,8 @@ def convert(
     only the oldest state is compressed then.
     ``durable``: return when it is on stable storage. ``verify``: read it back before it appears, VerifyError where it
     differs. ``dry_run``: raise what would be refused, and write nothing. Whatever ``report`` raises cancels.
+    ``resume``: what is done stays beside ``target`` when the work is interrupted, by SIGKILL and power cuts too, and
+    the next call with the same arguments goes on from there; see ``unfinished``. ConflictError where a source changed.
     A full disk is a SystemCallError with its ``errno``.
     """
     paths = (source,) if isinstance(source, str) else tuple(source)
@@ -101,6 +104,8 @@ def convert(
             bitmaps=bitmaps,
             skip_broken=skip_broken_bitmaps,
             snapshots=snapshots,
+            snapshot=snapshot,
+            resume=resume,
         )
         return carry_out(found, wanted, access, report, dry_run=dry_run)
 
@@ -132,20 +137,32 @@ def _check(source: Source, design: Design) -> None:
         carrying.check(source, design.kind, design.wanted)
     if design.wanted.snapshots:
         replay.check(source, design)
+    if design.wanted.resume:
+        resuming.check(source, design.wanted)
 
 
 def _make(source: Source, design: Design, report: Sink) -> Converted:
     wanted = design.wanted
+    if wanted.resume:
+        with resuming.kept(source, design) as kept:
+            writing.write(source, design, kept.new, report, kept)
+            return _finish(source, design, kept.new, report)
     with NewFile(wanted.target, overwrite=wanted.overwrite) as new:
         if wanted.snapshots:
             replay.write(replay.check(source, design), design, new, report)
         else:
             writing.write(source, design, new, report)
-        left_out = _carry(source, design, new) if wanted.bitmaps else ()
-        if wanted.verify:
-            _prove(source, design, new, report)
-        allocated = new.allocated
-        new.publish(durable=wanted.durable)
+        return _finish(source, design, new, report)
+
+
+def _finish(source: Source, design: Design, new: NewFile, report: Sink) -> Converted:
+    """All that follows when the disk is written."""
+    wanted = design.wanted
+    left_out = _carry(source, design, new) if wanted.bitmaps else ()
+    if wanted.verify:
+        _prove(source, design, new, report)
+    allocated = new.allocated
+    new.publish(durable=wanted.durable)
     return Converted(wanted.target, wanted.format, wanted.size, allocated, left_out=left_out)
 
 

@@ -43,6 +43,8 @@ class Order(NamedTuple):
     bitmaps: bool = False
     skip_broken: bool = False  # bitmaps
     snapshots: bool = False
+    snapshot: str | None = None  # of the source, that is written instead of its disk
+    resume: bool = False
 
 
 class Design(NamedTuple):

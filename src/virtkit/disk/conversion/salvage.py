@@ -42,6 +42,10 @@ class Salvage:
                 joined.append((start, end))
         return tuple(joined)
 
+    def found(self) -> list[Stretch]:
+        """As they were found, also twice; the list only grows."""
+        return list(self._lost)
+
     def lose(self, start: int, end: int) -> None:
         self._lost.append((start, min(end, self.size)))
 

@@ -19,44 +19,62 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.disk.chain import Chain
     from virtkit.disk.conversion.order import Design, Order
+    from virtkit.disk.conversion.resuming import Kept
+    from virtkit.disk.copying.copy import Amount
     from virtkit.disk.copying.hands import Encode
     from virtkit.disk.copying.source import Source
     from virtkit.disk.file import File
-    from virtkit.disk.format import WritableFormat
+    from virtkit.disk.format import WritableFormat, Writer
     from virtkit.disk.newfile import NewFile
 
 _SPARE = {"off", "metadata"}  # preallocations that leave the data's room to be shared
 
 
-def write(source: Source, design: Design, new: NewFile, report: Sink) -> None:
+def write(source: Source, design: Design, new: NewFile, report: Sink, kept: Kept | None = None) -> None:
     """The disk of ``source`` in ``new``; on a backing image only what differs from that."""
     kind, wanted, below = design
     ground, encode = prepared(source, design)
-    amount = copy.measure(source, unit_of(kind, wanted.options), ground=ground, dense=wanted.sparse == 0)
-    share = encode is None and _may_share(source, wanted) and copy.can_share(source, new.file)
+    amount, share = (kept.found() if kept else None) or _found(source, design, new)
+    if kept:
+        kept.begin(amount, share=share)
     blank = Blank(
         wanted.size,
         min(amount.room, wanted.size),
         wanted.options,
-        _beside(source, design, new),
+        _beside(source, design, new, kept),
         wanted.backing,
         below.layers[0].image if below else None,
         wanted.secret,
         coded=encode is not None,
     )
-    writer = kind.writer(new.file, blank)
-    manner = Manner(encode, share, wanted.sparse, wanted.threads, wanted.rate, ground)
+    writer: Writer = kind.writer(new.file, blank)
+    if kept:
+        writer = kept.keeper.replay(writer)
+    manner = Manner(encode, share, wanted.sparse, wanted.threads, wanted.rate, ground, kept.keeper if kept else None)
     copy.Copy(source, amount, manner).run(writer, new.file, wanted.size, report)
+    if kept:
+        kept.keeper.write()
     writer.finish()
 
 
-def _beside(source: Source, design: Design, new: NewFile) -> Callable[[str], File]:
+def _found(source: Source, design: Design, new: NewFile) -> tuple[Amount, bool]:
+    """What there is to move, and whether blocks of the source may become blocks of ``new``."""
+    kind, wanted, _ = design
+    ground, encode = prepared(source, design)
+    amount = copy.measure(source, unit_of(kind, wanted.options), ground=ground, dense=wanted.sparse == 0)
+    return amount, encode is None and _may_share(source, wanted) and copy.can_share(source, new.file)
+
+
+def _beside(source: Source, design: Design, new: NewFile, kept: Kept | None) -> Callable[[str], File]:
     """Makes the other files of the new image; none of them may take the place of what is read."""
     layers = [*source.layers, *(design.below.layers if design.below else ())]
 
     def create(name: str) -> File:
         order.keep(layers, os.path.join(os.path.dirname(design.wanted.target), name))
-        return new.beside(name)
+        made = new.beside(name)
+        if kept:
+            kept.record.file(name)
+        return made
 
     return create
 

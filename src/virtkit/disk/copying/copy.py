@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import MIB, SECTOR, divide_up, round_down
@@ -13,6 +13,7 @@ from virtkit.disk.copying import crew, hands, overlay
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
 from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Kind
+from virtkit.disk.pieces import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
     from virtkit.disk.format import Extent, Writer
     from virtkit.disk.live import LiveChain
-    from virtkit.disk.pieces import Job
 
 LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
 SHARED = 64 * MIB  # bytes per request to share blocks
@@ -41,6 +41,26 @@ class Amount(NamedTuple):
         return self.plain + self.coded
 
 
+class Keeper(Protocol):
+    """Writes down what is done, so that a copy that is broken off can be taken up."""
+
+    @property
+    def start(self) -> int:
+        """Bytes of the disk that were done before, from its front."""
+        ...
+
+    @property
+    def moved(self) -> int:
+        """Bytes of ``Amount`` that were moved for them."""
+        ...
+
+    def watch(self, hand: crew.Hand[Job]) -> crew.Hand[Job]: ...
+
+    def after_job(self) -> None:
+        """Often, in the caller's thread."""
+        ...
+
+
 class Manner(NamedTuple):
     """How a copy is made."""
 
@@ -50,6 +70,7 @@ class Manner(NamedTuple):
     threads: int | None = None  # None: as many as are good for this machine
     rate: int = 0  # bytes a second; 0: as fast as it goes
     ground: Ground | None = None  # what the new image stands on
+    keeper: Keeper | None = None
 
 
 def measure(source: Source, unit: int = LARGEST_UNIT, *, ground: Ground | None = None, dense: bool = False) -> Amount:
@@ -98,7 +119,8 @@ class Copy:
         self.source = source
         self.amount = amount
         self.manner = manner
-        self.done = 0  # bytes of ``amount``
+        self.first = manner.keeper.moved if manner.keeper else 0  # bytes of ``amount`` that were done before
+        self.done = self.first  # bytes of ``amount``
         self._began = 0.0
         clusters = [layer.image.facts.cluster_size or 0 for layer in source.layers]
         self._largest = max(BUFFER, *clusters)  # no cluster may lie in two jobs: it would be decompressed twice
@@ -115,7 +137,10 @@ class Copy:
         else:
             limit = max(self._largest, writer.unit)
             crew_ = [self._hand(writer, limit) for _ in range(self._threads())]
-        self._work(self._jobs(writer.unit, limit, size), crew_, report)
+        jobs = self._jobs(writer.unit, limit, size)
+        if keeper := manner.keeper:
+            crew_, jobs = [keeper.watch(hand) for hand in crew_], _behind(jobs, keeper.start)
+        self._work(jobs, crew_, report)
 
     def run_in_place(self, target: LiveChain, report: Sink, *, is_zero: bool) -> None:
         """Make the front of a disk that exists equal to the source. ``is_zero``: the target holds zeros so far."""
@@ -156,7 +181,7 @@ class Copy:
     def _work(self, jobs: Iterable[Job], made: list[crew.Hand[Job]], report: Sink) -> None:
         step = f"convert {self.source.name}"
         self._began = time.monotonic()
-        report(Started(step, self.amount.total))
+        report(Started(step, self.amount.total, self.first))
         crew.Crew(jobs, made, self._reporter(step, report)).run()
         report(Advanced(step, self.done))
         report(Finished(step))
@@ -165,17 +190,30 @@ class Copy:
         """After each job, one at a time; holds them up where they are faster than they may."""
         self.done += job.weight
         if self.manner.rate:
-            ahead = self.done / self.manner.rate - (time.monotonic() - self._began)
+            ahead = (self.done - self.first) / self.manner.rate - (time.monotonic() - self._began)
             if ahead > 0:
                 time.sleep(ahead)
 
     def _reporter(self, step: str, report: Sink) -> Callable[[], None]:
-        told = self._began
+        told, keeper = self._began, self.manner.keeper
 
         def after_job() -> None:
             nonlocal told
+            if keeper:
+                keeper.after_job()
             if (now := time.monotonic()) - told >= REPORT_EVERY:
                 told = now
                 report(Advanced(step, self.done))
 
         return after_job
+
+
+def _behind(jobs: Iterable[Job], start: int) -> Iterator[Job]:
+    """Without what lies in front of ``start``, which is a unit's edge."""
+    for job in jobs:
+        end = job.start + job.length
+        if job.start >= start:
+            yield job
+        elif end > start:
+            left = [pieces.part(piece, max(piece.start, start), piece.end) for piece in job.pieces if piece.end > start]
+            yield Job(start, end - start, left)

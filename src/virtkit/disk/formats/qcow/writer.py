@@ -55,6 +55,10 @@ class QcowWriter:
             self._pending_size += len(coded)
             self._end += len(coded)
 
+    def settle(self) -> None:
+        with self._lock:
+            self._flush()
+
     def blank(self, start: int, length: int) -> None:
         """No entry says zeros: they are written, where room at the end of the file does not read as them anyway."""
         for place in self.place(start, length):

@@ -63,6 +63,10 @@ class Qcow2Writer:
             self._tables.make(index, 1)
             self._tables.fill(index, 1, Entry(self._streams.append(coded)))
 
+    def settle(self) -> None:
+        with self._lock:
+            self._streams.flush()
+
     def blank(self, start: int, length: int) -> None:
         """Version 2 cannot say that a cluster is zeros: they are written."""
         if self._options.version == 2:  # noqa: PLR2004  the older version

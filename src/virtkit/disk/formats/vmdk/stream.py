@@ -93,6 +93,10 @@ class StreamWriter:
             self._table[slot] = self._append(Marker(start // SECTOR, len(coded), 0).pack()[:GRAIN_MARKER_SIZE], coded)
             self._changed = True
 
+    def settle(self) -> None:
+        with self._lock:
+            self._flush()
+
     def finish(self) -> None:
         with self._lock:
             self._put_table()
