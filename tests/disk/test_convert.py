@@ -152,7 +152,7 @@ def test_an_exception_from_the_sink_cancels_and_leaves_nothing(*, compress: bool
 def test_a_killed_conversion_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     source = tmp_path / "source.raw"
     source.write_bytes(random.Random(1).randbytes(4 * MIB) * 32)
-    command = ["disk", "convert", "-f", "raw", "-c", "--level", "best", str(source), str(tmp_path / "new.qcow2")]
+    command = ["disk", "convert", "-p", "-f", "raw", "-c", "--level", "best", str(source), str(tmp_path / "new.qcow2")]
     with subprocess.Popen([sys.executable, "-m", "virtkit", *command], stderr=subprocess.PIPE) as work:
         assert work.stderr
         work.stderr.readline()  # the conversion has begun
