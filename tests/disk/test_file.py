@@ -71,6 +71,31 @@ def test_a_refused_write_names_the_file_and_the_place(tmp_path: Path) -> None:
     file.close()
 
 
+def test_room_is_reserved_where_that_helps_and_the_size_stays(tmp_path: Path) -> None:
+    """Other file systems are left alone: tmpfs would fill its memory with zeros."""
+    with small_file_system(tmp_path / "memory", size=MIB) as memory, (tmp_path / "ext4").open("wb") as store:
+        store.truncate(16 * MIB)
+        run("mkfs.ext4", "-q", tmp_path / "ext4")
+        (tmp_path / "disk").mkdir()
+        run("mount", "-o", "loop", tmp_path / "ext4", tmp_path / "disk")
+        try:
+            taken = [_taken_by_a_reserve(folder / "file") for folder in (memory, tmp_path / "disk")]
+        finally:
+            run("umount", tmp_path / "disk")
+    assert taken == [0, BLOCK]
+
+
+def _taken_by_a_reserve(path: Path) -> int:
+    path.touch()
+    file = File.open(path, writable=True)
+    file.reserve(4096, BLOCK)
+    taken = file.allocated
+    file.reserve(0, 1 << 40)  # more than there is: no error, the write will say so
+    assert file.size == 0
+    file.close()
+    return taken
+
+
 @contextmanager
 def loop_device(store: Path, size: int) -> Iterator[str]:
     if os.geteuid() != 0:
@@ -103,7 +128,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @st.composite
 def changes(draw: st.DrawFn) -> tuple[str, int, int]:
-    what = draw(st.sampled_from(("write", "write", "zero", "discard", "allocate")))
+    what = draw(st.sampled_from(("write", "write", "zero", "discard", "allocate", "reserve")))
     start = draw(st.integers(0, 2 * MIB))
     length = draw(st.one_of(st.integers(0, 5000), st.integers(0, 2 * MIB)))
     return what, start, min(length, 2 * MIB - start)
@@ -127,6 +152,8 @@ def test_any_changes_leave_what_a_plain_array_would_hold(script: list[tuple[str,
                 file.zero(start, length)
             elif what == "allocate" and not file.is_device and length:
                 file.allocate(start, length)
+            elif what == "reserve":
+                file.reserve(start, length)
             elif what == "discard":
                 file.discard(start, length)
                 kept = file.read(start, length)

@@ -97,6 +97,7 @@ def put(places: Iterable[Place], data: memoryview) -> None:
     """Write the front of ``data`` to where the writer has room for it."""
     for place in places:
         part, data = data[: place.length], data[place.length :]
+        place.file.reserve(place.at, len(part))
         place.file.write(place.at, place.seal(place.at, part) if place.seal else part)
 
 
