@@ -121,7 +121,7 @@ def test_rebase_compresses_what_it_takes_over(tmp_path: Path) -> None:
     assert (said.status, "not compressed in place" in said.err) == (1, True)
 
 
-@pytest.mark.parametrize("words", [(), ("create", "x"), ("list", "x", "y"), ("-c", "name"), ("-l", "-d", "x", "y")])
+@pytest.mark.parametrize("words", [(), ("create", "x"), ("x", "y"), ("-c", "name"), ("-l", "-d", "x", "y")])
 def test_snapshot_tells_how_it_is_used(words: tuple[str, ...], tmp_path: Path) -> None:
     said = virtkit(tmp_path, "snapshot", *words)
     assert said.status == 2

@@ -53,8 +53,12 @@ class Console:
         self.verbose = getattr(args, "verbose", False)
 
     def line(self, text: str = "") -> None:
+        self.write(text + "\n")
+
+    def write(self, text: str) -> None:
+        """Part of a line."""
         try:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(text)
         except OSError as error:
             raise _refused(error) from error
 

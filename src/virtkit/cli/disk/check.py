@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments
+from virtkit.cli.disk import arguments, several
 from virtkit.core.errors import NotSupportedError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
+    from virtkit.disk.access import Access
     from virtkit.disk.format import Findings
     from virtkit.disk.mending.repair import Repaired
 
@@ -20,7 +22,8 @@ CORRUPT, LEAKS, CANNOT_BE_CHECKED = 2, 3, 63  # exit statuses, as qemu-img's; 1:
 
 
 def build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=several.ABOUT)
+    options.mixed(parser)
     parser.add_argument(
         "-r", dest="repair", choices=("leaks", "all"), help="mend leaks, or everything; see also virtkit disk repair"
     )
@@ -30,34 +33,60 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(args: argparse.Namespace, console: Console) -> int:
-    try:
-        return _repair(args, console) if args.repair else _only_check(args, console)
-    except NotSupportedError as error:
-        console.error(error)
-        return CANNOT_BE_CHECKED
+    access = arguments.access(args)
+    work = _repair if args.repair else _only_check
+
+    def one(path: str) -> int:
+        try:
+            return work(path, args, access, console)
+        except NotSupportedError as error:
+            console.error(error)
+            return CANNOT_BE_CHECKED
+
+    return several.each(args.files, one, console, worst=worst)
 
 
-def _only_check(args: argparse.Namespace, console: Console) -> int:
+def worst(statuses: Iterable[int]) -> int:
+    """Damage first, then checks that could not end, leaks, and formats that have nothing to check."""
+    return max(statuses, key=(0, CANNOT_BE_CHECKED, LEAKS, 1, CORRUPT).index)
+
+
+def _only_check(path: str, args: argparse.Namespace, access: Access, console: Console) -> int:
     from virtkit import disk
 
-    name, findings = disk.check(args.file, args.source_format, arguments.access(args))
+    name, findings = disk.check(path, args.source_format, access)
     if console.json:
-        console.data(check_data(args.file, name, findings))
+        console.data(check_data(path, name, findings))
+    elif len(args.files) > 1:
+        _print_briefly(path, findings, console)
     else:
         print_findings(findings, console)
     return status(findings)
 
 
-def _repair(args: argparse.Namespace, console: Console) -> int:
+def _repair(path: str, args: argparse.Namespace, access: Access, console: Console) -> int:
     from virtkit import disk
 
-    done = disk.repair(args.file, args.source_format, leaks_only=args.repair == "leaks", access=arguments.access(args))
+    done = disk.repair(path, args.source_format, leaks_only=args.repair == "leaks", access=access)
     if console.json:
-        console.data(repaired_data(args.file, done))
+        console.data(repaired_data(path, done))
+        return status(done.after)
+    print_repaired(path, done, console)
+    if len(args.files) > 1:
+        _print_briefly(path, done.after, console)
     else:
-        print_repaired(args.file, done, console)
         print_findings(done.after, console)
     return status(done.after)
+
+
+def _print_briefly(path: str, found: Findings, console: Console) -> None:
+    """A line for one of several images, and a line for each finding."""
+    if status(found):
+        console.line(f"✗ {path}: {found.corruptions} errors, {found.leaks} leaked clusters")
+    else:
+        console.line(f"✓ {path}: no errors")
+    for line in found.details:
+        console.line(f"  {line}")
 
 
 def status(found: Findings) -> int:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, refused
+from virtkit.cli.disk import arguments, refused, several
 from virtkit.core.errors import VirtkitError
 from virtkit.core.units import format_size
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
     from virtkit.cli.picture import Mapped
     from virtkit.cli.show import Console
+    from virtkit.disk.access import Access
     from virtkit.disk.chain import Layer
     from virtkit.disk.description import Info
 
 
 def build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=several.ABOUT)
+    options.mixed(parser)
     parser.add_argument("--backing-chain", action="store_true", help="all images that FILE stands on, too")
     arguments.source(parser)
     arguments.backing(parser)
@@ -31,38 +33,30 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(args: argparse.Namespace, console: Console) -> int:
-    if console.json:
-        found = [info.data() for path in args.files for info in _told(path, args)]
-        console.data(found if args.backing_chain or len(found) > 1 else found[0])
+    access = arguments.access(args)._replace(shared=True)  # also while a machine has it
+    tell = _tell if console.json else _print
+
+    def one(path: str) -> int:
+        tell(path, args, access, console)
         return 0
-    status = 0
-    for number, path in enumerate(args.files):
-        if number:
-            console.line()
-        try:
-            _print(path, args, console)
-        except VirtkitError as error:  # the other files are still of interest
-            if len(args.files) == 1:
-                raise
-            console.error(error)
-            status = error.exit_status
-    return status
+
+    return several.each(args.files, one, console, apart=True)
 
 
-def _told(path: str, args: argparse.Namespace) -> list[Info]:
-    from virtkit import disk
+def _tell(path: str, args: argparse.Namespace, access: Access, console: Console) -> None:
+    from virtkit.disk.description import describe
 
-    if args.backing_chain:
-        return disk.info_chain(path, args.source_format, arguments.access(args))
-    return [disk.info(path, args.source_format, arguments.access(args))]
+    with _opened(path, args, access) as layers:
+        found = [describe(layer).data() for layer in layers]
+    console.data(found if args.backing_chain else found[0])
 
 
-def _print(path: str, args: argparse.Namespace, console: Console) -> None:
+def _print(path: str, args: argparse.Namespace, access: Access, console: Console) -> None:
     from virtkit.cli.disk import facts
     from virtkit.disk.chain import Chain
     from virtkit.disk.description import describe
 
-    with _opened(path, args) as layers:
+    with _opened(path, args, access) as layers:
         for number, layer in enumerate(layers):
             if number:
                 console.line()
@@ -78,11 +72,10 @@ def _print(path: str, args: argparse.Namespace, console: Console) -> None:
 
 
 @contextmanager
-def _opened(path: str, args: argparse.Namespace) -> Iterator[list[Layer]]:
-    """Also while a machine has it, and also where a backing image is not as it was."""
+def _opened(path: str, args: argparse.Namespace, access: Access) -> Iterator[list[Layer]]:
+    """Also where a backing image is not as it was."""
     from virtkit.disk.chain import close, open_image, open_layers
 
-    access = arguments.access(args)._replace(shared=True)
     if args.backing_chain:
         layers = open_layers(path, args.source_format, access, trust_heirs=True)
     else:

@@ -6,8 +6,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, refused
-from virtkit.core.errors import NotSupportedError
+from virtkit.cli.disk import arguments, refused, several
+from virtkit.core.errors import NotSupportedError, VirtkitError
 from virtkit.core.units import parse_size
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=several.ABOUT)
+    options.mixed(parser)
     arguments.source(parser)
     parser.add_argument(
         "-s", "--start-offset", type=parse_size, default=0, metavar="OFFSET", help="begin there, in bytes of the disk"
@@ -34,25 +35,26 @@ def build(parser: argparse.ArgumentParser) -> None:
 def _map(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
 
-    entries = disk.map(
-        args.file,
-        args.source_format,
-        arguments.access(args),
-        start=args.start_offset,
-        length=args.max_length,
-    )
-    if console.json:
-        _print_json(entries, console)
-    elif console.verbose:
-        _print_all(entries, console)
-    else:
-        _print_data(entries, console, args.file)
-    return 0
+    access = arguments.access(args)
+
+    def one(path: str) -> int:
+        entries = disk.map(path, args.source_format, access, start=args.start_offset, length=args.max_length)
+        if console.json:
+            return _print_json(entries, console)
+        entries = _begun(entries)
+        if len(args.files) > 1:
+            console.line(f"{path}:")
+        if console.verbose:
+            _print_all(entries, console)
+        else:
+            _print_data(entries, console, path)
+        return 0
+
+    return several.each(args.files, one, console, apart=True)
 
 
 def _print_data(entries: Iterable[Entry], console: Console, name: str) -> None:
     """As qemu-img: where a program that reads the files finds the guest's data."""
-    entries = _begun(entries)
     console.line(f"{'Offset':16}{'Length':16}{'Mapped to':16}File")
     for entry in entries:
         if entry.data and entry.offset is None:
@@ -73,24 +75,32 @@ def _begun(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _print_all(entries: Iterable[Entry], console: Console) -> None:
-    entries = _begun(entries)
     console.line(f"{'start':>14} {'length':>14} {'offset':>14} depth what")
     for entry in entries:
         at = "-" if entry.offset is None else f"{entry.offset:#x}"
         console.line(f"{entry.start:#14x} {entry.length:#14x} {at:>14} {entry.depth:5} {_what(entry)}")
 
 
-def _print_json(entries: Iterable[Entry], console: Console) -> None:
-    """Entry by entry: the map of a large disk does not fit in memory."""
+def _print_json(entries: Iterable[Entry], console: Console) -> int:
+    """Entry by entry: the map of a large disk does not fit in memory. Where it breaks off, the error is the last."""
     import json
 
     waiting = "["
-    for entry in entries:
-        if waiting != "[":
-            console.line(f"{waiting},")
-            waiting = ""
-        waiting += f"{{ {json.dumps(entry.told())[1:]}"
+    try:
+        for entry in entries:
+            if waiting != "[":
+                console.line(f"{waiting},")
+                waiting = ""
+            waiting += f"{{ {json.dumps(entry.told())[1:]}"
+    except VirtkitError as error:
+        if waiting == "[":
+            raise
+        console.line(f"{waiting},")
+        console.error(error)
+        console.line("]")
+        return error.exit_status
     console.line(f"{waiting}]")
+    return 0
 
 
 def _what(entry: Entry) -> str:

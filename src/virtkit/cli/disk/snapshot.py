@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent, refused
+from virtkit.cli.disk import arguments, consent, refused, several
 from virtkit.core.errors import UsageError
 from virtkit.core.units import format_size
 
@@ -13,21 +13,26 @@ if TYPE_CHECKING:
     import argparse
 
     from virtkit.cli.show import Console
+    from virtkit.disk.access import Access
     from virtkit.disk.format import Snapshot
 
 _USAGE = """\
-virtkit disk snapshot [list] FILE
+virtkit disk snapshot FILE
+       virtkit disk snapshot list FILE ...
        virtkit disk snapshot create|apply|delete FILE NAME
        virtkit disk snapshot extract FILE NAME TARGET [-O FORMAT] [-o NAME=VALUE[,...]]
-       virtkit disk snapshot [-l | -c NAME | -a NAME | -d NAME] FILE"""
-_WORDS = {"list": 1, "create": 2, "apply": 2, "delete": 2, "extract": 3}  # what follows each
+       virtkit disk snapshot -l | -c NAME | -a NAME | -d NAME  FILE ..."""
+_WORDS = {"create": 2, "apply": 2, "delete": 2, "extract": 3}  # what follows each
 
 
 class _Wish(NamedTuple):
+    """What is wanted of one image."""
+
     verb: str
     file: str
     name: str = ""  # or id
     target: str = ""
+    several: bool = False  # other images are asked the same
 
 
 def build(parser: argparse.ArgumentParser) -> None:
@@ -53,33 +58,44 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 
 def _snapshot(args: argparse.Namespace, console: Console) -> int:
-    wish = _wish(args)
+    wish, files = _wish(args)
     verbs = {"list": _list, "create": _create, "apply": _apply, "delete": _delete, "extract": _extract}
-    return verbs[wish.verb](wish, args, console)
+    access = arguments.access(args)
+
+    def one(path: str) -> int:
+        return verbs[wish.verb](wish._replace(file=path), args, access, console)
+
+    return several.each(files, one, console, apart=wish.verb == "list")
 
 
-def _wish(args: argparse.Namespace) -> _Wish:
+def _wish(args: argparse.Namespace) -> tuple[_Wish, list[str]]:
+    """For the first image, and all images."""
     words: list[str] = args.words
     for verb in ("create", "apply", "delete"):
-        if (name := getattr(args, verb)) is not None and len(words) == 1:
-            return _Wish(verb, words[0], name)
-    if len(words) == 1:
-        return _Wish("list", words[0])
-    if words and _WORDS.get(words[0]) == len(words) - 1 and not args.list:
-        return _Wish(*words)
-    said = " ".join(words) or "nothing"
-    raise UsageError(f"snapshot: found {said}, expected one of\n       {_USAGE}", hint="virtkit disk snapshot --help")
+        if (name := getattr(args, verb)) is not None and words:
+            return _Wish(verb, words[0], name, several=len(words) > 1), words
+    if len(words) > 1 and words[0] == "list" and not args.list:
+        words = words[1:]
+    elif len(words) > 1 and _WORDS.get(words[0]) == len(words) - 1 and not args.list:
+        return _Wish(words[0], words[1], words[2], "".join(words[3:])), words[1:2]
+    elif len(words) != 1 and not (words and args.list):
+        said = " ".join(words) or "nothing"
+        hint = "virtkit disk snapshot --help"
+        raise UsageError(f"snapshot: found {said}, expected one of\n       {_USAGE}", hint=hint)
+    return _Wish("list", words[0], several=len(words) > 1), words
 
 
-def _list(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+def _list(wish: _Wish, args: argparse.Namespace, access: Access, console: Console) -> int:
     from virtkit import disk
     from virtkit.cli.disk import moments
 
-    disk.snapshots(wish.file, args.source_format, arguments.access(args))  # refuses what has none
-    found = disk.info(wish.file, args.source_format, arguments.access(args)).facts.snapshots
+    disk.snapshots(wish.file, args.source_format, access)  # refuses what has none
+    found = disk.info(wish.file, args.source_format, access).facts.snapshots
     if console.json:
         console.data([dict(one) for one in found])  # type: ignore[arg-type]  # Facts promises qemu-img's data
     elif found:
+        if wish.several:
+            console.line(f"{wish.file}:")
         for line in moments.lines(found):
             console.line(line)
     elif not console.quiet:
@@ -87,19 +103,18 @@ def _list(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _create(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+def _create(wish: _Wish, args: argparse.Namespace, access: Access, console: Console) -> int:
     from virtkit import disk
 
-    made = disk.create_snapshot(wish.file, wish.name, args.source_format, arguments.access(args), dry_run=args.plan)
+    made = disk.create_snapshot(wish.file, wish.name, args.source_format, access, dry_run=args.plan)
     if args.plan:
         return _planned(wish, args, console, consent.Step("+", f"{wish.file}: snapshot {wish.name}"))
     return _done(wish, made, console, f"+ {wish.file}: snapshot {made.name} (id {made.id})")
 
 
-def _apply(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+def _apply(wish: _Wish, args: argparse.Namespace, access: Access, console: Console) -> int:
     from virtkit import disk
 
-    access = arguments.access(args)
     found = disk.find_snapshot(wish.file, wish.name, args.source_format, access)
     text = f"{wish.file}: as in snapshot {found.name} (id {found.id}), {format_size(found.size)}"
     note = "what the disk holds now is lost where no snapshot has it"
@@ -111,10 +126,9 @@ def _apply(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
     return _done(wish, done, console, f"✓ {text}")
 
 
-def _delete(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+def _delete(wish: _Wish, args: argparse.Namespace, access: Access, console: Console) -> int:
     from virtkit import disk
 
-    access = arguments.access(args)
     found = disk.find_snapshot(wish.file, wish.name, args.source_format, access)
     freed = disk.freed_by_deleting(wish.file, found.id, args.source_format, access) if args.plan else None
     text = f"{wish.file}: snapshot {found.name} (id {found.id}) deleted"
@@ -127,7 +141,7 @@ def _delete(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
     return _done(wish, done, console, f"✓ {text}")
 
 
-def _extract(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
+def _extract(wish: _Wish, args: argparse.Namespace, access: Access, console: Console) -> int:
     from virtkit import disk
     from virtkit.cli.disk import making
 
@@ -141,7 +155,7 @@ def _extract(wish: _Wish, args: argparse.Namespace, console: Console) -> int:
             options=making.parsed(args),
             overwrite=args.overwrite,
             dry_run=args.plan,
-            access=arguments.access(args),
+            access=access,
             report=report,
         )
     text = f"{wish.target}: {made.format}, snapshot {wish.name} of {wish.file}, {format_size(made.size)}"
