@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import SECTOR
-from virtkit.disk import pieces
+from virtkit.disk import equality, pieces
 from virtkit.disk.copying import crew
 from virtkit.disk.copying.hands import BUFFER
 from virtkit.disk.copying.overlay import SILENT
@@ -61,9 +62,9 @@ def compare(left: Source, right: Source, report: Sink, *, strict: bool = False) 
 def _first_difference(left: Source, right: Source, end: int, report: Sink) -> int | None:
     step = f"compare {left.name}"
     report(Started(step, end))
-    reached = _Reached()
-    hands = [_Comparing(reached) for _ in range(crew.size())]
-    work = crew.Crew(_jobs(left, right, end), hands, lambda: report(Advanced(step, reached.offset)))
+    reached, limit = _Reached(), _limit(left, right)
+    hands = [_Comparing(reached, limit) for _ in range(crew.size())]
+    work = crew.Crew(_jobs(left, right, end, limit), hands, lambda: report(Advanced(step, reached.offset)))
     try:
         work.run()
         report(Advanced(step, end))  # what both know to be alike was not read
@@ -108,8 +109,12 @@ def _status(extent: Extent) -> tuple[Kind, bool]:
     return extent.kind, extent.preallocated
 
 
-def _jobs(left: Source, right: Source, end: int) -> Iterator[_Both]:
-    limit = max([BUFFER, *(layer.image.facts.cluster_size or 0 for side in (left, right) for layer in side.layers)])
+def _limit(left: Source, right: Source) -> int:
+    """Bytes of a job: no cluster lies in two of them, or it would be decoded twice."""
+    return max([BUFFER, *(layer.image.facts.cluster_size or 0 for side in (left, right) for layer in side.layers)])
+
+
+def _jobs(left: Source, right: Source, end: int, limit: int) -> Iterator[_Both]:
     found: list[tuple[Extent, Extent]] = []
     for pair in _cut(pairs(left, right, end), limit):
         if found and (pair[0].start != found[-1][0].end or pair[0].start % limit == 0):
@@ -145,25 +150,26 @@ class _Reached:
 
 
 class _Comparing:
-    def __init__(self, reached: _Reached) -> None:
+    """Each thread has its two buffers, which stay in the processor's cache from reading to comparing."""
+
+    def __init__(self, reached: _Reached, size: int) -> None:
         self._reached = reached
         self._end = 0
         self._difference: int | None = None
-        self._left = bytearray()
-        self._right = bytearray()
+        self._left, self._right = mmap.mmap(-1, size), mmap.mmap(-1, size)
+        self._views = memoryview(self._left), memoryview(self._right)
+        self._same = equality.comparer(self._left, self._right)
 
     def prepare(self, job: _Both) -> None:
-        length = job.left.length
-        if len(self._left) != length:
-            self._left, self._right = bytearray(length), bytearray(length)
-        pieces.fill(job.left, memoryview(self._left))
-        pieces.fill(job.right, memoryview(self._right))
-        self._end = job.left.start + length
-        self._difference = None if self._left == self._right else job.left.start + self._first()
+        start, length = job.left.start, job.left.length
+        pieces.fill(job.left, self._views[0])
+        pieces.fill(job.right, self._views[1])
+        self._end = start + length
+        self._difference = None if self._same(length) else start + self._first(length)
 
-    def _first(self) -> int:
+    def _first(self, length: int) -> int:
         left, right = self._left, self._right
-        return next(at for at in range(0, len(left), SECTOR) if left[at : at + SECTOR] != right[at : at + SECTOR])
+        return next(at for at in range(0, length, SECTOR) if left[at : at + SECTOR] != right[at : at + SECTOR])
 
     def in_order(self) -> None:
         self._reached.offset = self._end

@@ -34,9 +34,9 @@ class Decoded:
         self._limit = limit
         self._size = 0
         self._lock = threading.Lock()
-        self._units: OrderedDict[_Key, tuple[bytes, Buffer]] = OrderedDict()
+        self._units: OrderedDict[_Key, tuple[Buffer, Buffer]] = OrderedDict()
 
-    def unit(self, extent: Extent, coded: bytes, decode: Decode) -> Buffer:
+    def unit(self, extent: Extent, coded: Buffer, decode: Decode) -> Buffer:
         """``decode(extent, coded)``, whole; kept where ``extent`` is a part of it, for who wants the other parts."""
         key = _Key(extent.file.fd if extent.file else -1, extent.at, extent.start - extent.skip, decode)
         with self._lock:
@@ -49,7 +49,7 @@ class Decoded:
             self._keep(key, coded, unit)
         return unit
 
-    def _keep(self, key: _Key, coded: bytes, unit: Buffer) -> None:
+    def _keep(self, key: _Key, coded: Buffer, unit: Buffer) -> None:
         with self._lock:
             self._size += len(coded) + len(unit) - self._drop(key)
             self._units[key] = coded, unit

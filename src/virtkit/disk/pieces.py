@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.units import MIB, round_down, round_up
+from virtkit.disk import readahead
 from virtkit.disk.format import Extent, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from virtkit.disk.decoded import Decoded
+    from virtkit.disk.format import Buffer
 
 SMALLEST_LOOK = MIB  # bytes; below, reading a hole in a file costs less than looking for it
 
@@ -90,13 +92,16 @@ def jobs(extents: Iterable[Extent], *, unit: int, limit: int, end: int) -> Itera
         yield Job(start, stop - start, pieces)
 
 
-def load(extent: Extent, room: memoryview, decoded: Decoded | None = None) -> None:
-    """The guest's bytes of ``extent`` into ``room``, which is as long. ``decoded``: where units are kept."""
+def load(extent: Extent, room: memoryview, decoded: Decoded | None = None, stored: Buffer | None = None) -> None:
+    """The guest's bytes of ``extent`` into ``room``, which is as long.
+
+    ``decoded``: where units are kept. ``stored``: what its file holds of a CODED extent, if that has been read.
+    """
     done = 0
     if extent.file and extent.kind is Kind.DATA:
         done = extent.file.read_into(extent.at, room)
     elif extent.file and extent.decode:
-        coded = extent.file.read(extent.at, extent.stored)
+        coded = extent.file.read(extent.at, extent.stored) if stored is None else stored
         unit = decoded.unit(extent, coded, extent.decode) if decoded else extent.decode(extent, coded)
         plain = memoryview(unit)[extent.skip : extent.skip + extent.length]
         done = len(plain)
@@ -116,11 +121,11 @@ def load(extent: Extent, room: memoryview, decoded: Decoded | None = None) -> No
 def fill(job: Job, room: memoryview) -> None:
     """The guest's bytes of ``job`` into the front of ``room``."""
     at = 0
-    for piece in job.pieces:
+    for piece, stored in readahead.with_stored(job.pieces):
         begin = piece.start - job.start
         if at < begin:
             room[at:begin] = bytes(begin - at)
         at = begin + piece.length
-        load(piece, room[begin:at])
+        load(piece, room[begin:at], stored=stored)
     if at < job.length:
         room[at : job.length] = bytes(job.length - at)

@@ -116,10 +116,11 @@ class GuestMap:
         extended = self.head.has(Incompatible.EXTENDED_L2)
         entries, bitmaps = (table[0::2], table[1::2]) if extended else (table, None)
         no_room = NO_ROOM_OUTSIDE if self.storage.outside else NO_ROOM
+        known = self.storage.file.size
         for run in runs(entries, (start - base) // cluster, divide_up(end - base, cluster), cluster, no_room):
             begin, stop = max(start, base + run.begin * cluster), min(end, base + run.end * cluster)
             if run.entry & COMPRESSED:
-                yield from self._compressed(run, base, begin, stop)
+                yield from self._compressed(run, base, begin, stop, known)
                 continue
             self._check_entry(run, at)
             if bitmaps is None:
@@ -207,13 +208,14 @@ class GuestMap:
             yield Extent(start, part, Kind.CODED, self.storage.data, at, cluster, skip, self.storage.decrypt)
             start += part
 
-    def _compressed(self, run: Run, base: int, start: int, end: int) -> Iterator[Extent]:
-        cluster, size = self.head.cluster_size, self.storage.file.size
+    def _compressed(self, run: Run, base: int, start: int, end: int, known: int) -> Iterator[Extent]:
+        """``known``: the size that the file had when the table was looked at; if too small, it is asked for again."""
+        cluster = self.head.cluster_size
         index = (start - base) // cluster
         entry = run.entry + (index - run.begin) * run.stride
         while start < end:
             at, stored = compressed_place(entry, self.head.header.cluster_bits)
-            if at >= size:
+            if at >= known and at >= (size := self.storage.file.size):
                 raise CorruptImageError(
                     self.storage.file.name,
                     "compressed cluster",
