@@ -23,6 +23,7 @@ from virtkit.disk.access import READ_ONLY, Access
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from virtkit.disk.benchmark import bench
     from virtkit.disk.chain import Chain
     from virtkit.disk.commitment import commit
     from virtkit.disk.compaction import compact
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 _ELSEWHERE = {
     "amend": "mending.amendment",
     "apply_snapshot": "history",
+    "bench": "benchmark",
     "commit": "commitment",
     "compact": "compaction",
     "convert": "conversion.convert",
@@ -81,6 +83,7 @@ __all__ = [
     "Access",
     "amend",
     "apply_snapshot",
+    "bench",
     "check",
     "commit",
     "compact",

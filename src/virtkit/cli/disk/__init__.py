@@ -29,6 +29,7 @@ VERBS = {
     "dd": "blocks of an image's disk as a new image",
     "measure": "how long the file of a new image would become",
     "compare": "whether a guest sees the same disk: exit status 0 or 1",
+    "bench": "how many requests an image answers in a second",
     "amend": "other options for an existing image",
     "bitmap": "dirty bitmaps: what was written since, for backups",
     "check": "hold an image's metadata against each other",
