@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.progress import Advanced, Finished, Started
 from virtkit.core.units import MIB, SECTOR, round_up
-from virtkit.disk import codecs
+from virtkit.disk import bulk, codecs
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.formats.qcow2 import past, snapshots
 from virtkit.disk.formats.qcow2.change import Change
@@ -27,6 +27,7 @@ from virtkit.disk.runs import runs, stored_table
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Iterator
 
     from virtkit.core.progress import Sink
     from virtkit.disk.format import Buffer
@@ -92,8 +93,8 @@ class _Mover:
         step = f"compact {self.file.name}"
         span = self.cluster * self.cluster // ENTRY  # bytes of the disk that a table tells about
         self.report(Started(step, len(self.weights) * span))
-        for done, (at, weight) in enumerate(sorted(self.weights.items()), 1):
-            self._move_data(at, weight)
+        for done, at in enumerate(self._reaching(sorted(self.weights)), 1):
+            self._move_data(at, self.weights[at])
             if self._moved >= _BATCH:
                 self._store()
                 self.report(Advanced(step, done * span))
@@ -104,15 +105,29 @@ class _Mover:
         self._store()
         self.report(Finished(step))
 
+    def _reaching(self, tables: list[int]) -> Iterator[int]:
+        """Without tables that name nothing in the tail, where there are so many that looking at them all takes time."""
+        if self.image.head.has(Incompatible.DATA_FILE):
+            return
+        if not bulk.pays(len(tables), len(tables) * self.image.head.l2_entries):
+            yield from tables
+            return
+        import numpy as np  #  small images do without
+
+        limit, size = np.uint64(self.limit * self.cluster), self.cluster // ENTRY
+        for batch in bulk.batches(self.file, tables, self.cluster):
+            reaches = (batch.words & np.uint64(OFFSET) >= limit) | (batch.words & np.uint64(COMPRESSED) > 0)
+            for slot in np.unique(batch.at[reaches] // size):
+                yield tables[batch.first + int(slot)]
+
     def _move_data(self, at: int, weight: int) -> None:
         """What the table at ``at`` names in the tail, if nothing else does."""
         table = self.image.tables.read(0, at)
         entries = table[:: self.words]
-        if self.image.head.has(Incompatible.DATA_FILE):
-            return
-        before = entries[:]
-        starts = sorted(compressed_place(entry, self.bits)[0] for entry in entries if entry & COMPRESSED)
-        for run in runs(entries, 0, len(entries), self.cluster, NO_ROOM):
+        before, found = entries[:], list(runs(entries, 0, len(entries), self.cluster, NO_ROOM))
+        coded = [slot for run in found if run.entry & COMPRESSED for slot in range(run.begin, run.end)]
+        starts = sorted(compressed_place(entries[slot], self.bits)[0] for slot in coded)
+        for run in found:
             if run.entry & COMPRESSED:
                 for slot in range(run.begin, run.end):
                     entries[slot] = self._moved_stream(entries[slot], starts, weight)
@@ -146,7 +161,10 @@ class _Mover:
         content: Buffer = self.file.read(at, self.cluster).ljust(self.cluster, b"\0")
         if data and self.image.lock:
             content = self.image.lock.moved(at, to, content)
-        self.file.write(to, content)
+        if content != bytes(self.cluster):
+            self.file.write(to, content)
+        else:
+            self.file.zero(to, self.cluster)  # a hole stays one
         self.allocator.free(source, 1, count)
         self._moved += self.cluster
         return target
