@@ -14,7 +14,9 @@ from support.damage import KINDS, Subject, counted_by_qemu, counts_of, damage, m
 from support.depth import deep
 from support.images import run
 from support.reading import open_with
-from virtkit.disk.formats.qcow2 import FORMAT
+from virtkit.disk import bulk
+from virtkit.disk.formats.qcow2 import FORMAT, window
+from virtkit.disk.formats.qcow2.bulkcheck import BulkCheck
 from virtkit.disk.formats.qcow2.image import Qcow2Image
 from virtkit.disk.formats.qcow2.layout import Header
 
@@ -34,6 +36,19 @@ def ours(path: Path) -> Findings:
         image.close()
 
 
+def in_bulk(path: Path) -> Findings:
+    """As a large image is checked, with a window that even this one does not fit in."""
+    image = open_with(FORMAT, path)
+    assert isinstance(image, Qcow2Image)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window, "ROOM", 1 << 11)
+        patch.setattr(bulk, "BATCH", 3 << 16)
+        check = BulkCheck(image.file, image.head)
+        check.run()
+    image.close()
+    return check.findings()
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     return make_subject(tmp_path_factory.mktemp("check"), request.param)
@@ -43,6 +58,7 @@ def test_a_whole_image_has_no_findings(subject: Subject) -> None:
     found = ours(subject.path)
     assert (found.corruptions, found.leaks, found.details) == (0, 0, ())
     assert counts_of(found) == counted_by_qemu(subject.path)
+    assert in_bulk(subject.path) == found
 
 
 @settings(max_examples=deep(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -50,9 +66,11 @@ def test_a_whole_image_has_no_findings(subject: Subject) -> None:
 def test_damage_counts_as_in_qemu(subject: Subject, tmp_path: Path, seed: int) -> None:
     path = shutil.copyfile(subject.path, tmp_path / "damaged.qcow2")
     damage(path, subject, random.Random(seed))
-    found = ours(path)
+    found, large = ours(path), in_bulk(path)
     assert counts_of(found) == counted_by_qemu(path), found.details
     assert bool(found.details) == bool(found.corruptions or found.leaks)
+    assert counts_of(large) == counts_of(found), (found.details, large.details)
+    assert bool(large.details) == bool(found.details)
 
 
 def test_key_material_is_counted(tmp_path: Path) -> None:

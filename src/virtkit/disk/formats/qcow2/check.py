@@ -8,6 +8,7 @@ An L2 table that many L1 entries name is walked once and counted many times.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.units import MIB, divide_up
+from virtkit.disk import bulk
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.qcow2 import bitmaps, snapshots
 from virtkit.disk.formats.qcow2.layout import (
@@ -29,6 +31,7 @@ from virtkit.disk.formats.qcow2.layout import (
     Incompatible,
 )
 from virtkit.disk.formats.qcow2.ledger import Ledger
+from virtkit.disk.formats.qcow2.refcounts import References
 from virtkit.disk.formats.qcow2.tablecheck import TableCheck
 from virtkit.disk.runs import runs
 
@@ -37,18 +40,33 @@ if TYPE_CHECKING:
 
     from virtkit.disk.file import File
     from virtkit.disk.formats.qcow2.head import Head
+    from virtkit.disk.formats.qcow2.ledger import Counting
 
 _MOST_OVERLAPPING = 64 * MIB  # bytes of tables
+_MOST_TABLES = 1 << 20
 _LEAST_EXTRA = 16  # bytes of extra data that a snapshot of version 3 has
 
 
 def check(file: File, head: Head) -> Findings:
     """CorruptImageError where snapshot table or bitmap directory cannot be read."""
-    found = Check(file, head)
-    found.count_references()
-    found.count_refcount_blocks()
-    found.compare()
+    if not _is_large(file, head):
+        found = Check(file, head)
+    else:
+        from virtkit.disk.formats.qcow2.bulkcheck import BulkCheck  # numpy
+
+        found = BulkCheck(file, head)
+    found.run()
     return found.findings()
+
+
+def _is_large(file: File, head: Head) -> bool:
+    """Whether a loop over the tables, or a counter for each cluster of the file, is too much."""
+    header, clusters = head.header, divide_up(file.size, head.cluster_size)
+    if max(header.l1_size, clusters >> 4) > _MOST_TABLES:
+        return True
+    l1 = array("Q", file.read(header.l1_offset, header.l1_size * ENTRY))
+    tables = len(l1) - l1.count(0)
+    return bulk.pays(tables, min(tables * head.l2_entries, clusters))
 
 
 @dataclass
@@ -62,8 +80,8 @@ class _Table:
 class Check:
     """``unsound``: the refcounts themselves cannot be put right one by one, they have to be made anew."""
 
-    def __init__(self, file: File, head: Head) -> None:
-        self.ledger = Ledger(file, head)
+    def __init__(self, file: File, head: Head, references: Counting | None = None) -> None:
+        self.ledger = Ledger(file, head, references or References(file, head))
         self.file, self.head = file, head
         self.tally = self.ledger.tally
         self.tables: dict[int, _Table] = {}
@@ -83,17 +101,26 @@ class Check:
             details=tuple(tally.details),
         )
 
+    def run(self) -> None:
+        self.count_references()
+        self.count_refcount_blocks()
+        self.compare()
+
     def count_references(self) -> None:
         header, cluster = self.head.header, self.head.cluster_size
+        self.tables.clear()
         self.ledger.use("header", 0, cluster)
         self._count_l1("L1 table", header.l1_offset, header.l1_size, 1, active=True)
         self._count_snapshots()
-        for at, table in self.tables.items():
-            TableCheck(self.ledger, at, weight=table.all, active=table.active).run()
+        self._count_tables()
         if encryption := self.head.extensions.get(Extension.ENCRYPTION):
             place = EncryptionHeader.parse(encryption, source=self.file.name)
             self.ledger.use("encryption header", place.offset, place.length)
         self._count_bitmaps()
+
+    def _count_tables(self) -> None:
+        for at, table in self.tables.items():
+            TableCheck(self.ledger, at, weight=table.all, active=table.active).run()
 
     def _count_l1(self, what: str, at: int, entries: int, weight: int, *, active: bool) -> None:
         self.ledger.use(what, at, entries * ENTRY, weight)
@@ -181,19 +208,21 @@ class Check:
                 continue
             for index in range(run.begin, run.end):
                 entry = run.entry + (index - run.begin) * cluster
-                wrong = self._wrong_block(f"refcount block {index}", entry, blocks_end)
-                if wrong:
+                what = f"refcount block {index}"
+                if wrong := self._misplaced(what, entry, blocks_end):
                     self.tally.corrupt(wrong)
                     self.unsound = True
+                    continue
+                self.ledger.use(what, entry, cluster)
+                used = self.ledger.references.times(entry // cluster)
+                if used not in {1, None}:
+                    self.tally.miscount(f"{what} at {entry:#x} is used {used} times, expected once")
+                    self.unsound = True
 
-    def _wrong_block(self, what: str, entry: int, blocks_end: int) -> str:
+    def _misplaced(self, what: str, entry: int, blocks_end: int) -> str:
         if entry & REFCOUNT_TABLE_RESERVED or entry % self.head.cluster_size:
             return f"{what} is at {entry:#x}, expected an aligned cluster"
-        if entry >= blocks_end:
-            return f"{what} is at {entry:#x}, expected one within {blocks_end:#x} bytes"
-        self.ledger.use(what, entry, self.head.cluster_size)
-        used = self.ledger.references.counts[entry // self.head.cluster_size]
-        return "" if used == 1 else f"{what} at {entry:#x} is used {used} times, expected once"
+        return f"{what} is at {entry:#x}, expected one within {blocks_end:#x} bytes" if entry >= blocks_end else ""
 
     def compare(self) -> None:
         """Refcounts against references, refcount block by refcount block."""
@@ -201,21 +230,24 @@ class Check:
         for first in range(0, last, step):
             end = min(first + step, last)
             stored = self.ledger.refcounts.get(first, end - first)
-            counted = self.ledger.references.counts[first:end]
+            counted = self.ledger.references.counted(first, end - first)
             if stored.tobytes() != counted.tobytes():
                 self._tell_differences(first, stored, counted)
             if used := max(len(stored.tobytes().rstrip(b"\0")), len(counted.tobytes().rstrip(b"\0"))):
                 self.last_used = first + (used - 1) // stored.itemsize
 
     def _tell_differences(self, first: int, stored: Iterable[int], counted: Iterable[int]) -> None:
-        readable = self.ledger.refcounts.readable(first // self.ledger.refcounts.block_entries)
-        for cluster, (says, uses) in enumerate(zip(stored, counted, strict=True), first):
-            if says == uses or not readable:
-                continue
-            detail = (
-                f"cluster {cluster} at {cluster * self.head.cluster_size:#x}: refcount is {says}, used {uses} times"
-            )
-            if says < uses:
-                self.tally.corrupt(detail)
-            else:
-                self.tally.leak(detail)
+        if self.ledger.refcounts.readable(first // self.ledger.refcounts.block_entries):
+            for cluster, (says, uses) in enumerate(zip(stored, counted, strict=True), first):
+                if says != uses:
+                    self._tell_difference(cluster, says, uses)
+
+    def _tell_difference(self, cluster: int, says: int, uses: int) -> None:
+        detail = f"{self._place(cluster)}: refcount is {says}, used {uses} times"
+        if says < uses:
+            self.tally.miscount(detail)
+        else:
+            self.tally.leak(detail)
+
+    def _place(self, cluster: int) -> str:
+        return f"cluster {cluster} at {cluster * self.head.cluster_size:#x}"

@@ -43,13 +43,18 @@ def compressed_place(entry: int, cluster_bits: int) -> tuple[int, int]:
 
     The entry counts the 512-byte sectors that the data touches besides its first.
     """
-    offset_bits = _OFFSET_BITS - (cluster_bits - _SECTOR_BITS)
+    offset_bits, sector_bits = compressed_bits(cluster_bits)
     at = entry & (1 << offset_bits) - 1
-    sectors = (entry >> offset_bits & (1 << cluster_bits - _SECTOR_BITS) - 1) + 1
+    sectors = (entry >> offset_bits & (1 << sector_bits) - 1) + 1
     return at, sectors * SECTOR - at % SECTOR
+
+
+def compressed_bits(cluster_bits: int) -> tuple[int, int]:
+    """Of a compressed entry: the bits of its offset, the lowest, and those of its sectors, right above."""
+    return _OFFSET_BITS - (cluster_bits - _SECTOR_BITS), cluster_bits - _SECTOR_BITS
 
 
 def compressed_entry(at: int, stored: int, cluster_bits: int) -> int:
     """The entry of ``stored`` bytes at ``at``."""
-    offset_bits = _OFFSET_BITS - (cluster_bits - _SECTOR_BITS)
+    offset_bits, _ = compressed_bits(cluster_bits)
     return COMPRESSED | (at + stored - 1) // SECTOR - at // SECTOR << offset_bits | at

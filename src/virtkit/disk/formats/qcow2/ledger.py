@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from virtkit.core.units import MIB, round_down, round_up
 from virtkit.disk.formats.qcow2.layout import ENTRY
-from virtkit.disk.formats.qcow2.refcounts import Refcounts, References
+from virtkit.disk.formats.qcow2.refcounts import Refcounts
 from virtkit.disk.runs import table_of
 
 if TYPE_CHECKING:
-    from array import array
-
     from virtkit.disk.file import File
     from virtkit.disk.formats.qcow2.head import Head
 
-_MOST_DETAILS = 100
+MOST_DETAILS = 100
 _PIECE = 4 * MIB  # bytes of a table read at once
 
 
@@ -30,13 +29,19 @@ class Tally:
     compressed: int = 0
     flags: int = 0  # of the corruptions: copied flags against the refcounts
     details: list[str] = field(default_factory=list)
+    repeated: bool = False  # the tables are walked once more, for their references: what they say wrongly was told
 
     def corrupt(self, detail: str, count: int = 1) -> None:
+        if not self.repeated:
+            self.miscount(detail, count)
+
+    def miscount(self, detail: str, count: int = 1) -> None:
+        """A corruption that the references show."""
         self.corruptions += count
         self._note(detail)
 
     def misflag(self, detail: str, count: int) -> None:
-        self.flags += count
+        self.flags += 0 if self.repeated else count
         self.corrupt(detail, count)
 
     def leak(self, detail: str) -> None:
@@ -44,16 +49,47 @@ class Tally:
         self._note(detail)
 
     def _note(self, detail: str) -> None:
-        if len(self.details) < _MOST_DETAILS:
+        if len(self.details) < MOST_DETAILS:
             self.details.append(detail)
 
 
+class Counting(Protocol):
+    """What takes references down. ``clusters``: behind the last one that the file has or that is used."""
+
+    clusters: int
+
+    def add(self, first: int, count: int, weight: int = 1) -> int:
+        """Clusters [first, first + count); returns how often that went over what a refcount can say."""
+        ...
+
+    def counted(self, first: int, count: int) -> array[int]: ...
+
+    def times(self, cluster: int) -> int | None:
+        """How often that one is used; None where it is not counted now."""
+        ...
+
+
+class Uncounted:
+    """Takes nothing down."""
+
+    clusters = 0
+
+    def add(self, first: int, count: int, weight: int = 1) -> int:
+        return 0
+
+    def counted(self, first: int, count: int) -> array[int]:
+        return array("I", bytes(4 * count))
+
+    def times(self, cluster: int) -> None:
+        return None
+
+
 class Ledger:
-    def __init__(self, file: File, head: Head) -> None:
+    def __init__(self, file: File, head: Head, references: Counting) -> None:
         self.file, self.head = file, head
         self.file_size = file.size  # bytes
         self.cluster = head.cluster_size
-        self.references = References(file, head)
+        self.references = references
         self.refcounts = Refcounts(file, head)
         self.tally = Tally()
 
@@ -66,7 +102,7 @@ class Ledger:
             return
         first, last = at // self.cluster, (at + size - 1) // self.cluster
         if over := self.references.add(first, last - first + 1, weight):
-            self.tally.corrupt(f"{what} at {at:#x} is used more often than a refcount can say", over)
+            self.tally.miscount(f"{what} at {at:#x} is used more often than a refcount can say", over)
 
     def read(self, at: int, entries: int) -> array[int]:
         """A table; what lies behind the file's end reads as zeros, as in QEMU, and is found as a bad reference."""

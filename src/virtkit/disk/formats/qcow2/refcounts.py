@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 4  # bytes that one count takes here
 _MOST = (1 << 8 * _WIDTH) - 1
-_MAX_CLUSTERS = (1 << 31) - 1  # as QEMU
+MAX_CLUSTERS = (1 << 31) - 1  # as QEMU
 _LAZILY = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE, linux/mman.h
 _CACHED = 1 << 20  # counts of decoded refcount blocks that are kept
 _BYTE_ORDER = 3  # refcount order of counts that are one byte
@@ -30,10 +30,9 @@ class References:
     def __init__(self, file: File, head: Head) -> None:
         cluster = head.cluster_size
         self.clusters = divide_up(file.size, cluster)
-        if self.clusters > _MAX_CLUSTERS:
-            raise NotSupportedError(f"{file.name}: has {self.clusters} clusters, expected at most {_MAX_CLUSTERS}")
-        bits = 1 << head.features.refcount_order
-        self.limit = min((1 << bits) - 1, _MOST)
+        if self.clusters > MAX_CLUSTERS:
+            raise NotSupportedError(f"{file.name}: has {self.clusters} clusters, expected at most {MAX_CLUSTERS}")
+        self.limit = most_of(head.features.refcount_order)
         try:
             room = mmap.mmap(-1, (self.clusters + 1) * _WIDTH, flags=_LAZILY)
         except OSError as error:
@@ -55,6 +54,9 @@ class References:
             block[index] = after
         return over
 
+    def times(self, cluster: int) -> int:
+        return self.counts[cluster]
+
     def counted(self, first: int, count: int) -> array[int]:
         """The counts of clusters [first, first + count), as an array of ``count``."""
         found = array("I", self.counts[first : first + count].tobytes())
@@ -62,13 +64,18 @@ class References:
         return found
 
 
+def most_of(order: int) -> int:
+    """The most that a refcount of that order says; above 2**32 - 1 all are the same here."""
+    return min((1 << (1 << order)) - 1, _MOST)
+
+
 class Refcounts:
     """The refcounts of the image, block by block. What lies behind the file's end reads as zeros, as in QEMU."""
 
     def __init__(self, file: File, head: Head) -> None:
         self._file, self._head = file, head
-        self._order = head.features.refcount_order
-        self.block_entries = head.cluster_size * 8 >> self._order
+        self.order = head.features.refcount_order
+        self.block_entries = head.cluster_size * 8 >> self.order
         self._clusters = divide_up(file.size, head.cluster_size) + 1
         size = head.header.refcount_table_clusters * head.cluster_size
         data = file.read(head.header.refcount_table_offset, size).ljust(size, b"\0")
@@ -99,14 +106,23 @@ class Refcounts:
             self._cache[index] = self._read(index)
         return self._cache[index]
 
-    def _read(self, index: int) -> array[int]:
-        entries = max(min(self.block_entries, self._clusters - index * self.block_entries), 0)
+    def entries(self, index: int) -> int:
+        """How many of the file's clusters block ``index`` is for."""
+        return max(min(self.block_entries, self._clusters - index * self.block_entries), 0)
+
+    def stored(self, index: int) -> bytes:
+        """Those refcounts as the file has them; nothing where there is no such block."""
+        entries = self.entries(index)
         at = self.table[index] & ~REFCOUNT_TABLE_RESERVED if index < len(self.table) else 0
         if not at or at % self._head.cluster_size or not entries:
-            return array("I", bytes(_WIDTH * entries))
-        size = divide_up(entries << self._order, 8)
-        data = self._file.read(at, size).ljust(size, b"\0") if at < self._file.size else bytes(size)
-        return _decoded(data, self._order)[:entries]
+            return b""
+        size = divide_up(entries << self.order, 8)
+        return self._file.read(at, size).ljust(size, b"\0") if at < self._file.size else bytes(size)
+
+    def _read(self, index: int) -> array[int]:
+        entries = self.entries(index)
+        data = self.stored(index)
+        return _decoded(data, self.order)[:entries] if data else array("I", bytes(_WIDTH * entries))
 
 
 def _decoded(data: bytes, order: int) -> array[int]:

@@ -101,7 +101,7 @@ class TableCheck:
             detail = f"data clusters from {offset + there * self.cluster:#x} on lie behind the file's end"
             self.tally.corrupt(detail, (count - there) * self.weight)
         if there and (over := self.ledger.references.add(offset // self.cluster, there, self.weight)):
-            self.tally.corrupt(f"data at {offset:#x} is used more often than a refcount can say", over)
+            self.tally.miscount(f"data at {offset:#x} is used more often than a refcount can say", over)
 
     def _misaligned(self, offset: int, count: int) -> None:
         for at in range(offset, offset + count * self.cluster, self.cluster):
@@ -137,7 +137,7 @@ class TableCheck:
         if at + stored >= self.ledger.file_size + self.cluster:
             self.tally.corrupt(f"compressed data at {at:#x} lie behind the file's end", self.weight)
         elif over := self.ledger.references.add(first, last - first + 1, self.weight):
-            self.tally.corrupt(f"compressed data at {at:#x} are used more often than a refcount can say", over)
+            self.tally.miscount(f"compressed data at {at:#x} are used more often than a refcount can say", over)
 
     def _count_compressed(self) -> None:
         self.tally.allocated += self.active
