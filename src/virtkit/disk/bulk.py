@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BATCH = 2 * MIB  # bytes of tables looked at together
 _ENTRY = 8  # bytes
+_BLOCK = 8192  # entries; what is made of them on the way is small enough to be made in the same place again
 _MANY_TABLES = 8192  # even empty ones
 _MANY_ENTRIES = 1 << 20
 
@@ -48,12 +49,20 @@ def batches(file: File, places: Sequence[int], size: int) -> Iterator[Batch]:
     import numpy as np
 
     most = max(BATCH // size, 1)
-    room = np.zeros(most * size // _ENTRY, np.uint64)
+    entries = min(most, len(places)) * size // _ENTRY
+    room, numbers, everywhere = np.zeros(entries, np.uint64), np.empty(entries, np.uint64), np.arange(entries)
     for first in range(0, len(places), most):
         some = places[first : first + most]
         stored = room[: len(some) * size // _ENTRY]
         _read(file, some, size, stored.data.cast("B"))
-        yield Batch(first, stored, *_filled(stored))
+        filled = stored != 0
+        if filled.all():  # rooms that are used again cost no page faults
+            at, words = everywhere[: stored.size], numbers[: stored.size]
+            words[:] = stored
+        else:
+            at = np.flatnonzero(filled)
+            words = stored[at]
+        yield Batch(first, stored, at, words.byteswap(inplace=True) if sys.byteorder == "little" else words)
 
 
 def _read(file: File, places: Sequence[int], size: int, room: memoryview) -> None:
@@ -68,13 +77,6 @@ def _read(file: File, places: Sequence[int], size: int, room: memoryview) -> Non
         if there < len(part):
             part[there:] = bytes(len(part) - there)
         begin = end
-
-
-def _filled(stored: Words) -> tuple[Places, Words]:
-    import numpy as np
-
-    at = np.flatnonzero(stored != 0)
-    return at, as_numbers(stored if at.size == stored.size else stored[at])
 
 
 def as_numbers(stored: Words) -> Words:
@@ -101,6 +103,22 @@ def ramps(at: Places, words: Words, step: int) -> Places:
 
     if not at.size:
         return np.zeros(0, np.intp)
-    before, after = words[:-1], words[1:]
-    breaks = (after - before != step) | (after < before) | (at[1:] - at[:-1] != 1)
+    breaks = np.empty(at.size - 1, np.bool_)
+    for begin in range(0, at.size - 1, _BLOCK):
+        part = words[begin : begin + _BLOCK + 1]
+        np.not_equal(part[1:] - part[:-1], step, out=breaks[begin : begin + _BLOCK])
+    if int(words.max()) + step >= 1 << 64:
+        breaks |= words[1:] < words[:-1]
+    if int(at[-1] - at[0]) >= at.size:
+        breaks |= at[1:] - at[:-1] != 1
     return np.concatenate((np.zeros(1, np.intp), np.flatnonzero(breaks) + 1))
+
+
+def spread(first: Words, count: Words) -> Words:
+    """All numbers of the ranges [first, first + count), one range after the other."""
+    import numpy as np
+
+    if not first.size or int(count.max()) == 1 == int(count.min()):
+        return first
+    ends = np.cumsum(count)
+    return np.repeat(first - (ends - count), count.astype(np.intp)) + np.arange(int(ends[-1]), dtype=np.uint64)

@@ -102,10 +102,11 @@ class BulkCheck(Check):
 
     def _count_batch(self, group: _Group, batch: Batch, places: list[int]) -> None:
         entries = Entries(batch, self.head, self.ledger.file_size)
-        numbers = entries.references()
-        self.window.add_numbers(numbers, group.weight)
+        ranges = entries.references()
+        self.window.add_ranges(ranges, group.weight)
         if not self.tally.repeated:
-            reach = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, -1)
+            ends = ranges.first + ranges.length
+            reach = (int(ranges.first.min()), int(ends.max()) - 1) if ends.size else (0, -1)
             self._reach[group.active, group.weight, places[0]] = reach
             self._tell(group, entries, places)
 
@@ -118,7 +119,7 @@ class BulkCheck(Check):
         if group.active:
             sound = ~wrong[entries.tables]
             plain, coded = sound & entries.plain, int(np.count_nonzero(sound & entries.coded))
-            self.tally.allocated += group.active * (int(np.count_nonzero(plain)) + coded)
+            self.tally.allocated += group.active * (int(entries.counts[plain].sum()) + coded)
             self.tally.compressed += group.active * coded
             self.tally.fragmented += group.active * (entries.fragments(plain) + coded)
 
@@ -134,8 +135,10 @@ class BulkCheck(Check):
             stored = np.zeros(count, counted.dtype) if stored is None else stored
             if not np.array_equal(stored, counted):
                 self._tell_unequal(first, stored, counted)
-            used = np.flatnonzero(stored | counted)
-            self.last_used = first + int(used[-1]) if used.size else self.last_used
+            if counted[-1]:
+                self.last_used = first + count - 1
+            elif (used := np.flatnonzero(stored | counted)).size:
+                self.last_used = first + int(used[-1])
 
     def _stored(self, index: int, count: int) -> Numbers | None:
         """What a block says; None where there is none."""

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from virtkit.core.units import divide_up
+from virtkit.disk import bulk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from virtkit.disk.bulk import Words
+    from virtkit.disk.formats.qcow2.bulkentries import Ranges
     from virtkit.disk.formats.qcow2.refcounts import Refcounts
 
     Numbers = NDArray[np.unsignedinteger]
 
+FEW = 256  # ranges; numpy gains nothing where it is called for less
 TYPES = {3: "u1", 4: "u2", 5: "u4", 6: "u8"}  # by refcount order
 
 
@@ -43,15 +46,18 @@ class Singles:
                 if found.any():  # memory is taken where something is written
                     self._bits[first : first + found.size] = found
 
-    def among(self, clusters: Words) -> NDArray[np.bool_]:
-        if clusters.size and int(clusters[-1]) - int(clusters[0]) == clusters.size - 1 and _ascend(clusters):
-            first, skip = divmod(int(clusters[0]), 8)
-            bits = self._bits[first : first + divide_up(skip + clusters.size, 8)]
-            return np.unpackbits(bits, bitorder="little")[skip : skip + clusters.size].view(np.bool_)
+    def among(self, ranges: Ranges) -> Words:
+        """How many there are in each of the ranges, of which none is empty."""
+        first, count = ranges
+        if first.size <= FEW:
+            pairs = zip(first.tolist(), count.tolist(), strict=True)
+            return np.array([self._within(begin, length) for begin, length in pairs], np.uint64)
+        clusters = bulk.spread(first, count)
         shifts = (clusters & np.uint64(7)).astype(np.uint8)
-        found: NDArray[np.bool_] = self._bits[clusters >> np.uint64(3)] >> shifts & np.uint8(1) != 0
-        return found
+        flags = self._bits[clusters >> np.uint64(3)] >> shifts & np.uint8(1)
+        return np.add.reduceat(flags, (np.cumsum(count) - count).astype(np.intp), dtype=np.uint64)
 
-
-def _ascend(numbers: Words) -> bool:
-    return bool((numbers[1:] > numbers[:-1]).all())
+    def _within(self, first: int, count: int) -> int:
+        skip = first % 8
+        bits = np.unpackbits(self._bits[first // 8 : divide_up(first + count, 8)], bitorder="little")
+        return int(np.count_nonzero(bits[skip : skip + count]))

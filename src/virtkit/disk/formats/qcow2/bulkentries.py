@@ -1,9 +1,9 @@
-"""L2 entries of many tables at once, understood as ``tablecheck`` understands them one by one."""
+"""L2 entries of many tables at once, run by run, understood as ``tablecheck`` understands them in one table."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from virtkit.disk.formats.qcow2.layout import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from virtkit.disk.bulk import Batch, Places, Words
+    from virtkit.disk.bulk import Batch, Words
     from virtkit.disk.formats.qcow2.bulkcounts import Singles
     from virtkit.disk.formats.qcow2.head import Head
 
@@ -33,50 +33,61 @@ if TYPE_CHECKING:
 _ALL = (1 << 64) - 1
 
 
+class Ranges(NamedTuple):
+    """Clusters [first, first + length) of the file, time and again."""
+
+    first: Words
+    length: Words
+
+
 class Entries:
-    """Those of a batch that are not 0, in the order of their tables. ``file_size``: bytes."""
+    """Runs of entries that are not 0 and count up by a cluster, none across tables; compressed ones are alone.
+
+    ``file_size``: bytes.
+    """
 
     def __init__(self, batch: Batch, head: Head, file_size: int) -> None:
-        self._head, self._cluster, self._file_size = head, head.cluster_size, file_size
-        self._one = np.uint64(head.cluster_size)
+        self._bits, self._cluster, self._file_size = head.header.cluster_bits, np.uint64(head.cluster_size), file_size
         self._external = head.has(Incompatible.DATA_FILE)
-        self.bits: Words | None = None  # of subclusters
-        self.at, self.words = batch.at, batch.words
+        at, words = batch.at, batch.words
         if head.has(Incompatible.EXTENDED_L2):
-            pairs = batch.stored.reshape(-1, 2)
-            self.at = np.unique(batch.at // 2)
-            self.words, self.bits = bulk.as_numbers(pairs[self.at, 0]), bulk.as_numbers(pairs[self.at, 1])
+            pairs, at = batch.stored.reshape(-1, 2), np.unique(at // 2)
+            words, self._subclusters = bulk.as_numbers(pairs[at, 0]), bulk.as_numbers(pairs[at, 1])
+            begins = np.arange(at.size)
+        else:
+            self._subclusters = np.zeros(1, np.uint64)
+            begins = _begins(at, words, head)
+        self.tables = at[begins] // head.l2_entries  # of the batch
+        self._first, lengths = words[begins], np.diff(begins, append=at.size).astype(np.uint64)
+        self.coded = _has(self._first, COMPRESSED)
+        bare = ~self.coded & ~self._named(self._first)  # only the first of a run can have no cluster
+        self.words = np.where(bare, self._first + self._cluster, self._first)
+        self.counts = lengths - bare
+        self.plain = ~self.coded & (self.counts > 0)
+
+    def _named(self, words: Words) -> Flags:
+        named = _has(words, OFFSET)
+        return named | _has(words, COPIED) & ~_has(words, ZERO) if self._external else named
 
     @cached_property
-    def tables(self) -> Places:
-        """Which table of the batch each entry is in."""
-        return self.at // (self._cluster // self._head.entry_size)
-
-    @cached_property
-    def offsets(self) -> Words:
+    def _offsets(self) -> Words:
         return self.words & np.uint64(OFFSET)
 
     @cached_property
-    def coded(self) -> Flags:
-        return _has(self.words, COMPRESSED)
+    def _inside(self) -> Words:
+        """How many clusters of each run begin within the file."""
+        room = np.maximum(self._offsets, self._file_size + self._cluster - np.uint64(1)) - self._offsets
+        room = np.where(self._offsets < self._file_size, room // self._cluster, np.uint64(0))
+        return np.where(self.plain, np.minimum(self.counts, room), np.uint64(0))
 
     @cached_property
-    def plain(self) -> Flags:
-        """Which name a cluster that is not compressed."""
-        named = _has(self.words, OFFSET)
-        if self._external:
-            named |= _has(self.words, COPIED) & ~_has(self.words, ZERO)
-        return named & ~self.coded
-
-    @cached_property
-    def _inside(self) -> Flags:
-        inside: Flags = self.offsets < self._file_size
-        return inside & self.plain
+    def _misaligned(self) -> Flags:
+        return self.plain & _has(self._offsets, int(self._cluster) - 1)
 
     @cached_property
     def _streams(self) -> tuple[Words, Words]:
-        """Where compressed data begins and, at most, ends; of other entries something without a meaning."""
-        offset_bits, sector_bits = compressed_bits(self._head.header.cluster_bits)
+        """Where compressed data begin and, at most, end; of other entries something without a meaning."""
+        offset_bits, sector_bits = compressed_bits(self._bits)
         begin = self.words & np.uint64((1 << offset_bits) - 1)
         sectors = (self.words >> np.uint64(offset_bits) & np.uint64((1 << sector_bits) - 1)) + np.uint64(1)
         return begin, (begin // np.uint64(SECTOR) + sectors) * np.uint64(SECTOR)
@@ -84,37 +95,33 @@ class Entries:
     @cached_property
     def _streams_inside(self) -> Flags:
         there: Flags = self._streams[1] < self._file_size + self._cluster
-        there &= self.coded
-        return there if self.bits is None else there & ~_has(self.bits, _ALL)
+        return self.coded & there & ~_has(self._subclusters, _ALL)
 
-    def references(self) -> Words:
-        """Clusters, in the order of their numbers or not; as often as they are named."""
+    def references(self) -> Ranges:
         if self._external:
-            return np.zeros(0, np.uint64)
-        offsets = self.offsets if self._inside.all() else self.offsets[self._inside]
-        found = [offsets // self._one]
-        if (odd := _has(offsets, self._cluster - 1)).any():
-            found.append(offsets[odd] // self._one + np.uint64(1))
+            return Ranges(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
+        some = self._inside > 0
+        first, count = [self._offsets[some] // self._cluster], [self._inside[some]]
+        if self._misaligned.any():
+            some &= self._misaligned
+            first.append(self._offsets[some] // self._cluster + np.uint64(1))
+            count.append(self._inside[some])
         if self.coded.any():
-            first, last = (bound[self._streams_inside] for bound in self._streams)
-            first, last = first // self._one, (last - np.uint64(1)) // self._one
-            while first.size:
-                found.append(first)
-                longer = first < last
-                first, last = first[longer] + np.uint64(1), last[longer]
-        return found[0] if len(found) == 1 else np.concatenate(found)
+            begin, end = (bound[self._streams_inside] for bound in self._streams)
+            first.append(begin // self._cluster)
+            count.append((end - np.uint64(1)) // self._cluster - first[-1] + np.uint64(1))
+        return Ranges(np.concatenate(first), np.concatenate(count))
 
     def faulty(self, singles: Singles | None) -> Flags:
-        """Which have anything to be told. ``singles``: of active tables, whose copied flags must agree."""
-        wrong = ~self.coded & _has(self.words, L2_RESERVED)
-        wrong |= self.plain & (_has(self.offsets, self._cluster - 1) | ~(self._inside | self._external))
-        if self.bits is not None:
-            wrong |= self._wrong_subclusters(self.bits)
+        """Which runs have anything to be told. ``singles``: of active tables, whose copied flags must agree."""
+        wrong = self._misaligned | ~self.coded & _has(self._first, L2_RESERVED)
         if self.coded.any():
             wrong |= self.coded & (_has(self.words, COPIED) | ~self._streams_inside | self._external)
-        if singles:
-            wrong |= self._wrong_flags(singles)
-        return wrong
+        if self._subclusters.size > 1 or self._subclusters.any():
+            wrong |= self._wrong_subclusters(self._subclusters)
+        if not self._external:
+            wrong |= self.plain & (self._inside < self.counts)
+        return wrong if singles is None else wrong | self._wrong_flags(singles)
 
     def _wrong_subclusters(self, bits: Words) -> Flags:
         both = self.plain & _has(bits >> np.uint64(SUBCLUSTERS) & bits, ALL_SUBCLUSTERS)
@@ -124,16 +131,30 @@ class Entries:
         copied = _has(self.words, COPIED)
         if self._external:
             return self.plain & ~copied
-        inside = self._inside
-        wrong = np.zeros(inside.size, np.bool_)
-        wrong[inside] = copied[inside] != singles.among(self.offsets[inside] // self._one)
+        some = self._inside > 0
+        count = self._inside[some]
+        found = singles.among(Ranges(self._offsets[some] // self._cluster, count))
+        wrong = np.zeros(some.size, np.bool_)
+        wrong[some] = found != np.where(copied[some], count, np.uint64(0))
         return wrong
 
     def fragments(self, among: Flags) -> int:
-        """How many of these plain clusters do not lie behind the one before, in the same table."""
-        offsets, tables = self.offsets[among], self.tables[among]
-        apart = offsets[1:] - offsets[:-1] != self._one
-        return int(np.count_nonzero(apart & (tables[1:] == tables[:-1])))
+        """How many of these plain runs do not lie behind the one before, in the same table."""
+        begins, tables = self._offsets[among], self.tables[among]
+        ends = begins + self.counts[among] * self._cluster
+        return int(np.count_nonzero((begins[1:] != ends[:-1]) & (tables[1:] == tables[:-1])))
+
+
+def _begins(at: NDArray[np.intp], words: Words, head: Head) -> NDArray[np.intp]:
+    found = bulk.ramps(at, words, head.cluster_size)
+    if not at.size:
+        return found
+    tables = np.searchsorted(at, np.arange(0, int(at[-1]) + 1, head.l2_entries))
+    found = np.union1d(found, tables)
+    if int(np.bitwise_or.reduce(words)) & COMPRESSED:
+        coded = np.flatnonzero(_has(words, COMPRESSED))
+        found = np.union1d(found, np.concatenate((coded, coded + 1)))
+    return found[found < at.size]
 
 
 def _has(words: Words, mask: int) -> Flags:

@@ -131,7 +131,8 @@ class Check:
             table.all += count * weight
             if active:
                 table.active += count
-                self._check_copied(what, entry, count)
+                if not self.tally.repeated:
+                    self._check_copied(what, entry, count)
 
     def _check_copied(self, what: str, entry: int, count: int) -> None:
         offset = entry & OFFSET

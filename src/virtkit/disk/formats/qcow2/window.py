@@ -13,7 +13,7 @@ import numpy as np
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.units import MIB, divide_up
 from virtkit.disk import bulk
-from virtkit.disk.formats.qcow2.bulkcounts import TYPES
+from virtkit.disk.formats.qcow2.bulkcounts import FEW, TYPES
 from virtkit.disk.formats.qcow2.ledger import MOST_DETAILS
 from virtkit.disk.formats.qcow2.refcounts import MAX_CLUSTERS, most_of
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from virtkit.disk.bulk import Words
     from virtkit.disk.file import File
+    from virtkit.disk.formats.qcow2.bulkentries import Ranges
     from virtkit.disk.formats.qcow2.head import Head
 
 ROOM = 16 * MIB  # bytes of counts
@@ -47,6 +48,7 @@ class Window:
     def _open(self, index: int) -> None:
         self.first = index * self.size
         self.counts: NDArray[np.unsignedinteger] = np.zeros(self.size, self._type)
+        self._most = 0  # no count is higher
         self.over, self.excesses = 0, array("Q")
 
     @property
@@ -80,6 +82,18 @@ class Window:
             self._add(np.arange(begin, stop, dtype=np.uint64), slice(begin - self.first, stop - self.first), 1, weight)
         return 0
 
+    def add_ranges(self, ranges: Ranges, weight: int) -> None:
+        """Ranges in any order, each as often as it is there; none is empty."""
+        first, count = ranges
+        if not first.size:
+            return
+        begins = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), first[1:] != first[:-1] + count[:-1])))
+        if begins.size > FEW:
+            self.add_numbers(bulk.spread(first, count), weight)
+        else:
+            for begin, length in zip(first[begins].tolist(), np.add.reduceat(count, begins).tolist(), strict=True):
+                self.add(begin, length, weight)
+
     def add_numbers(self, numbers: Words, weight: int) -> None:
         """Clusters in any order, each as often as it is there."""
         if not numbers.size:
@@ -95,13 +109,13 @@ class Window:
         self._add(once, slice(low, high) if dense else (once - self.first).astype(np.intp), times, weight)
 
     def _add(self, numbers: Words, where: slice | NDArray[np.intp], times: Words | int, weight: int) -> None:
-        before = self.counts[where]
         added = times * weight if isinstance(times, int) else times * np.uint64(weight)
         most = added if isinstance(added, int) else int(added.max())
-        if int(before.max()) + most <= self.limit:
-            self.counts[where] = before + added
+        self._most += most
+        if self._most <= self.limit or int(self.counts[where].max()) + most <= self.limit:
+            self.counts[where] += self._type.type(added) if isinstance(added, int) else added.astype(self._type)
             return
-        wanted = before.astype(np.uint64) + added
+        wanted = self.counts[where].astype(np.uint64) + added
         self.counts[where] = np.minimum(wanted, self.limit)
         over = np.flatnonzero(wanted > self.limit)
         self.over += int((wanted[over] - self.limit).sum())
