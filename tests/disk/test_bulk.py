@@ -76,3 +76,11 @@ def test_ramps_are_the_runs_of_the_loop(words: list[int]) -> None:
 
 def test_numbers_are_swapped_where_the_machine_is_little_endian() -> None:
     assert bulk.as_numbers(np.array([1], np.uint64))[0] == (1 << 56 if sys.byteorder == "little" else 1)
+
+
+@settings(max_examples=deep(50), deadline=None)
+@given(ranges=st.lists(st.tuples(st.integers(0, 1 << 60), st.integers(1, 9)), max_size=20))
+def test_ranges_are_spread_into_their_numbers(ranges: list[tuple[int, int]]) -> None:
+    first, length = (np.array([pair[side] for pair in ranges], np.uint64) for side in (0, 1))
+    told = bulk.spread(bulk.Ranges(first, length)).tolist()
+    assert told == [number for begin, count in ranges for number in range(begin, begin + count)]

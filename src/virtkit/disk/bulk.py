@@ -39,6 +39,13 @@ class Batch(NamedTuple):
     words: Words  # these entries
 
 
+class Ranges(NamedTuple):
+    """Numbers [first, first + length), time and again; none is empty."""
+
+    first: Words
+    length: Words
+
+
 def pays(tables: int, entries: int) -> bool:
     """Whether numpy saves more time than its import takes. ``entries``: of those, the most that are not 0."""
     return tables > _MANY_TABLES or entries > _MANY_ENTRIES
@@ -114,11 +121,12 @@ def ramps(at: Places, words: Words, step: int) -> Places:
     return np.concatenate((np.zeros(1, np.intp), np.flatnonzero(breaks) + 1))
 
 
-def spread(first: Words, count: Words) -> Words:
-    """All numbers of the ranges [first, first + count), one range after the other."""
+def spread(ranges: Ranges) -> Words:
+    """All numbers of the ranges, one range after the other."""
     import numpy as np
 
-    if not first.size or int(count.max()) == 1 == int(count.min()):
+    first, length = ranges
+    if not first.size or int(length.max()) == 1:
         return first
-    ends = np.cumsum(count)
-    return np.repeat(first - (ends - count), count.astype(np.intp)) + np.arange(int(ends[-1]), dtype=np.uint64)
+    ends = np.cumsum(length)
+    return np.repeat(first - (ends - length), length.astype(np.intp)) + np.arange(int(ends[-1]), dtype=np.uint64)

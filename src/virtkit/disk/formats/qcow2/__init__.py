@@ -62,7 +62,7 @@ class Qcow2:
         return codecs.encoder(parse(options).compression, level)
 
     def check(self, image: Image) -> Findings:
-        from virtkit.disk.formats.qcow2.check import check
+        from virtkit.disk.formats.qcow2.checking import check
 
         if not isinstance(image, Qcow2Image):
             raise TypeError(f"{image.file.name} was not opened as qcow2")

@@ -13,8 +13,7 @@ from virtkit.disk import bulk
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from virtkit.disk.bulk import Words
-    from virtkit.disk.formats.qcow2.bulkentries import Ranges
+    from virtkit.disk.bulk import Ranges, Words
     from virtkit.disk.formats.qcow2.refcounts import Refcounts
 
     Numbers = NDArray[np.unsignedinteger]
@@ -47,12 +46,12 @@ class Singles:
                     self._bits[first : first + found.size] = found
 
     def among(self, ranges: Ranges) -> Words:
-        """How many there are in each of the ranges, of which none is empty."""
+        """How many there are in each of the ranges."""
         first, count = ranges
         if first.size <= FEW:
             pairs = zip(first.tolist(), count.tolist(), strict=True)
             return np.array([self._within(begin, length) for begin, length in pairs], np.uint64)
-        clusters = bulk.spread(first, count)
+        clusters = bulk.spread(ranges)
         shifts = (clusters & np.uint64(7)).astype(np.uint8)
         flags = self._bits[clusters >> np.uint64(3)] >> shifts & np.uint8(1)
         return np.add.reduceat(flags, (np.cumsum(count) - count).astype(np.intp), dtype=np.uint64)

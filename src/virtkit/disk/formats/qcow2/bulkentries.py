@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,20 +24,13 @@ from virtkit.disk.formats.qcow2.layout import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from virtkit.disk.bulk import Batch, Words
+    from virtkit.disk.bulk import Batch, Ranges, Words
     from virtkit.disk.formats.qcow2.bulkcounts import Singles
     from virtkit.disk.formats.qcow2.head import Head
 
     Flags = NDArray[np.bool_]
 
 _ALL = (1 << 64) - 1
-
-
-class Ranges(NamedTuple):
-    """Clusters [first, first + length) of the file, time and again."""
-
-    first: Words
-    length: Words
 
 
 class Entries:
@@ -99,7 +92,7 @@ class Entries:
 
     def references(self) -> Ranges:
         if self._external:
-            return Ranges(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
+            return bulk.Ranges(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
         some = self._inside > 0
         first, count = [self._offsets[some] // self._cluster], [self._inside[some]]
         if self._misaligned.any():
@@ -110,7 +103,7 @@ class Entries:
             begin, end = (bound[self._streams_inside] for bound in self._streams)
             first.append(begin // self._cluster)
             count.append((end - np.uint64(1)) // self._cluster - first[-1] + np.uint64(1))
-        return Ranges(np.concatenate(first), np.concatenate(count))
+        return bulk.Ranges(np.concatenate(first), np.concatenate(count))
 
     def faulty(self, singles: Singles | None) -> Flags:
         """Which runs have anything to be told. ``singles``: of active tables, whose copied flags must agree."""
@@ -133,7 +126,7 @@ class Entries:
             return self.plain & ~copied
         some = self._inside > 0
         count = self._inside[some]
-        found = singles.among(Ranges(self._offsets[some] // self._cluster, count))
+        found = singles.among(bulk.Ranges(self._offsets[some] // self._cluster, count))
         wrong = np.zeros(some.size, np.bool_)
         wrong[some] = found != np.where(copied[some], count, np.uint64(0))
         return wrong

@@ -8,7 +8,6 @@ An L2 table that many L1 entries name is walked once and counted many times.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.units import MIB, divide_up
-from virtkit.disk import bulk
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.qcow2 import bitmaps, snapshots
 from virtkit.disk.formats.qcow2.layout import (
@@ -43,30 +41,7 @@ if TYPE_CHECKING:
     from virtkit.disk.formats.qcow2.ledger import Counting
 
 _MOST_OVERLAPPING = 64 * MIB  # bytes of tables
-_MOST_TABLES = 1 << 20
 _LEAST_EXTRA = 16  # bytes of extra data that a snapshot of version 3 has
-
-
-def check(file: File, head: Head) -> Findings:
-    """CorruptImageError where snapshot table or bitmap directory cannot be read."""
-    if not _is_large(file, head):
-        found = Check(file, head)
-    else:
-        from virtkit.disk.formats.qcow2.bulkcheck import BulkCheck  # numpy
-
-        found = BulkCheck(file, head)
-    found.run()
-    return found.findings()
-
-
-def _is_large(file: File, head: Head) -> bool:
-    """Whether a loop over the tables, or a counter for each cluster of the file, is too much."""
-    header, clusters = head.header, divide_up(file.size, head.cluster_size)
-    if max(header.l1_size, clusters >> 4) > _MOST_TABLES:
-        return True
-    l1 = array("Q", file.read(header.l1_offset, header.l1_size * ENTRY))
-    tables = len(l1) - l1.count(0)
-    return bulk.pays(tables, min(tables * head.l2_entries, clusters))
 
 
 @dataclass

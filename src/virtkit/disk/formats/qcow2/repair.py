@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.progress import Note, Sink, silent
-from virtkit.disk.formats.qcow2.check import Check, check
+from virtkit.disk.formats.qcow2.check import Check
+from virtkit.disk.formats.qcow2.checking import check
 from virtkit.disk.formats.qcow2.head import Head, read_head
 from virtkit.disk.formats.qcow2.layout import Features, Header, Incompatible
 from virtkit.disk.formats.qcow2.mendbitmaps import mend_bitmaps

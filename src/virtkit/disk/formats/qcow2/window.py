@@ -20,9 +20,8 @@ from virtkit.disk.formats.qcow2.refcounts import MAX_CLUSTERS, most_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from virtkit.disk.bulk import Words
+    from virtkit.disk.bulk import Ranges, Words
     from virtkit.disk.file import File
-    from virtkit.disk.formats.qcow2.bulkentries import Ranges
     from virtkit.disk.formats.qcow2.head import Head
 
 ROOM = 16 * MIB  # bytes of counts
@@ -83,13 +82,13 @@ class Window:
         return 0
 
     def add_ranges(self, ranges: Ranges, weight: int) -> None:
-        """Ranges in any order, each as often as it is there; none is empty."""
+        """Ranges in any order, each as often as it is there."""
         first, count = ranges
         if not first.size:
             return
         begins = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), first[1:] != first[:-1] + count[:-1])))
         if begins.size > FEW:
-            self.add_numbers(bulk.spread(first, count), weight)
+            self.add_numbers(bulk.spread(ranges), weight)
         else:
             for begin, length in zip(first[begins].tolist(), np.add.reduceat(count, begins).tolist(), strict=True):
                 self.add(begin, length, weight)
