@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.disk.conversion import order
 from virtkit.disk.conversion.salvage import Salvage
-from virtkit.disk.copying import copy
+from virtkit.disk.copying import copy, sharing
 from virtkit.disk.copying.copy import Manner
 from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Blank, EncodingFormat, GrainedFormat
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion.resuming import Kept
     from virtkit.disk.copying.copy import Amount
     from virtkit.disk.copying.hands import Encode
+    from virtkit.disk.copying.sharing import Donors
     from virtkit.disk.copying.source import Source
     from virtkit.disk.file import File
     from virtkit.disk.format import WritableFormat, Writer
@@ -34,9 +35,9 @@ def write(source: Source, design: Design, new: NewFile, report: Sink, kept: Kept
     """The disk of ``source`` in ``new``; on a backing image only what differs from that."""
     kind, wanted, below = design
     ground, encode = prepared(source, design)
-    amount, share = (kept.found() if kept else None) or _found(source, design, new)
+    amount, lent = _found(source, design, new, kept)
     if kept:
-        kept.begin(amount, share=share)
+        kept.begin(amount, share=bool(lent))
     blank = Blank(
         wanted.size,
         min(amount.room, wanted.size),
@@ -50,19 +51,24 @@ def write(source: Source, design: Design, new: NewFile, report: Sink, kept: Kept
     writer: Writer = kind.writer(new.file, blank)
     if kept:
         writer = kept.keeper.replay(writer)
-    manner = Manner(encode, share, wanted.sparse, wanted.threads, wanted.rate, ground, kept.keeper if kept else None)
-    copy.Copy(source, amount, manner).run(writer, new.file, wanted.size, report)
+    manner = Manner(encode, lent, wanted.sparse, wanted.threads, wanted.rate, ground, kept.keeper if kept else None)
+    copy.Copy(source, amount, manner).run(writer, wanted.size, report)
     if kept:
         kept.keeper.write()
     writer.finish()
 
 
-def _found(source: Source, design: Design, new: NewFile) -> tuple[Amount, bool]:
-    """What there is to move, and whether blocks of the source may become blocks of ``new``."""
+def _found(source: Source, design: Design, new: NewFile, kept: Kept | None) -> tuple[Amount, Donors | None]:
+    """What there is to move, and the files whose blocks may become blocks of ``new``; as before where work goes on."""
     kind, wanted, _ = design
+    if kept and (before := kept.found()):
+        amount, share = before
+        return amount, sharing.everything(source, new.file) if share else None
     ground, encode = prepared(source, design)
     amount = copy.measure(source, unit_of(kind, wanted.options), ground=ground, dense=wanted.sparse == 0)
-    return amount, encode is None and _may_share(source, wanted) and copy.can_share(source, new.file)
+    if encode or not _may_share(source, wanted):
+        return amount, None
+    return amount, sharing.donors(source, new.file) or None
 
 
 def _beside(source: Source, design: Design, new: NewFile, kept: Kept | None) -> Callable[[str], File]:
@@ -118,4 +124,5 @@ def _encoder(kind: WritableFormat, wanted: Order) -> Encode | None:
 def _may_share(source: Source, wanted: Order) -> bool:
     """Not where the target's room is to be its own, or where reading is to be watched."""
     preallocation = wanted.options.get("preallocation", "off")
-    return wanted.secret is None and preallocation in _SPARE and not wanted.rate and not isinstance(source, Salvage)
+    watched = wanted.rate or wanted.sparse is not None or isinstance(source, Salvage)
+    return wanted.secret is None and preallocation in _SPARE and not watched

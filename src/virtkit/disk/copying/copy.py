@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import MIB, SECTOR, divide_up, round_down
 from virtkit.disk import pieces
-from virtkit.disk.copying import crew, hands, overlay
+from virtkit.disk.copying import crew, hands, overlay, sharing
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
 from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Kind
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from virtkit.disk.copying.hands import Encode
+    from virtkit.disk.copying.sharing import Donors
     from virtkit.disk.copying.source import Source
-    from virtkit.disk.file import File
     from virtkit.disk.format import Extent, Writer
     from virtkit.disk.live import LiveChain
 
 LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
-SHARED = 64 * MIB  # bytes per request to share blocks
+_RUN = 64 * MIB  # bytes that are counted at once
 REPORT_EVERY = 0.05  # seconds
 
 
@@ -65,7 +64,7 @@ class Manner(NamedTuple):
     """How a copy is made."""
 
     encode: Encode | None = None  # compresses a unit
-    share: bool = False  # blocks of the source may become blocks of the target
+    lent: Donors | None = None  # files of the source whose blocks may become blocks of the target
     sparse: int | None = None  # bytes; shorter runs of zeros are written; None: as the writer likes it, 0: all of them
     threads: int | None = None  # None: as many as are good for this machine
     rate: int = 0  # bytes a second; 0: as fast as it goes
@@ -83,7 +82,7 @@ def measure(source: Source, unit: int = LARGEST_UNIT, *, ground: Ground | None =
 def _needed(source: Source, unit: int, ground: Ground | None, *, dense: bool) -> Iterator[Extent]:
     if not ground:
         return pieces.stored(source.extents())
-    found = overlay.jobs(source, ground, unit=unit, limit=max(SHARED, unit), end=source.size, dense=dense)
+    found = overlay.jobs(source, ground, unit=unit, limit=max(_RUN, unit), end=source.size, dense=dense)
     return (piece for job in found for piece in job.pieces)
 
 
@@ -100,18 +99,6 @@ def _counted(extents: Iterable[Extent], unit: int) -> Amount:
     return Amount(plain, coded, room)
 
 
-def can_share(source: Source, target: File) -> bool:
-    """Whether ``target``, which is empty and stays so, could refer to blocks of ``source``: tried with one block."""
-    block = os.fstatvfs(target.fd).f_frsize
-    for extent in source.extents():
-        if extent.kind is Kind.DATA and extent.file and extent.at % block == 0 and extent.length >= block:
-            shared = not target.is_device and target.share(0, extent.file, extent.at, block)
-            if shared:
-                target.resize(0)
-            return shared
-    return False
-
-
 class Copy:
     """One copy of ``source``; ``amount`` is what ``measure`` says of it."""
 
@@ -122,25 +109,20 @@ class Copy:
         self.first = manner.keeper.moved if manner.keeper else 0  # bytes of ``amount`` that were done before
         self.done = self.first  # bytes of ``amount``
         self._began = 0.0
-        clusters = [layer.image.facts.cluster_size or 0 for layer in source.layers]
-        self._largest = max(BUFFER, *clusters)  # no cluster may lie in two jobs: it would be decompressed twice
+        self._cluster = max(layer.image.facts.cluster_size or 0 for layer in source.layers)
+        self._largest = max(BUFFER, self._cluster)  # no cluster may lie in two jobs: it would be decompressed twice
 
-    def run(self, writer: Writer, target: File, size: int, report: Sink) -> None:
-        """Place all data in a new image of ``size`` bytes, whose file is ``target``.
+    def run(self, writer: Writer, size: int, report: Sink) -> None:
+        """Place all data in a new image of ``size`` bytes.
 
         Whatever ``report`` raises ends the copy; ``writer`` is not finished here.
         """
-        manner, ground = self.manner, self.manner.ground
-        if manner.share and not manner.encode and not self.amount.coded and not ground and manner.sparse is None:
-            limit = SHARED
-            crew_: list[crew.Hand[Job]] = [hands.Sharing(writer, target, self._count)]
-        else:
-            limit = max(self._largest, writer.unit)
-            crew_ = [self._hand(writer, limit) for _ in range(self._threads())]
+        limit = max(self._largest, writer.unit)
+        made = [self._hand(writer, limit) for _ in range(self._threads())]
         jobs = self._jobs(writer.unit, limit, size)
-        if keeper := manner.keeper:
-            crew_, jobs = [keeper.watch(hand) for hand in crew_], _behind(jobs, keeper.start)
-        self._work(jobs, crew_, report)
+        if keeper := self.manner.keeper:
+            made, jobs = [keeper.watch(hand) for hand in made], _behind(jobs, keeper.start)
+        self._work(jobs, made, report)
 
     def run_in_place(self, target: LiveChain, report: Sink, *, is_zero: bool) -> None:
         """Make the front of a disk that exists equal to the source. ``is_zero``: the target holds zeros so far."""
@@ -162,20 +144,28 @@ class Copy:
         self._work(found, made, report)
 
     def _threads(self) -> int:
-        return 1 if self.manner.rate else self.manner.threads or crew.size()
+        if self.manner.rate or (self.manner.lent and not self.amount.coded):
+            return 1
+        return self.manner.threads or crew.size()
 
     def _hand(self, writer: Writer, limit: int) -> crew.Hand[Job]:
         memory = Memory(limit, writer.unit, self.manner.sparse)
         ground = self.manner.ground.size if self.manner.ground else 0
         if self.manner.encode:
             return hands.Encoding(writer, memory, self._count, self.manner.encode, ground)
-        return hands.Plain(writer, memory, self._count, ground)
+        plain = hands.Plain(writer, memory, self._count, ground)
+        lent = self.manner.lent
+        return sharing.Sharing(writer, lent.block, self._count, plain, ground) if lent else plain
 
     def _jobs(self, unit: int, limit: int, end: int) -> Iterator[Job]:
-        dense = self.manner.sparse == 0
+        dense, lent = self.manner.sparse == 0, self.manner.lent
         if self.manner.ground:
-            return overlay.jobs(self.source, self.manner.ground, unit=unit, limit=limit, end=end, dense=dense)
+            found = overlay.jobs(self.source, self.manner.ground, unit=unit, limit=limit, end=end, dense=dense)
+            return sharing.marked(found, lent) if lent else found
         extents = self.source.extents()
+        if lent:
+            stored = pieces.stored(extents)
+            return sharing.jobs(stored, lent, unit=unit, cluster=self._cluster, limit=limit, end=end)
         return pieces.jobs(extents if dense else pieces.stored(extents), unit=unit, limit=limit, end=end)
 
     def _work(self, jobs: Iterable[Job], made: list[crew.Hand[Job]], report: Sink) -> None:

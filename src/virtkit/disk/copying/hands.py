@@ -1,4 +1,4 @@
-"""What the threads of a copy do with a job: read, drop zeros, compress or share, write.
+"""What the threads of a copy do with a job: read, drop zeros, compress, write.
 
 A buffer per thread is kept so small that it stays in the processor's cache between read, test for zeros and write.
 """
@@ -6,17 +6,15 @@ A buffer per thread is kept so small that it stays in the processor's cache betw
 from __future__ import annotations
 
 import mmap
-import os
 from typing import TYPE_CHECKING, Protocol
 
-from virtkit.core.units import KIB, MIB, divide_up, round_down
+from virtkit.core.units import KIB, MIB, divide_up
 from virtkit.disk import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from virtkit.disk.file import File
-    from virtkit.disk.format import Buffer, Extent, Place, Stretch, Writer
+    from virtkit.disk.format import Buffer, Place, Stretch, Writer
     from virtkit.disk.live import LiveChain
     from virtkit.disk.pieces import Job
 
@@ -188,51 +186,6 @@ class Encoding:
 
     def complete(self) -> None:
         """Everything was written in order."""
-
-
-class Sharing:
-    """Lets the new image refer to the blocks of the old one; copies only what does not lie on whole blocks."""
-
-    def __init__(self, writer: Writer, target: File, count: Count) -> None:
-        self._writer = writer
-        self._count = count
-        self._block = os.fstatvfs(target.fd).f_frsize
-        self._memory = Memory(BUFFER, GRANULE)
-        self._job: Job
-        self._places: list[Place]
-
-    def prepare(self, job: Job) -> None:
-        self._job = job
-
-    def in_order(self) -> None:
-        self._places = self._writer.place(self._job.start, self._job.length)
-        self._count(self._job)
-
-    def complete(self) -> None:
-        start = self._job.start
-        for place in self._places:
-            for piece in self._job.pieces:
-                begin, end = max(piece.start, start), min(piece.end, start + place.length)
-                if begin < end:
-                    room = place._replace(at=place.at + begin - start, length=end - begin)
-                    self._fetch(pieces.part(piece, begin, end), room)
-            start += place.length
-
-    def _fetch(self, piece: Extent, room: Place) -> None:
-        shared = self._share(piece, room)
-        rest = pieces.part(piece, piece.start + shared, piece.end)
-        for part in pieces.cut([rest] if rest.length else [], BUFFER):
-            view = self._memory.view[: part.length]
-            pieces.load(part, view)
-            put([room._replace(at=room.at + part.start - piece.start, length=part.length)], view)
-
-    def _share(self, piece: Extent, room: Place) -> int:
-        """How many of the piece's first bytes are shared now."""
-        whole = round_down(piece.length, self._block)
-        aligned = room.at % self._block == 0 and piece.at % self._block == 0
-        if not whole or not piece.file or not aligned or room.seal:
-            return 0
-        return whole if room.file.share(room.at, piece.file, piece.at, whole) else 0
 
 
 class InPlace:
