@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,3 +52,23 @@ def plain_file_system(folder: Path) -> Iterator[Path]:
     finally:
         run("fusermount3", "-u", folder)
         server.wait()
+
+
+@contextmanager
+def own_file_system(folder: Path, kind: str, *, size: int = 400 << 20) -> Iterator[Path]:
+    """``folder`` is a new file system: ext4, xfs or btrfs. ``size`` in bytes is hardly any room while it is empty."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    if not shutil.which(f"mkfs.{kind}"):
+        pytest.skip(f"has no mkfs.{kind}")
+    folder.mkdir()
+    store = folder.with_name(f"{folder.name}.store")
+    with store.open("wb") as file:
+        file.truncate(size)
+    run(f"mkfs.{kind}", "-q", store)
+    run("mount", "-o", "loop", store, folder)
+    try:
+        yield folder
+    finally:
+        run("umount", folder)
+        store.unlink()
