@@ -40,12 +40,22 @@ def used(folder: Path) -> int:
     return (status.f_blocks - status.f_bfree) * status.f_frsize
 
 
-def converted(source: Path, kind: str, source_format: str, **wanted: object) -> tuple[Path, int]:
+def converted(
+    source: Path, kind: str, source_format: str, options: dict[str, str] | None = None, backing: str | None = None
+) -> tuple[Path, int]:
     """The new image, which QEMU finds equal, and how many bytes of room it took."""
     target = source.with_name(f"made.{kind}")
     target.unlink(missing_ok=True)
     before = used(source.parent)
-    disk.convert(str(source), str(target), source_format=source_format, target_format=kind, **wanted)  # type: ignore[arg-type]  as the caller has them
+    disk.convert(
+        str(source),
+        str(target),
+        source_format=source_format,
+        target_format=kind,
+        options=options,
+        backing=backing,
+        backing_format="qcow2" if backing else None,
+    )
     taken = used(source.parent) - before
     run("qemu-img", "compare", "-q", "-f", source_format, "-F", kind, source, target)
     if kind in {"qcow2", "vdi"}:
@@ -75,7 +85,7 @@ def mixed(room: Path) -> Path:
 @pytest.mark.parametrize("options", [{}, {"cluster_size": "4096"}, {"cluster_size": "256K"}], ids=str)
 def test_compressed_units_are_decoded_between_what_is_shared(room: Path, options: dict[str, str]) -> None:
     image = mixed(room)
-    _, taken = converted(image, "qcow2", "qcow2", options=options)
+    _, taken = converted(image, "qcow2", "qcow2", options)
     assert taken < DATA * 3 // 4
     _, taken = converted(image, "raw", "qcow2")
     assert taken < DATA // 4
@@ -88,7 +98,7 @@ def test_a_chain_is_shared_down_to_its_base(room: Path) -> None:
     for command in ("write -P 9 5M 72k", "write -z 7M 1M"):
         run("qemu-io", "-f", "qcow2", "-c", command, top)
     assert converted(top, "raw", "qcow2")[1] < DATA // 4
-    thin, taken = converted(top, "qcow2", "qcow2", backing=str(base), backing_format="qcow2")
+    thin, taken = converted(top, "qcow2", "qcow2", backing=str(base))
     assert taken < 2 * MIB
     assert disk.info(str(thin), "qcow2").format == "qcow2"
 

@@ -12,7 +12,6 @@ from virtkit.disk.copying import crew, hands, overlay, sharing
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
 from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Kind
-from virtkit.disk.pieces import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Extent, Writer
     from virtkit.disk.live import LiveChain
+    from virtkit.disk.pieces import Job
 
 LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
 _RUN = 64 * MIB  # bytes that are counted at once
@@ -206,4 +206,4 @@ def _behind(jobs: Iterable[Job], start: int) -> Iterator[Job]:
             yield job
         elif end > start:
             left = [pieces.part(piece, max(piece.start, start), piece.end) for piece in job.pieces if piece.end > start]
-            yield Job(start, end - start, left)
+            yield job._replace(start=start, length=end - start, pieces=left)
