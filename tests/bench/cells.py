@@ -12,9 +12,10 @@ from bench.corpus import MANY
 Command: TypeAlias = tuple[str, ...]
 OURS, THEIRS = "virtkit disk", "qemu-img"
 
-_PLAIN = ("", "-m 16 -W")
-_SHARING = ("", "-m 16 -W", "-C")
-_READS = "-c 200000 -s 4096 -S 7340032"
+_FLAGS = ("", "-m 16 -W", "-C")
+_PACKING = ("", "-m 16 -W")  # -C cannot go with -c
+READS = (200_000, 4096, 7_344_128)  # count, size and step: every block of the disk once in a while
+_READS = "-c {} -s {} -S {}".format(*READS)
 
 
 class Cell(NamedTuple):
@@ -30,6 +31,7 @@ class Cell(NamedTuple):
     fresh: str = ""  # what is copied to {o} before each run
     before: tuple[str, ...] = ()  # run on {o} before each run, by qemu-img
     suffix: str = ""  # of {o}
+    room: float | None = None  # the most that our result may be as a multiple of theirs
     cold: bool = False  # nothing of the source is cached
 
 
@@ -38,12 +40,13 @@ def _convert(
     source: str,
     kind: str,
     goal: float | None,
-    flags: tuple[str, ...] = _PLAIN,
+    flags: tuple[str, ...] = _FLAGS,
     *,
     both: str = "",
     ours: str = "",
     limit: str = "copy",
     cold: bool = False,
+    room: float | None = None,
 ) -> Cell:
     form = source.rpartition(".")[2]
     path = "{c}/" + source
@@ -59,6 +62,7 @@ def _convert(
         path,
         suffix=kind,
         cold=cold,
+        room=room,
     )
 
 
@@ -73,22 +77,35 @@ def _asked(name: str, verb: str, image: str, goal: float | None, limit: str = "s
         goal,
         (f"{OURS} {verb} --output json {path}",),
         ((f"{THEIRS} {verb} --output json {path}",),),
-        verb,
+        "answers",
         limit,
         path,
     )
 
 
-def _many(verb: str, options: str = "--output json") -> Cell:
+def _many(verb: str) -> Cell:
     paths = ["{c}/many/" + f"{number:02}.qcow2" for number in range(MANY)]
     return Cell(
         f"{verb}, {MANY} images",
         0.5,
-        (f"{OURS} {verb} {options} {' '.join(paths)}",),
-        (tuple(f"{THEIRS} {verb} {options} {path}" for path in paths),),
-        "every",
+        (f"{OURS} {verb} --output json {' '.join(paths)}",),
+        (tuple(f"{THEIRS} {verb} --output json {path}" for path in paths),),
+        "answers",
         "start",
-        suffix="qcow2",
+    )
+
+
+def _many_snapshots() -> Cell:
+    paths = ["{c}/{o}/" + f"{number:02}.qcow2" for number in range(MANY)]
+    return Cell(
+        f"snapshot create, {MANY} images",
+        0.5,
+        (f"{OURS} snapshot -c raced {' '.join(paths)}",),
+        (tuple(f"{THEIRS} snapshot -c raced {path}" for path in paths),),
+        "metadata",
+        "start",
+        fresh="{c}/many",
+        suffix="d",
     )
 
 
@@ -113,6 +130,20 @@ def _compare(name: str, left: str, right: str, goal: float | None, limit: str = 
     return Cell(name, goal, (f"{OURS} compare {sides}",), (command,), "status", limit, "{c}/" + left)
 
 
+def _bench(name: str, words: str, *depths: str, fresh: str = "") -> Cell:
+    return Cell(
+        name,
+        None,
+        (f"{OURS} bench -y -q {words}",),
+        tuple((f"{THEIRS} bench -q {depth} -f qcow2 {words}",) for depth in depths),
+        "alike" if fresh else "status",
+        "start" if fresh else "reads",
+        "{c}/dense.qcow2",
+        fresh="{c}/" + fresh if fresh else "",
+        suffix="qcow2" if fresh else "",
+    )
+
+
 CELLS = (
     _convert("raw -> qcow2, guest", "guest.raw", "qcow2", 0.9),
     _convert("raw -> vdi, guest", "guest.raw", "vdi", 0.9),
@@ -127,25 +158,31 @@ CELLS = (
     _convert("vdi -> raw, guest", "guest.vdi", "raw", 0.75),
     _convert("vmdk -> raw, guest", "guest.vmdk", "raw", 0.75),
     _convert("qcow2 -> qcow2, guest", "guest.qcow2", "qcow2", 0.9),
+    _convert("qcow2 -> vdi, guest", "guest.qcow2", "vdi", None),
     _convert("raw -> vmdk monolithicSparse", "small.raw", "vmdk", 0.25),
     _convert("raw -> qcow", "small.raw", "qcow", 0.1),
     _convert("qcow -> raw", "small.qcow", "raw", 0.1),
-    _convert("raw -> qcow2, xfs", "xfs/guest.raw", "qcow2", 0.15, _SHARING, limit="share"),
-    _convert("raw -> qcow2, btrfs", "btrfs/guest.raw", "qcow2", 0.15, _SHARING, limit="share"),
-    _convert("qcow2 -> raw, xfs", "xfs/guest.qcow2", "raw", 0.6, _SHARING, limit="share"),
-    _convert("qcow2 -> raw, btrfs", "btrfs/guest.qcow2", "raw", 0.6, _SHARING, limit="share"),
-    _convert("qcow2 -> raw, fragmented, xfs", "xfs/frag.qcow2", "raw", 0.6, _SHARING, limit="share"),
-    _convert("raw -> qcow2, on the disk", "guest.raw", "qcow2", 0.8, ("-t none -m 16 -W",), ours="--durable"),
-    _convert("raw -> qcow2 zlib", "small.raw", "qcow2", 0.4, both="-c"),
-    _convert("raw -> qcow2 zlib, fast", "small.raw", "qcow2", 0.15, both="-c", ours="--level fast"),
-    _convert("raw -> qcow2 zstd", "small.raw", "qcow2", 0.8, both="-c -o compression_type=zstd"),
-    _convert("raw -> vmdk streamOptimized", "small.raw", "vmdk", 0.2, both="-o subformat=streamOptimized"),
+    _convert("raw -> qcow2, xfs", "xfs/guest.raw", "qcow2", 0.15, limit="share"),
+    _convert("raw -> qcow2, btrfs", "btrfs/guest.raw", "qcow2", 0.15, limit="share"),
+    _convert("qcow2 -> raw, xfs", "xfs/guest.qcow2", "raw", 0.6, limit="share"),
+    _convert("qcow2 -> raw, btrfs", "btrfs/guest.qcow2", "raw", 0.6, limit="share"),
+    _convert("qcow2 -> raw, fragmented, xfs", "xfs/frag.qcow2", "raw", 0.6, limit="share"),
+    _convert("raw -> qcow2, on the disk", "guest.raw", "qcow2", 0.8, ("-t none", "-t none -m 16 -W"), ours="--durable"),
+    _convert("raw -> qcow2 zlib", "small.raw", "qcow2", 0.4, _PACKING, both="-c", room=1.05),
+    _convert("raw -> qcow2 zlib, fast", "small.raw", "qcow2", 0.15, _PACKING, both="-c", ours="--level fast", room=1.1),
+    _convert("raw -> qcow2 zlib, best", "small.raw", "qcow2", None, _PACKING, both="-c", ours="--level best", room=1.0),
+    _convert("raw -> qcow2 zstd", "small.raw", "qcow2", 0.8, _PACKING, both="-c -o compression_type=zstd", room=1.01),
+    _convert(
+        "raw -> vmdk streamOptimized", "small.raw", "vmdk", 0.2, _PACKING, both="-o subformat=streamOptimized", room=1.0
+    ),
     _convert("qcow2 zlib -> raw", "guest-zlib.qcow2", "raw", 0.5),
     _convert("qcow2 zstd -> raw", "guest-zstd.qcow2", "raw", 0.65),
     _convert("vmdk streamOptimized -> raw", "small-stream.vmdk", "raw", 0.25),
     _compare("compare raw, qcow2", "guest.raw", "guest.qcow2", 0.6),
     _compare("compare qcow2, vmdk", "guest.qcow2", "guest.vmdk", 0.6),
     _compare("compare raw, qcow2 zlib", "guest.raw", "guest-zlib.qcow2", 0.6),
+    _compare("compare reflinked copies, xfs", "xfs/guest.raw", "xfs/clone.raw", 0.6),
+    _compare("compare reflinked copies, btrfs", "btrfs/guest.raw", "btrfs/clone.raw", 0.6),
     _asked("map, 1 TiB full", "map", "full.qcow2", 0.4),
     _asked("map, 10 TiB sparse", "map", "sparse10.qcow2", 0.4),
     _asked("map, 1 TiB sparse", "map", "sparse1.qcow2", 0.4),
@@ -167,23 +204,29 @@ CELLS = (
     Cell(
         "random 4 KiB reads",
         0.4,
-        ("python -m bench.reads {c}/dense.qcow2 200000 4096 7340032",),
+        (f"python -m bench.reads {{c}}/dense.qcow2 {' '.join(map(str, READS))}",),
         (
             (f"{THEIRS} bench -q {_READS} -d 1 {{c}}/dense.qcow2",),
             (f"{THEIRS} bench -q {_READS} -d 64 {{c}}/dense.qcow2",),
         ),
-        "status",
+        "reads",
         "reads",
         "{c}/dense.qcow2",
     ),
+    _bench("disk bench, reads", f"{_READS} {{c}}/dense.qcow2", "-d 1", "-d 64"),
+    _bench("disk bench, writes", "-w -c 20000 -s 4096 -S 65536 --pattern 3 {c}/{o}", "-d 1", fresh="small.qcow2"),
     _asked("info, small", "info", "one.qcow2", 3.0),
     _asked("map, small", "map", "one.qcow2", 3.0),
     _asked("check, small", "check", "one.qcow2", 3.0),
     _snapshot("snapshot create, small", "-c", "one.qcow2", 3.0),
+    _snapshot("snapshot apply, small", "-a", "one.qcow2", 3.0, existing=True),
+    _snapshot("snapshot delete, small", "-d", "one.qcow2", 3.0, existing=True),
     _asked("info, guest", "info", "guest.qcow2", 3.0),
     _asked("map, guest", "map", "guest.qcow2", 3.0),
     _asked("check, guest", "check", "guest.qcow2", 3.0),
+    _asked("check, guest zlib", "check", "guest-zlib.qcow2", 3.0),
     _many("info"),
     _many("map"),
     _many("check"),
+    _many_snapshots(),
 )

@@ -55,6 +55,8 @@ def _share(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
             tell(f"{kind}/{name}")
             run("cp", "--sparse=always", folder / name, place / f"{name}.new")
             (place / f"{name}.new").rename(place / name)
+    if not (place / "clone.raw").exists():
+        run("cp", "--reflink=always", place / "guest.raw", place / "clone.raw")
 
 
 def run(*command: str | os.PathLike[str], text: str | None = None) -> str:

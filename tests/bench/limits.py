@@ -7,7 +7,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from virtkit.core.units import KIB, MIB
+from bench.cells import READS
+from virtkit.core.units import KIB
 from virtkit.disk.file import File
 
 if TYPE_CHECKING:
@@ -45,17 +46,18 @@ def compare(source: Path, _target: Path) -> None:
             for at in range(start, end, _BUFFER):
                 count = os.preadv(file.fileno(), [one], at)
                 os.preadv(file.fileno(), [other], at)
-                if one[:count] != other[:count]:
+                if one != other if count == _BUFFER else one[:count] != other[:count]:
                     raise OSError(f"{source}: changes while it is read")
 
 
 def reads(source: Path, _target: Path) -> None:
-    """200000 reads of 4 KiB by the bare system call."""
+    """As many by the bare system call."""
+    count, length, step = READS
     with source.open("rb") as file:
         size, at = os.fstat(file.fileno()).st_size, 0
-        for _ in range(200_000):
-            os.pread(file.fileno(), 4 * KIB, at)
-            at = (at + 7 * MIB) % (size - 4 * KIB)
+        for _ in range(count):
+            os.pread(file.fileno(), length, at)
+            at = (at + step) % size
 
 
 def start(_source: Path, _target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,9 +61,9 @@ class Entry(NamedTuple):
     def prepare(self, side: Side) -> None:
         """What a run needs, untimed: nobody pays for deleting the last result or for writing it back."""
         for path in side.output.parent.glob(f"{side.output.stem}*"):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         if self.cell.fresh:
-            _spend(("cp", "--sparse=always", self.cell.fresh.format(c=self.corpus), os.fspath(side.output)))
+            _spend(("cp", "-r", "--sparse=always", self.cell.fresh.format(c=self.corpus), os.fspath(side.output)))
         for command in self.cell.before:
             _spend(_words(command, self.corpus, side.output))
         os.sync()
@@ -132,10 +133,10 @@ def _scouted(entry: Entry, side: Side) -> float:
 
 
 def _spend(command: tuple[str, ...], said: Path | None = None) -> Spent:
-    """Run one program to its end; what it prints goes to ``said``. BenchError where it fails."""
+    """Run one program to its end; what it prints is added to ``said``. BenchError where it fails."""
     reader, writer = os.pipe()
     try:
-        with (said or Path(os.devnull)).open("wb") as output:
+        with (said or Path(os.devnull)).open("ab") as output:
             done = subprocess.run(
                 [sys.executable, "-I", CHECKOUT / "tests" / "bench" / "spend.py", str(writer), *command],
                 check=False,

@@ -9,12 +9,10 @@ from virtkit import disk
 
 def main(path: str, count: int, size: int, step: int) -> None:
     with disk.open(path) as image:
-        end, at, read = image.size - size, 0, image.read
+        end, at, read = image.size, 0, image.read
         for _ in range(count):
             read(at, size)
-            at += step
-            if at > end:
-                at %= end  # as img_bench does
+            at = (at + step) % end
 
 
 if __name__ == "__main__":

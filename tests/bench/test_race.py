@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -68,9 +69,31 @@ def test_a_limit_is_measured_on_the_same_bytes(name: str, made: Entry) -> None:
 
 def test_ratios_are_medians_of_pairs_and_goals_are_held_against_them() -> None:
     ours, theirs = ([Spent(wall, wall, 1 << 26) for wall in walls] for walls in ((1, 9, 3), (2, 3, 4)))
-    row = report.row("cell", "default", 0.7, Result(ours, theirs), 0.1, (0, 0))
+    row = report.row(CONVERT._replace(goal=0.7, room=1.1), "default", Result(ours, theirs), 0.1, (12, 10))
     assert (row.wall, row.met) == (0.75, False)
-    assert report.summary([row])[1:] == ["over its goal: cell: 0.750, goal 0.7"]
+    assert report.summary([row])[1:] == [
+        "over its goal: raw -> qcow2: 0.750, goal 0.7",
+        "larger than promised: raw -> qcow2: 12 bytes, theirs 10",
+    ]
+    again = report.read(f"{json.dumps(row._asdict())}\n" * 2)
+    assert [report.line(one) for one in again] == [report.line(row)]
+
+
+def test_answers_about_several_images_are_held_against_theirs(made: Entry) -> None:
+    paths = [made.corpus / name for name in ("a.qcow2", "b.qcow2")]
+    for path in paths:
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
+    words = " ".join(f"{{c}}/{path.name}" for path in paths)
+    asked = tuple(f"qemu-img map --output json {{c}}/{path.name}" for path in paths)
+    cell = Cell("map", None, (f"virtkit disk map --output json {words}",), (asked,), "answers", "start")
+    both = entry(cell, made.corpus, PROGRAMS)
+    best, _ = race(both, 1)
+    PROOFS["answers"](both, best)
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write 0 64k", paths[1]], check=True)
+    both.prepare(best)
+    best.run()
+    with pytest.raises(BenchError, match="answer is"):
+        PROOFS["answers"](both, best)
 
 
 def test_names_are_unique_and_every_cell_can_be_proved() -> None:
