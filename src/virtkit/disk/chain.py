@@ -7,17 +7,22 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError
+from virtkit.core.units import KIB, MIB, round_down
 from virtkit.disk import catalog, gate, pieces
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.decoded import Decoded
 from virtkit.disk.file import File
 from virtkit.disk.format import Extent, Heir, Image, Kind, Reference
+from virtkit.disk.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
+LOOKED_UP = 256 * KIB  # bytes; larger reads pay for a look at the maps
+REACH = 64 * MIB  # bytes of the disk that are looked up together: a dense one is a single run
+RUNS = 16  # likewise; a torn one has many
 DEEPEST = 200  # layers; deeper chains are mistakes or attacks, and QEMU opens no more either
 
 
@@ -37,6 +42,7 @@ class Chain:
         self.size = layers[0].image.size
         self._turn = threading.RLock()
         self._decoded = Decoded()
+        self._places = Places()
 
     @property
     def name(self) -> str:
@@ -67,11 +73,24 @@ class Chain:
 
     def read(self, at: int, length: int) -> bytes:
         """The guest's bytes; fewer than ``length`` only at the end of the disk."""
+        known = self._places.read(at, length)
+        return self._fetch(at, length) if known is None else known
+
+    def _fetch(self, at: int, length: int) -> bytes:
         length = max(min(length, self.size - at), 0)
         room = memoryview(bytearray(length))
-        for extent in self.first_extents(at, length):
+        extents = self.first_extents(at, length)
+        for extent in extents:
             pieces.load(extent, room[extent.start - at : extent.end - at], self._decoded)
+        if length < LOOKED_UP and [extent.kind for extent in extents] == [Kind.DATA]:
+            self._look_around(at)
         return bytes(room)
+
+    def _look_around(self, at: int) -> None:
+        """Small reads come in numbers, and near each other."""
+        start = round_down(at, LOOKED_UP)
+        with self._turn:
+            self._places.learn(self.first_extents(start, min(REACH, self.size - start), RUNS))
 
     def first_extents(self, start: int, length: int, most: int | None = None) -> list[Extent]:
         """``extents``, not more than ``most`` of them, as they are at one moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from virtkit.disk.chain import Layer
     from virtkit.disk.format import Buffer, Image, Stretch
 
+_CLUSTER = 2 * MIB  # bytes; the largest that is moved for a part of it that is a unit
 _STEP = 4 * MIB  # bytes of zeros written at once
 _SILENT = (Kind.ZERO, Kind.HOLE)
 
@@ -29,8 +31,15 @@ class LiveChain(Chain):
         top = layers[0].image
         if not isinstance(top, LiveImage):
             raise NotSupportedError(f"{self.name}: format {self.format} cannot be written in place")
-        self.top: LiveImage = top
+        self._top = top
         self._below = layers[1].image.size if len(layers) > 1 else 0
+
+    @property
+    def top(self) -> LiveImage:
+        """Whoever has it in hand may move what lies in it."""
+        with self._turn:
+            self._places.clear()
+        return self._top
 
     def read(self, at: int, length: int) -> bytes:
         with self._turn:
@@ -41,38 +50,38 @@ class LiveChain(Chain):
         if not data:
             return
         self._require_within(at, len(data))
-        with self._turn:
+        with self._turn, self._moving(at, len(data)):
             start, whole = self._sectors(at, data)
-            self.top.write(*self._units(start, whole))
+            self._top.write(*self._units(start, whole))
 
     def zero(self, at: int, length: int) -> None:
         """The range reads as zeros from now on; whole units of it take no room where the format can say so."""
         self._require_within(at, length)
-        with self._turn:
+        with self._turn, self._moving(at, length):
             first, last = self._whole(at, length)
             if first >= last:
                 self._zero_edge(at, at + length)
                 return
             self._zero_edge(at, first)
             for start, end in self._noisy_units(first, last):
-                self.top.zero(start, end - start)
+                self._top.zero(start, end - start)
             self._zero_edge(last, at + length)
 
     def discard(self, at: int, length: int) -> None:
         """The guest needs the range no more. Whole units of it read as zeros from now on, or as before."""
         self._require_within(at, length)
-        with self._turn:
+        with self._turn, self._moving(at, length):
             first, last = self._whole(at, length)
             if first < last:
-                self.top.discard(first, last - first)
+                self._top.discard(first, last - first)
 
     def resize(self, size: int) -> None:
         """Bytes, a multiple of 512. A cut tail is lost; new room reads as zeros."""
         if size % SECTOR:
             raise UsageError(f"{self.name}: size is {size}, expected a multiple of {SECTOR} bytes")
-        with self._turn:
+        with self._turn, self._moving(0, max(size, self.size)):
             before = self.size
-            self.top.resize(size)
+            self._top.resize(size)
             self.size = size
             if before < min(size, self._below):  # what the backing image has there was never this disk's
                 self.zero(before, min(size, self._below) - before)
@@ -80,7 +89,7 @@ class LiveChain(Chain):
     def flush(self) -> None:
         """Return when everything written is on stable storage."""
         with self._turn:
-            self.top.flush()
+            self._top.flush()
 
     def close(self) -> None:
         """Flushes. The files are closed whatever that says."""
@@ -89,6 +98,15 @@ class LiveChain(Chain):
         finally:
             super().close()
 
+    @contextmanager
+    def _moving(self, at: int, length: int) -> Iterator[None]:
+        """What is written may get another place, and all of its cluster with it: that is known no more afterwards."""
+        largest = max(self._top.unit, _CLUSTER)
+        try:
+            yield
+        finally:
+            self._places.forget(round_down(at, largest), round_up(at + length, largest))
+
     def _require_within(self, at: int, length: int) -> None:
         if at < 0 or length < 0 or at + length > self.size:
             raise UsageError(f"{self.name}: range is {at} to {at + length}, expected within {self.size} bytes")
@@ -96,8 +114,8 @@ class LiveChain(Chain):
     def _whole(self, at: int, length: int) -> tuple[int, int]:
         """The whole units in a range; the disk's end ends one."""
         end = at + length
-        last = end if end == self.size else round_down(end, self.top.unit)
-        return round_up(at, self.top.unit), last
+        last = end if end == self.size else round_down(end, self._top.unit)
+        return round_up(at, self._top.unit), last
 
     def _sectors(self, at: int, data: Buffer) -> tuple[int, Buffer]:
         start, end = round_down(at, SECTOR), round_up(at + len(data), SECTOR)
@@ -109,15 +127,15 @@ class LiveChain(Chain):
     def _units(self, start: int, data: Buffer) -> tuple[int, Buffer]:
         """With what the backing image has around, where the range begins or ends within a hole above it."""
         end = start + len(data)
-        first, last = round_down(start, self.top.unit), min(round_up(end, self.top.unit), self.size)
+        first, last = round_down(start, self._top.unit), min(round_up(end, self._top.unit), self.size)
         head = super().read(first, start - first) if first < start and self._falls_through(start) else b""
         tail = super().read(end, last - end) if end < last and self._falls_through(end - SECTOR) else b""
         return start - len(head), b"".join((head, data, tail)) if head or tail else data
 
     def _falls_through(self, at: int) -> bool:
-        if round_down(at, self.top.unit) >= self._below:
+        if round_down(at, self._top.unit) >= self._below:
             return False
-        return next(self.top.extents(at, SECTOR)).kind is Kind.HOLE
+        return next(self._top.extents(at, SECTOR)).kind is Kind.HOLE
 
     def _zero_edge(self, start: int, end: int) -> None:
         """Part of a unit: zeros are written where the disk does not read as zeros anyway."""
@@ -129,7 +147,7 @@ class LiveChain(Chain):
         """The whole units within that do not read as zeros anyway, neighbours joined."""
         found: list[Stretch] = []
         for extent in self._noisy(first, last):
-            start, end = round_down(extent.start, self.top.unit), min(round_up(extent.end, self.top.unit), last)
+            start, end = round_down(extent.start, self._top.unit), min(round_up(extent.end, self._top.unit), last)
             if found and start <= found[-1][1]:
                 found[-1] = (found[-1][0], end)
             else:
