@@ -14,7 +14,7 @@ from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from virtkit.disk.copying.hands import Encode
     from virtkit.disk.copying.sharing import Donors
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
 _RUN = 64 * MIB  # bytes that are counted at once
+REMEMBERED = 1 << 15  # extents: looked up once, not to be counted and then again to be copied; 8 MiB
 REPORT_EVERY = 0.05  # seconds
 
 
@@ -34,6 +35,7 @@ class Amount(NamedTuple):
     plain: int
     coded: int
     room: int  # the most that a writer will be asked to place
+    found: Sequence[Extent] | None = None  # what has to be read, where that is little enough to be remembered
 
     @property
     def total(self) -> int:
@@ -76,7 +78,17 @@ def measure(source: Source, unit: int = LARGEST_UNIT, *, ground: Ground | None =
     """For a writer with units of up to ``unit`` bytes."""
     if dense and not ground:
         return Amount(source.size, 0, source.size)
-    return _counted(_needed(source, unit, ground, dense=dense), unit)
+    found: list[Extent] = []
+    amount = _counted(_kept(_needed(source, unit, ground, dense=dense), found), unit)
+    return amount._replace(found=found) if not ground and len(found) < REMEMBERED else amount
+
+
+def _kept(extents: Iterable[Extent], found: list[Extent]) -> Iterator[Extent]:
+    """The same, the first of them put into ``found``."""
+    for extent in extents:
+        if len(found) < REMEMBERED:
+            found.append(extent)
+        yield extent
 
 
 def _needed(source: Source, unit: int, ground: Ground | None, *, dense: bool) -> Iterator[Extent]:
@@ -162,11 +174,13 @@ class Copy:
         if self.manner.ground:
             found = overlay.jobs(self.source, self.manner.ground, unit=unit, limit=limit, end=end, dense=dense)
             return sharing.marked(found, lent) if lent else found
-        extents = self.source.extents()
+        if dense and not lent:
+            return pieces.jobs(self.source.extents(), unit=unit, limit=limit, end=end)
+        known = self.amount.found
+        stored = pieces.stored(self.source.extents()) if known is None else known
         if lent:
-            stored = pieces.stored(extents)
             return sharing.jobs(stored, lent, unit=unit, cluster=self._cluster, limit=limit, end=end)
-        return pieces.jobs(extents if dense else pieces.stored(extents), unit=unit, limit=limit, end=end)
+        return pieces.jobs(stored, unit=unit, limit=limit, end=end)
 
     def _work(self, jobs: Iterable[Job], made: list[crew.Hand[Job]], report: Sink) -> None:
         step = f"convert {self.source.name}"

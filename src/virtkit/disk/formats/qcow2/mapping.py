@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.units import divide_up
+from virtkit.core.units import MIB, divide_up
 from virtkit.disk import codecs
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.formats.qcow2.entries import NO_ROOM, NO_ROOM_OUTSIDE, compressed_place, has_room, subclusters
@@ -31,21 +31,26 @@ if TYPE_CHECKING:
     from virtkit.disk.format import Decode
     from virtkit.disk.formats.qcow2.head import Head
 
+_KEPT = MIB  # bytes of tables in memory
 _UNIFORM = {0: Kind.HOLE, ALL_SUBCLUSTERS: Kind.DATA, ALL_SUBCLUSTERS << SUBCLUSTERS: Kind.ZERO}  # bitmaps
 
 
 class Tables:
-    """L2 tables, read when they are needed. The last one is kept."""
+    """L2 tables, read when they are needed. Those read last are kept."""
 
     def __init__(self, file: File, head: Head) -> None:
         self.file, self.head = file, head
-        self._last: tuple[int, array[int]] | None = None
+        self._read: dict[int, array[int]] = {}  # by their place
+        self._most = max(_KEPT // head.cluster_size, 1)
 
     def get(self, index: int, at: int) -> array[int]:
         """The table at byte ``at``, which entry ``index`` of an L1 table names."""
-        if not self._last or self._last[0] != at:
-            self._last = at, self.read(index, at)
-        return self._last[1]
+        table = self._read.get(at)
+        if table is None:
+            while len(self._read) >= self._most:
+                del self._read[next(iter(self._read))]
+            table = self._read[at] = self.read(index, at)
+        return table
 
     def read(self, index: int, at: int) -> array[int]:
         """CorruptImageError."""
@@ -85,7 +90,12 @@ class GuestMap:
 
     def __init__(self, storage: Storage, l1: array[int], tables: Tables) -> None:
         self.storage, self.l1, self.tables = storage, l1, tables
-        self.head = storage.head
+        self.head = head = storage.head
+        self._cluster, self._outside = head.cluster_size, storage.outside  # asked for each run of a torn image
+        self._extended = head.has(Incompatible.EXTENDED_L2)
+        flagged = head.header.version == 2 or self._extended  # noqa: PLR2004  zero flags came with version 3
+        self._illegal = L2_RESERVED | (ZERO if flagged else 0)
+        self._seen = 0
 
     def extents(self, start: int, end: int) -> Iterator[Extent]:
         """Cover [start, end); HOLE where the L1 table has already ended. CorruptImageError."""
@@ -110,17 +120,15 @@ class GuestMap:
 
     def _of_table(self, index: int, start: int, end: int) -> Iterator[Extent]:
         """The part [start, end) of what the L2 table ``index`` describes."""
-        cluster, base = self.head.cluster_size, index * self.head.l2_span
+        cluster, base = self._cluster, index * self.head.l2_span
         at = self.l1[index] & OFFSET
         table = self.tables.get(index, at)
-        extended = self.head.has(Incompatible.EXTENDED_L2)
-        entries, bitmaps = (table[0::2], table[1::2]) if extended else (table, None)
-        no_room = NO_ROOM_OUTSIDE if self.storage.outside else NO_ROOM
-        known = self.storage.file.size
+        entries, bitmaps = (table[0::2], table[1::2]) if self._extended else (table, None)
+        no_room = NO_ROOM_OUTSIDE if self._outside else NO_ROOM
         for run in runs(entries, (start - base) // cluster, divide_up(end - base, cluster), cluster, no_room):
             begin, stop = max(start, base + run.begin * cluster), min(end, base + run.end * cluster)
             if run.entry & COMPRESSED:
-                yield from self._compressed(run, base, begin, stop, known)
+                yield from self._compressed(run, base, begin, stop)
                 continue
             self._check_entry(run, at)
             if bitmaps is None:
@@ -131,23 +139,28 @@ class GuestMap:
     def _kind(self, entry: int) -> Kind:
         if entry & ZERO:
             return Kind.ZERO
-        return Kind.DATA if has_room(entry, outside=self.storage.outside) else Kind.HOLE
+        return Kind.DATA if has_room(entry, outside=self._outside) else Kind.HOLE
 
     def _stretch(self, run: Run, base: int, start: int, end: int) -> Stretch:
-        room = has_room(run.entry, outside=self.storage.outside)
-        at = (run.entry & OFFSET) + start - base - run.begin * self.head.cluster_size
+        room = has_room(run.entry, outside=self._outside)
+        at = (run.entry & OFFSET) + start - base - run.begin * self._cluster
         return Stretch(start, end, at if room else 0, room)
+
+    def _size(self, wanted: int) -> int:
+        """Of the file that holds the data; a running guest may have made it longer since it seemed too short."""
+        if wanted > self._seen:
+            self._seen = self.storage.data.size
+        return self._seen
 
     def _check_entry(self, run: Run, table_at: int) -> None:
         """Standard entries. As QEMU has it, the last cluster of the file may lie partly behind its end."""
-        cluster, offset = self.head.cluster_size, run.entry & OFFSET
-        flagged = run.entry & ZERO and (self.head.header.version == 2 or self.head.has(Incompatible.EXTENDED_L2))  # noqa: PLR2004  zero flags came with version 3
+        cluster, offset = self._cluster, run.entry & OFFSET
         end = offset + (run.end - run.begin) * cluster
-        if run.entry & L2_RESERVED or flagged:
+        if run.entry & self._illegal:
             expected = "no reserved bits"
         elif offset % cluster:
             expected = f"a multiple of {cluster:#x}"
-        elif not self.storage.outside and offset and end >= (size := self.storage.file.size) + cluster:
+        elif not self._outside and offset and end >= (size := self._size(end)) + cluster:
             expected = f"clusters within {size:#x} bytes"
         else:
             return
@@ -165,7 +178,7 @@ class GuestMap:
             if begin >= stop:
                 continue
             kinds = subclusters(same.entry)
-            if not kinds or (same.entry & ALL_SUBCLUSTERS and not has_room(run.entry, outside=self.storage.outside)):
+            if not kinds or (same.entry & ALL_SUBCLUSTERS and not has_room(run.entry, outside=self._outside)):
                 raise CorruptImageError(
                     self.storage.file.name,
                     "subclusters",
@@ -190,7 +203,7 @@ class GuestMap:
         elif kind is Kind.ZERO:
             yield Extent(start, length, kind, data, at, preallocated=True)
         else:
-            there = max(min(length, data.size - at), 0)  # a running guest may have made it longer since it was opened
+            there = max(min(length, self._size(at + length) - at), 0)
             if there and self.storage.decrypt:
                 yield from self._encrypted(stretch, there)
             elif there:
@@ -208,14 +221,13 @@ class GuestMap:
             yield Extent(start, part, Kind.CODED, self.storage.data, at, cluster, skip, self.storage.decrypt)
             start += part
 
-    def _compressed(self, run: Run, base: int, start: int, end: int, known: int) -> Iterator[Extent]:
-        """``known``: the size that the file had when the table was looked at; if too small, it is asked for again."""
+    def _compressed(self, run: Run, base: int, start: int, end: int) -> Iterator[Extent]:
         cluster = self.head.cluster_size
         index = (start - base) // cluster
         entry = run.entry + (index - run.begin) * run.stride
         while start < end:
             at, stored = compressed_place(entry, self.head.header.cluster_bits)
-            if at >= known and at >= (size := self.storage.file.size):
+            if at >= (size := self._size(at + 1)):
                 raise CorruptImageError(
                     self.storage.file.name,
                     "compressed cluster",
