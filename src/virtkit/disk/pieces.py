@@ -121,11 +121,13 @@ def load(extent: Extent, room: memoryview, decoded: Decoded | None = None, store
 def fill(job: Job, room: memoryview) -> None:
     """The guest's bytes of ``job`` into the front of ``room``."""
     at = 0
-    for piece, stored in readahead.with_stored(job.pieces):
+    for piece in job.pieces:
         begin = piece.start - job.start
         if at < begin:
             room[at:begin] = bytes(begin - at)
         at = begin + piece.length
-        load(piece, room[begin:at], stored=stored)
     if at < job.length:
         room[at : job.length] = bytes(job.length - at)
+    for piece, stored in readahead.with_stored(job.pieces):
+        begin = piece.start - job.start
+        load(piece, room[begin : begin + piece.length], stored=stored)

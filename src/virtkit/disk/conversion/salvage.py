@@ -70,8 +70,10 @@ class Salvage:
     def _tolerant(self, extent: Extent) -> Extent:
         if not extent.file:
             return extent
-        decode = _Decode(self, extent.decode) if extent.decode else None
-        return extent._replace(file=_Tolerant(self, extent.file, extent.start - extent.at), decode=decode)
+        if extent.decode:
+            file = _Stored(extent.file.fd, extent.file.name)
+            return extent._replace(file=file, decode=_Decode(self, extent.decode))
+        return extent._replace(file=_Tolerant(self, extent.file, extent.start - extent.at))
 
 
 class _Tolerant(File):
@@ -83,13 +85,6 @@ class _Tolerant(File):
         super().__init__(file.fd, file.name)
         self._salvage = salvage
         self._shift = shift  # from its bytes to the disk's
-
-    def read(self, at: int, length: int) -> bytes:
-        """Compressed bytes: what is missing makes the whole unit unreadable, and that is noted then."""
-        try:
-            return super().read(at, length)
-        except SystemCallError:
-            return b""
 
     def read_into(self, at: int, room: memoryview) -> int:
         try:
@@ -106,6 +101,24 @@ class _Tolerant(File):
         except SystemCallError:
             self._salvage.lose(at + self._shift, at + self._shift + len(room))
         room[done:] = bytes(len(room) - done)
+
+
+class _Stored(File):
+    """The file of one coded extent: what is missing makes the whole unit unreadable, and that is noted then."""
+
+    __slots__ = ()
+
+    def read(self, at: int, length: int) -> bytes:
+        try:
+            return super().read(at, length)
+        except SystemCallError:
+            return b""
+
+    def read_into(self, at: int, room: memoryview) -> int:
+        try:
+            return super().read_into(at, room)
+        except SystemCallError:
+            return 0
 
 
 class _Decode:
