@@ -247,3 +247,27 @@ def test_a_file_that_may_not_be_read_is_told_with_a_way_to_see_why(tmp_path: Pat
     finally:
         os.seteuid(0)
     assert told.value.hint == f"ls -l {image}; id"
+
+
+@SEVERAL
+@given(sizes=st.lists(st.integers(0, 3000), max_size=40), many=st.sampled_from([1, 60]), at=st.integers(0, 5000))
+def test_parts_are_written_one_behind_the_other(tmp_path: Path, sizes: list[int], many: int, at: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    parts = [bytes([number % 251 + 1]) * size for number, size in enumerate(sizes * many)]
+    file = File.open(path, writable=True)
+    file.write_parts(at, parts)
+    file.close()
+    whole = b"".join(parts)
+    assert path.read_bytes() == (bytes(at) + whole if whole else b"")
+
+
+def test_parts_for_which_there_is_no_room_say_so(tmp_path: Path) -> None:
+    with small_file_system(tmp_path / "small", size=MIB) as folder:
+        path = folder / "file"
+        path.touch()
+        file = File.open(path, writable=True)
+        with pytest.raises(SystemCallError) as raised:
+            file.write_parts(0, [bytes(64 << 10)] * 40)
+        file.close()
+        assert "df -h" in raised.value.hint

@@ -13,7 +13,7 @@ from virtkit.core.errors import NotFoundError, NotSupportedError, SystemCallErro
 from virtkit.disk import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FICLONERANGE = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range), linux/fs.h
 BLKZEROOUT = 0x127F  # _IO(0x12, 127), linux/fs.h
@@ -29,6 +29,7 @@ _NO_HOLES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
 _ZEROS = bytes(1 << 20)
 _UNSEEN = (1 << 63) - (2 << 20)  # from here on, lseek() overflows in tmpfs and finds no data where there is some
 _NOT_SHARED = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY, errno.EPERM}
+_MOST_PARTS = 1024  # IOV_MAX, limits.h
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
@@ -138,6 +139,19 @@ class File:
             while rest:
                 done = os.pwrite(self.fd, rest, at)
                 rest, at = rest[done:], at + done
+        except OSError as error:
+            raise self._refused(f"write at {at:#x}", error) from error
+
+    def write_parts(self, at: int, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        """As ``write`` of all of them, one behind the other."""
+        try:
+            for first in range(0, len(parts), _MOST_PARTS):
+                some = parts[first : first + _MOST_PARTS]
+                size = sum(map(len, some))
+                done = os.pwritev(self.fd, some, at)
+                if done < size:
+                    self.write(at + done, memoryview(b"".join(some))[done:])
+                at += size
         except OSError as error:
             raise self._refused(f"write at {at:#x}", error) from error
 

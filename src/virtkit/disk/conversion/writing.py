@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion.order import Design, Order
     from virtkit.disk.conversion.resuming import Kept
     from virtkit.disk.copying.copy import Amount
-    from virtkit.disk.copying.hands import Encode
+    from virtkit.disk.copying.encoding import Encode
     from virtkit.disk.copying.sharing import Donors
     from virtkit.disk.copying.source import Source
     from virtkit.disk.file import File

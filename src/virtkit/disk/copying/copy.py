@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import MIB, SECTOR, divide_up, round_down
 from virtkit.disk import pieces
-from virtkit.disk.copying import crew, hands, overlay, sharing
+from virtkit.disk.copying import allowance, crew, hands, overlay, sharing
+from virtkit.disk.copying.encoding import Encoding
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
 from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Kind
@@ -16,7 +17,7 @@ from virtkit.disk.format import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from virtkit.disk.copying.hands import Encode
+    from virtkit.disk.copying.encoding import Encode
     from virtkit.disk.copying.sharing import Donors
     from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Extent, Writer
@@ -130,7 +131,7 @@ class Copy:
         Whatever ``report`` raises ends the copy; ``writer`` is not finished here.
         """
         limit = max(self._largest, writer.unit)
-        made = [self._hand(writer, limit) for _ in range(self._threads())]
+        made = [self._hand(writer, limit) for _ in range(self._threads(limit))]
         jobs = self._jobs(writer.unit, limit, size)
         if keeper := self.manner.keeper:
             made, jobs = [keeper.watch(hand) for hand in made], _behind(jobs, keeper.start)
@@ -151,20 +152,27 @@ class Copy:
         granule = min(sparse or GRANULE, GRANULE)
         made: list[crew.Hand[Job]] = [
             hands.InPlace(target, Memory(limit, granule, sparse), self._count, is_zero=is_zero)
-            for _ in range(self._threads())
+            for _ in range(self._threads(limit))
         ]
         self._work(found, made, report)
 
-    def _threads(self) -> int:
-        if self.manner.rate or (self.manner.lent and not self.amount.coded):
+    def _threads(self, job: int) -> int:
+        """``job``: bytes of the largest."""
+        coded = self.manner.encode or self.amount.coded
+        if self.manner.rate or (self.manner.lent and not coded):
             return 1
-        return self.manner.threads or crew.size()
+        wanted = self.manner.threads or crew.size()
+        if not coded:
+            return wanted
+        allowed = allowance.threads(wanted, job)
+        allowance.share_heaps(allowed)
+        return allowed
 
     def _hand(self, writer: Writer, limit: int) -> crew.Hand[Job]:
         memory = Memory(limit, writer.unit, self.manner.sparse)
         ground = self.manner.ground.size if self.manner.ground else 0
         if self.manner.encode:
-            return hands.Encoding(writer, memory, self._count, self.manner.encode, ground)
+            return Encoding(writer, memory, self._count, self.manner.encode, ground)
         plain = hands.Plain(writer, memory, self._count, ground)
         lent = self.manner.lent
         return sharing.Sharing(writer, lent.block, self._count, plain, ground) if lent else plain

@@ -1,4 +1,4 @@
-"""What the threads of a copy do with a job: read, drop zeros, compress, write.
+"""What the threads of a copy do with a job: read, drop zeros, write.
 
 A buffer per thread is kept so small that it stays in the processor's cache between read, test for zeros and write.
 """
@@ -12,13 +12,11 @@ from virtkit.core.units import KIB, MIB, divide_up
 from virtkit.disk import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from virtkit.disk.format import Buffer, Place, Stretch, Writer
+    from virtkit.disk.format import Place, Stretch, Writer
     from virtkit.disk.live import LiveChain
     from virtkit.disk.pieces import Job
-
-    Encode = Callable[[Buffer], bytes | None]
 
 BUFFER = 512 * KIB  # bytes: half of a common L2 cache
 GRANULE = 4 * KIB  # bytes; a disk that is written in place is tested for zeros in these
@@ -119,7 +117,7 @@ class Plain:
 
     def prepare(self, job: Job) -> None:
         self._job = job
-        self._runs = _filled(job, self._memory)
+        self._runs = filled(job, self._memory)
 
     def in_order(self) -> None:
         place, start = self._writer.place, self._job.start
@@ -132,7 +130,7 @@ class Plain:
             put(places, self._memory.view[begin:])
 
 
-def _filled(job: Job, memory: Memory) -> list[Stretch]:
+def filled(job: Job, memory: Memory) -> list[Stretch]:
     """The guest's bytes of ``job`` in memory, and where they are not zeros. Zeros alone may be longer than memory."""
     if not job.pieces:
         return []
@@ -144,48 +142,6 @@ def blank_between(writer: Writer, job: Job, runs: Iterable[Stretch], ground: int
     for begin, end in gaps(runs, job.length):
         if job.start + begin < ground:
             writer.blank(job.start + begin, end - begin)
-
-
-class Encoding:
-    """Reads, drops zeros, compresses each unit, stores in order; what does not shrink is placed as it is."""
-
-    def __init__(self, writer: Writer, memory: Memory, count: Count, encode: Encode, ground: int = 0) -> None:
-        self._writer = writer
-        self._memory = memory
-        self._count = count
-        self._encode = encode
-        self._ground = ground
-        self._unit = writer.unit
-        self._job: Job
-        self._runs: list[Stretch]
-        self._coded: list[tuple[int, int, bytes | None]]  # from, to in memory, compressed
-
-    def prepare(self, job: Job) -> None:
-        self._job = job
-        self._runs = _filled(job, self._memory)
-        self._coded = [
-            (at, min(at + self._unit, end), self._compress(at, min(at + self._unit, end)))
-            for begin, end in self._runs
-            for at in range(begin, end, self._unit)
-        ]
-
-    def _compress(self, begin: int, end: int) -> bytes | None:
-        if end - begin == self._unit:
-            return self._encode(self._memory.view[begin:end])
-        return self._encode(self._memory.memory[begin:end] + bytes(self._unit - (end - begin)))
-
-    def in_order(self) -> None:
-        start = self._job.start
-        blank_between(self._writer, self._job, self._runs, self._ground)
-        for begin, end, coded in self._coded:
-            if coded is None:
-                put(self._writer.place(start + begin, end - begin), self._memory.view[begin:end])
-            else:
-                self._writer.store(start + begin, coded)
-        self._count(self._job)
-
-    def complete(self) -> None:
-        """Everything was written in order."""
 
 
 class InPlace:
@@ -201,7 +157,7 @@ class InPlace:
 
     def prepare(self, job: Job) -> None:
         self._job = job
-        self._runs = _filled(job, self._memory)
+        self._runs = filled(job, self._memory)
 
     def in_order(self) -> None:
         start = self._job.start

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 UNIT = 4 * KIB  # bytes; of an image without a backing image
 _OPEN = 256  # L2 tables in memory
-_BATCH = 4 * MIB  # bytes of compressed clusters per write
+_BATCH = 2 * MIB  # bytes of compressed clusters per write
 _STEP = 4 * MIB  # bytes of zeros written at once
 
 
@@ -110,7 +110,7 @@ class QcowWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._file.write(self._end - self._pending_size, b"".join(self._pending))
+            self._file.write_parts(self._end - self._pending_size, self._pending)
             self._pending.clear()
             self._pending_size = 0
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from virtkit.disk.format import Buffer
     from virtkit.disk.formats.qcow2.counts import Counts
 
-BATCH = 4 * MIB  # bytes per write
+BATCH = 2 * MIB  # bytes per write
 
 
 class Streams:
@@ -56,6 +56,6 @@ class Streams:
         self._end = at + self._cluster
 
     def flush(self) -> None:
-        self._file.write(self._next - self._pending_size, b"".join(self._pending))
+        self._file.write_parts(self._next - self._pending_size, self._pending)
         self._pending.clear()
         self._pending_size = 0

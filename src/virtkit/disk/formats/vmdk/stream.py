@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 VERSION = 3
 OVERHEAD = GRAIN_SECTORS  # sectors in front of the first grain
-BATCH = 4 * MIB  # bytes per write
+BATCH = 2 * MIB  # bytes per write
 _GROWN = GRAIN // KIB + 64  # bytes that deflate may add to a grain that it cannot shrink
 
 
@@ -139,7 +139,7 @@ class StreamWriter:
         return at
 
     def _flush(self) -> None:
-        self._file.write(self._written, b"".join(self._pending))
+        self._file.write_parts(self._written, self._pending)
         self._pending.clear()
         self._written = self._end
 
