@@ -140,10 +140,10 @@ def open(  # noqa: A001  likewise
     Mode ``r+`` gives a LiveChain, which also has ``write``, ``zero``, ``discard``, ``resize`` and ``flush``; backing
     images are not written. It is a context manager; ``close`` flushes and closes every file of the backing chain.
     """
-    from virtkit.disk.chain import open_chain
-
     if mode == "r":
-        return open_chain(path, source_format, access)
+        from virtkit.disk.steady import open_steady
+
+        return open_steady(path, source_format, access)
     if mode != "r+":
         raise UsageError(f"mode is {mode!r}, expected 'r' or 'r+'")
     from virtkit.disk.live import open_live
