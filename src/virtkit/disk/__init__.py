@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from virtkit.disk.comparison import Comparison
     from virtkit.disk.conversion.convert import convert
     from virtkit.disk.conversion.dd import dd
+    from virtkit.disk.conversion.enveloping import convert_in_place, take_back_in_place
     from virtkit.disk.conversion.measurement import measure
     from virtkit.disk.conversion.resuming import unfinished
     from virtkit.disk.creation import create
@@ -59,6 +60,7 @@ _ELSEWHERE = {
     "commit": "commitment",
     "compact": "compaction",
     "convert": "conversion.convert",
+    "convert_in_place": "conversion.enveloping",
     "create": "creation",
     "create_snapshot": "history",
     "dd": "conversion.dd",
@@ -74,6 +76,7 @@ _ELSEWHERE = {
     "resize": "growth",
     "snapshots": "history",
     "take_back": "mending.repair",
+    "take_back_in_place": "conversion.enveloping",
     "unfinished": "conversion.resuming",
 }
 """Verb -> the module that has it: only the verb in hand is imported."""
@@ -89,6 +92,7 @@ __all__ = [
     "compact",
     "compare",
     "convert",
+    "convert_in_place",
     "create",
     "create_snapshot",
     "dd",
@@ -109,6 +113,7 @@ __all__ = [
     "resize",
     "snapshots",
     "take_back",
+    "take_back_in_place",
     "unfinished",
 ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core import plugins
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError
-from virtkit.disk import formats
+from virtkit.disk import formats, halfway
 from virtkit.disk.format import Format, WritableFormat
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def choose(file: File, given: str | None, *, trust_format: bool = False) -> str:
 
     ImageError where the two contradict each other, unless ``trust_format``: a raw disk may hold any signature.
     """
+    halfway.require_whole(file)
     if given is None:
         return detect(file)
     load(given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -399,6 +399,28 @@ class EncodingFormat(WritableFormat, Protocol):
 class GrainedFormat(WritableFormat, Protocol):
     def unit(self, options: Mapping[str, str]) -> int:
         """``Writer.unit`` of images with these options, before there is one: ``measure`` counts whole units."""
+        ...
+
+
+class Envelope(NamedTuple):
+    """The metadata of an image whose data lies behind them as it lies in a raw disk. All numbers are bytes."""
+
+    room: int  # in front of the guest's first byte
+    size: int  # of the file
+    head: bytes  # of the file; its first sector alone makes the file an image
+    unfinished: bytes  # a sector in place of that: whoever knows the format refuses the file
+    parts: Callable[[], Iterator[tuple[int, Buffer]]]  # what else lies in the room, and at which byte
+
+
+@runtime_checkable
+class EnvelopingFormat(WritableFormat, Protocol):
+    """A format that can be put around a raw disk."""
+
+    def envelope(self, size: int, data: Sequence[Stretch], options: Mapping[str, str]) -> Envelope:
+        """For a disk of ``size`` bytes with ``data`` in it, in order. UsageError, NotSupportedError.
+
+        The same question is answered with the same bytes at any time.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
-from virtkit.cli.disk import arguments, consent, making, refused
+from virtkit.cli.disk import arguments, consent, making, refused, within
 from virtkit.core.errors import BusyError, ConflictError, CorruptImageError, NotSupportedError, UsageError, VirtkitError
 from virtkit.core.progress import silent
 from virtkit.core.units import format_size, parse_size
@@ -52,6 +52,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-F", dest="new_backing_format", metavar="FORMAT", help="format of that backing image")
     parser.add_argument("-n", dest="in_place", action="store_true", help="TARGET exists: its disk is overwritten")
+    within.build(parser)
     parser.add_argument("--target-is-zero", action="store_true", help="with -n: TARGET holds nothing but zeros so far")
     parser.add_argument("--bitmaps", action="store_true", help="keep the dirty bitmaps of SOURCE")
     parser.add_argument("--skip-broken-bitmaps", action="store_true", help="with --bitmaps: leave out broken ones")
@@ -87,6 +88,8 @@ class _Ask(NamedTuple):
 def _convert(args: argparse.Namespace, console: Console) -> int:
     if making.asks_for_help(args):
         return making.show_options(_format(args), console)
+    if args.within or args.take_back:
+        return within.run(args, console)
     ask = _asked(args)
     if args.plan:
         would = _make(args, ask, silent, dry_run=True)

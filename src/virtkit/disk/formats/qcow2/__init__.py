@@ -11,11 +11,11 @@ from virtkit.disk.formats.qcow2.image import Qcow2Image
 from virtkit.disk.formats.qcow2.layout import MAGIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from virtkit.core.progress import Sink
     from virtkit.disk.file import File
-    from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Option, Writer
+    from virtkit.disk.format import Blank, Buffer, Envelope, Findings, Image, Measured, Option, Stretch, Writer
 
 _VERSIONS = (b"\0\0\0\2", b"\0\0\0\3")
 
@@ -60,6 +60,11 @@ class Qcow2:
         from virtkit.disk.formats.qcow2.options import parse
 
         return codecs.encoder(parse(options).compression, level)
+
+    def envelope(self, size: int, data: Sequence[Stretch], options: Mapping[str, str]) -> Envelope:
+        from virtkit.disk.formats.qcow2.envelope import envelope
+
+        return envelope(size, data, options)
 
     def check(self, image: Image) -> Findings:
         from virtkit.disk.formats.qcow2.checking import check
