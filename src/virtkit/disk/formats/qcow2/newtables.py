@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
 from virtkit.core.units import MIB, divide_up, format_size
-from virtkit.disk.formats.qcow2.counts import write_words
+from virtkit.disk.formats.qcow2.counts import big_endian, write_words
 from virtkit.disk.formats.qcow2.layout import (
     ALL_SUBCLUSTERS,
     ALL_ZERO,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
     from virtkit.disk.formats.qcow2.counts import Counts
 
+_BATCH = MIB  # bytes per write
 TABLES_KEPT = 16  # L2 tables in memory; the source comes in order, so older ones are hardly touched again
 
 
@@ -123,10 +124,38 @@ class Tables:
             self._save(index, table)
         self._kept.clear()
         if self._filled:
-            for index in range(self._shape.tables):
-                if not self._stored[index]:
-                    self._save(index, self._fresh(index))
+            self._fill_up(self._filled)
         write_words(self._file, self.l1_at, self.l1)
+
+    def _fill_up(self, filled: Entry) -> None:
+        """The tables that nothing was put into; those of one stretch stand in a row in the file."""
+        whole = self._shape.clusters // self._shape.entries
+        first = self._stored.find(0)
+        while first >= 0:
+            end = self._stored.find(1, first) % (self._shape.tables + 1)  # -1: there are no more
+            if first < whole:
+                self._save_alike(first, min(end, whole), filled.step * self._shape.entries)
+            if whole < end:
+                self._save(whole, self._fresh(whole))
+            self._stored[first:end] = b"\1" * (end - first)
+            first = self._stored.find(0, end)
+
+    def _save_alike(self, first: int, end: int, more: int) -> None:
+        """Tables [first, end), in each of which all entries are ``more`` than in the one before.
+
+        As long integers with an entry in every 64 bits, the next is made by one addition.
+        """
+        cluster, each = self._shape.cluster, ENTRY * self._shape.words
+        table = int.from_bytes(big_endian(self._fresh(first)), "big")
+        step = int.from_bytes((b"\0" * (ENTRY - 1) + b"\1").ljust(each, b"\0") * (cluster // each), "big") * more
+        at, batch = self.l1[first] & ~COPIED, max(_BATCH // cluster, 1)
+        for begin in range(first, end, batch):
+            tables: list[bytes] = []
+            for _ in range(begin, min(begin + batch, end)):
+                tables.append(table.to_bytes(cluster, "big"))
+                table += step
+            self._file.write(at, b"".join(tables))
+            at += len(tables) * cluster
 
     def _table(self, index: int) -> array[int]:
         if index not in self._kept:
