@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
 
 _BLOCK = 512  # entries compared at once
+_FEW, _MOST = 8, 4096  # of entries that repeat
 _WIDTHS: dict[Literal["I", "Q"], int] = {"I": 4, "Q": 8}
 
 
@@ -70,6 +71,31 @@ def runs(table: array[int], first: int, last: int, step: int, special: Container
 
 
 def _end_of_run(table: array[int], first: int, last: int, stride: int) -> int:
+    return _end_of_ramp(table, first, last, stride) if stride else _end_of_repeat(table, first, last)
+
+
+def _end_of_repeat(table: array[int], first: int, last: int) -> int:
+    """By stretches that are compared in one go; the one that is not alike is halved until a few entries are left."""
+    width, entry = table.itemsize, table[first]
+    wanted = _repeated(table[first : first + 1].tobytes())
+    at, length = first, _FEW
+    while at < last:
+        end = min(at + length, last)
+        if table[at:end].tobytes() == wanted[: (end - at) * width]:
+            at, length = end, min(2 * length, _MOST)
+        elif end - at > _FEW:
+            length, last = (end - at) // 2, end
+        else:
+            return next(index for index in range(at, end) if table[index] != entry)
+    return last
+
+
+@lru_cache(maxsize=8)
+def _repeated(entry: bytes) -> bytes:
+    return entry * _MOST
+
+
+def _end_of_ramp(table: array[int], first: int, last: int, stride: int) -> int:
     expected = table[first] + stride
     at = first + 1
     while at < last:
