@@ -15,6 +15,7 @@ OURS, THEIRS = "virtkit disk", "qemu-img"
 _FLAGS = ("", "-m 16 -W", "-C")
 _PACKING = ("", "-m 16 -W")  # -C cannot go with -c
 READS = (200_000, 4096, 7_344_128)  # count, size and step: every block of the disk once in a while
+_ZSTD, _STREAM = "-c -o compression_type=zstd", "-o subformat=streamOptimized"
 _READS = "-c {} -s {} -S {}".format(*READS)
 
 
@@ -171,10 +172,22 @@ CELLS = (
     _convert("raw -> qcow2 zlib", "small.raw", "qcow2", 0.4, _PACKING, both="-c", room=1.05),
     _convert("raw -> qcow2 zlib, fast", "small.raw", "qcow2", 0.15, _PACKING, both="-c", ours="--level fast", room=1.1),
     _convert("raw -> qcow2 zlib, best", "small.raw", "qcow2", None, _PACKING, both="-c", ours="--level best", room=1.0),
-    _convert("raw -> qcow2 zstd", "small.raw", "qcow2", 0.8, _PACKING, both="-c -o compression_type=zstd", room=1.01),
+    _convert("raw -> qcow2 zstd", "small.raw", "qcow2", 0.8, _PACKING, both=_ZSTD, room=1.01),
     _convert(
-        "raw -> vmdk streamOptimized", "small.raw", "vmdk", 0.2, _PACKING, both="-o subformat=streamOptimized", room=1.0
+        "raw -> qcow2 zstd, fast", "small.raw", "qcow2", None, _PACKING, both=_ZSTD, ours="--level fast", room=1.1
     ),
+    _convert(
+        "raw -> qcow2 zstd, best", "small.raw", "qcow2", None, _PACKING, both=_ZSTD, ours="--level best", room=1.0
+    ),
+    _convert("raw -> vmdk streamOptimized", "small.raw", "vmdk", 0.2, _PACKING, both=_STREAM, room=1.0),
+    _convert(
+        "raw -> vmdk streamOptimized, fast", "small.raw", "vmdk", None, both=_STREAM, ours="--level fast", room=1.1
+    ),
+    _convert(
+        "raw -> vmdk streamOptimized, best", "small.raw", "vmdk", None, both=_STREAM, ours="--level best", room=1.0
+    ),
+    _convert("qcow2 zlib -> qcow2 zstd", "guest-zlib.qcow2", "qcow2", None, _PACKING, both=_ZSTD, room=1.01),
+    _convert("qcow2 zlib -> qcow2", "guest-zlib.qcow2", "qcow2", 0.5),
     _convert("qcow2 zlib -> raw", "guest-zlib.qcow2", "raw", 0.5),
     _convert("qcow2 zstd -> raw", "guest-zstd.qcow2", "raw", 0.65),
     _convert("vmdk streamOptimized -> raw", "small-stream.vmdk", "raw", 0.25),

@@ -4,8 +4,8 @@ The deflate of qcow2 is raw and has a window of 4 KiB, as QEMU writes it: reader
 longer distances, so we never write them, and read with the full window. libdeflate cannot limit its window: it
 decodes, and encodes VMDK, whose deflate has a zlib header and the usual 32 KiB.
 
-Each level is the fastest that was found for its size beside qemu-img's: at most a tenth more, at most a twentieth more
-(no more for zstd and VMDK), and never more.
+Each level is the fastest that was found for its size beside qemu-img's: at most a tenth more; at most a twentieth more
+(the same for zstd and VMDK); never more. docs/en/compression.md has the figures.
 """
 
 from __future__ import annotations
