@@ -13,6 +13,7 @@ from virtkit.disk.copying.hands import BUFFER
 from virtkit.disk.copying.overlay import SILENT
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.pieces import Job
+from virtkit.disk.sameblocks import SameBlocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,9 +127,10 @@ def _jobs(left: Source, right: Source, end: int, limit: int) -> Iterator[_Both]:
 
 
 def _cut(pairs: Iterable[tuple[Extent, Extent]], limit: int) -> Iterator[tuple[Extent, Extent]]:
+    blocks = SameBlocks()
     for one, other in pairs:
-        if not alike(one, other):
-            yield from zip(pieces.cut([one], limit), pieces.cut([other], limit), strict=True)
+        for left, right in () if alike(one, other) else blocks.apart(one, other):
+            yield from zip(pieces.cut([left], limit), pieces.cut([right], limit), strict=True)
 
 
 def alike(one: Extent, other: Extent) -> bool:
