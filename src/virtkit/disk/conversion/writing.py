@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
@@ -11,6 +12,7 @@ from virtkit.disk.conversion.salvage import Salvage
 from virtkit.disk.copying import copy, sharing
 from virtkit.disk.copying.copy import Manner
 from virtkit.disk.copying.overlay import Ground
+from virtkit.disk.copying.straight import Doors
 from virtkit.disk.format import Blank, EncodingFormat, GrainedFormat
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ def write(source: Source, design: Design, new: NewFile, report: Sink, kept: Kept
     if kept:
         writer = kept.keeper.replay(writer)
     manner = Manner(encode, lent, wanted.sparse, wanted.threads, wanted.rate, ground, kept.keeper if kept else None)
-    copy.Copy(source, amount, manner).run(writer, wanted.size, report)
+    with closing(Doors()) as doors:
+        manner = manner._replace(doors=doors if wanted.durable else None)
+        copy.Copy(source, amount, manner).run(writer, wanted.size, report)
     if kept:
         kept.keeper.write()
     writer.finish()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import MIB, SECTOR, divide_up, round_down
 from virtkit.disk import pieces
-from virtkit.disk.copying import allowance, crew, hands, overlay, sharing
+from virtkit.disk.copying import allowance, crew, hands, overlay, sharing, straight
 from virtkit.disk.copying.encoding import Encoding
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
 from virtkit.disk.copying.overlay import Ground
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from virtkit.disk.copying.encoding import Encode
     from virtkit.disk.copying.sharing import Donors
     from virtkit.disk.copying.source import Source
+    from virtkit.disk.copying.straight import Doors
     from virtkit.disk.format import Extent, Writer
     from virtkit.disk.live import LiveChain
     from virtkit.disk.pieces import Job
@@ -73,6 +74,7 @@ class Manner(NamedTuple):
     rate: int = 0  # bytes a second; 0: as fast as it goes
     ground: Ground | None = None  # what the new image stands on
     keeper: Keeper | None = None
+    doors: Doors | None = None  # by which plain data goes past the page cache
 
 
 def measure(source: Source, unit: int = LARGEST_UNIT, *, ground: Ground | None = None, dense: bool = False) -> Amount:
@@ -123,7 +125,8 @@ class Copy:
         self.done = self.first  # bytes of ``amount``
         self._began = 0.0
         self._cluster = max(layer.image.facts.cluster_size or 0 for layer in source.layers)
-        self._largest = max(BUFFER, self._cluster)  # no cluster may lie in two jobs: it would be decompressed twice
+        buffer = straight.BUFFER if manner.doors else BUFFER
+        self._largest = max(buffer, self._cluster)  # no cluster may lie in two jobs: it would be decompressed twice
 
     def run(self, writer: Writer, size: int, report: Sink) -> None:
         """Place all data in a new image of ``size`` bytes.
@@ -173,7 +176,12 @@ class Copy:
         ground = self.manner.ground.size if self.manner.ground else 0
         if self.manner.encode:
             return Encoding(writer, memory, self._count, self.manner.encode, ground)
-        plain = hands.Plain(writer, memory, self._count, ground)
+        doors = self.manner.doors
+        plain = (
+            straight.Straight(writer, memory, self._count, ground, doors)
+            if doors
+            else hands.Plain(writer, memory, self._count, ground)
+        )
         lent = self.manner.lent
         return sharing.Sharing(writer, lent.block, self._count, plain, ground) if lent else plain
 
