@@ -56,7 +56,7 @@ print(int(sys.argv[1]) - left)
 def convert(source: Path, image: Path, target: Target, *, kill_at: int = 0, **more: bool) -> int:
     """The number of calls, or of the signal that ended them."""
     wanted: dict[str, object] = {"target_format": target.format, **more}
-    if not more.get("in_place"):
+    if not more.get("existing"):
         wanted |= {"options": target.options, "compress": target.compress, "level": "fast"}
     words = [str(kill_at), str(source), str(image), json.dumps(wanted)]
     done = subprocess.run([sys.executable, "-c", CONVERT, *words], capture_output=True, text=True, check=False)
@@ -115,13 +115,13 @@ def test_a_disk_that_is_half_overwritten_is_sound(target: Target, source: Path, 
     image, old, new = tmp_path / "image", tmp_path / "old.raw", source.read_bytes()
     old.write_bytes(random.Random(2).randbytes(4 * MIB) + bytes(3 * MIB))
     target.make(old, image)
-    calls = convert(source, image, target, in_place=True)
+    calls = convert(source, image, target, existing=True)
     for point in random.Random(calls).choices(range(1, calls + 1), k=deep(1)):
         clear(source, old)
         target.make(old, image)
-        assert convert(source, image, target, kill_at=point, in_place=True) == -signal.SIGKILL
+        assert convert(source, image, target, kill_at=point, existing=True) == -signal.SIGKILL
         assert_sound(image, target.format, f"killed at call {point}")
-        disk.convert(str(source), str(image), source_format="raw", target_format=target.format, in_place=True)
+        disk.convert(str(source), str(image), source_format="raw", target_format=target.format, existing=True)
         assert read(image, target.format)[: len(new)] == new
 
 

@@ -209,7 +209,7 @@ def test_what_was_begun_is_verified_as_a_whole(begun: Path, source: Path) -> Non
 @pytest.mark.parametrize(
     "wanted",
     [
-        {"in_place": True},
+        {"existing": True},
         {"snapshots": True, "source_format": "qcow2"},
         {"options": {"encrypt.format": "luks"}, "secret": b"word"},
     ],
@@ -221,7 +221,7 @@ def test_what_cannot_be_taken_up_is_refused_with_a_reason(
     there = tmp_path / "there.qcow2"
     disk.convert(str(source), str(there), source_format="raw")
     with pytest.raises(NotSupportedError, match="--resume: "):
-        again(there if "snapshots" in wanted else source, there if "in_place" in wanted else tmp_path / "new", **wanted)
+        again(there if "snapshots" in wanted else source, there if "existing" in wanted else tmp_path / "new", **wanted)
     assert sorted(os.listdir(tmp_path)) == ["source.raw", "there.qcow2"]
 
 

@@ -79,7 +79,7 @@ def test_without_the_flag_there_are_none(image: Path, tmp_path: Path) -> None:
 def test_they_go_into_an_image_that_exists(image: Path, tmp_path: Path) -> None:
     for name in ("ours.qcow2", "theirs.qcow2"):
         run("qemu-img", "create", "-q", "-f", "qcow2", tmp_path / name, str(SIZE))
-    disk.convert(str(image), str(tmp_path / "ours.qcow2"), in_place=True, bitmaps=True)
+    disk.convert(str(image), str(tmp_path / "ours.qcow2"), existing=True, bitmaps=True)
     run("qemu-img", "convert", "-n", "--bitmaps", "-O", "qcow2", image, tmp_path / "theirs.qcow2")
     assert told(tmp_path / "ours.qcow2") == told(tmp_path / "theirs.qcow2")
     assert "No errors were found" in run("qemu-img", "check", tmp_path / "ours.qcow2")

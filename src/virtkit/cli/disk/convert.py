@@ -51,7 +51,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
         "-B", dest="new_backing", metavar="FILE", help="TARGET holds only what SOURCE has above this backing image"
     )
     parser.add_argument("-F", dest="new_backing_format", metavar="FORMAT", help="format of that backing image")
-    parser.add_argument("-n", dest="in_place", action="store_true", help="TARGET exists: its disk is overwritten")
+    parser.add_argument("-n", dest="existing", action="store_true", help="TARGET exists: its disk is overwritten")
     within.build(parser)
     parser.add_argument("--target-is-zero", action="store_true", help="with -n: TARGET holds nothing but zeros so far")
     parser.add_argument("--bitmaps", action="store_true", help="keep the dirty bitmaps of SOURCE")
@@ -88,7 +88,7 @@ class _Ask(NamedTuple):
 def _convert(args: argparse.Namespace, console: Console) -> int:
     if making.asks_for_help(args):
         return making.show_options(_format(args), console)
-    if args.within or args.take_back:
+    if args.in_place or args.take_back:
         return within.run(args, console)
     ask = _asked(args)
     if args.plan:
@@ -139,7 +139,7 @@ def _asked(args: argparse.Namespace) -> _Ask:
         raise UsageError("files are missing, expected SOURCE ... TARGET", hint="virtkit disk convert --help")
     chosen = making.parsed(args)
     *sources, target = args.files
-    if args.in_place:
+    if args.existing:
         return _Ask(sources, target, chosen, arguments.secret(args.new_key_file))
     return _Ask(sources, target, chosen, making.secret(args, chosen))
 
@@ -163,7 +163,7 @@ def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, dry_run: bool = 
         threads=args.threads,
         rate=args.rate,
         salvage=args.salvage,
-        in_place=args.in_place,
+        existing=args.existing,
         is_zero=args.target_is_zero,
         overwrite=args.overwrite,
         durable=args.durable or args.cache in _DURABLE,
@@ -180,7 +180,7 @@ def _make(args: argparse.Namespace, ask: _Ask, report: Sink, *, dry_run: bool = 
 
 def _step(args: argparse.Namespace, ask: _Ask, would: Converted) -> consent.Step:
     sources = ", ".join(ask.sources)
-    if args.in_place:
+    if args.existing:
         return consent.Step("~", f"{ask.target}: the disk in it is overwritten with that of {sources}")
     sign, again = ("~", ", in place of what is there") if os.path.exists(ask.target) else ("+", "")
     return consent.Step(sign, f"{ask.target}: {would.format}, {format_size(would.size)}, made from {sources}{again}")
@@ -200,6 +200,6 @@ def _say(args: argparse.Namespace, made: Converted, console: Console) -> None:
             data["skipped-bitmaps"] = list(made.left_out)
         console.data(data)
     elif not console.quiet:
-        sign = "~" if args.in_place else "+"
+        sign = "~" if args.existing else "+"
         sizes = f"{format_size(made.size)} virtual, {format_size(made.allocated)} on disk"
         console.line(f"{sign} {made.target}: {made.format}, {sizes}")

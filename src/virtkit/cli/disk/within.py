@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion.order import Converted
 
 _FOREIGN = {  # what is about a copy, and its flag
-    "in_place": "-n",
+    "existing": "-n",
     "snapshot": "-l",
     "salvage": "--salvage",
     "compress": "-c",
@@ -34,7 +34,7 @@ _FOREIGN = {  # what is about a copy, and its flag
 def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in-place",
-        dest="within",
+        dest="in_place",
         action="store_true",
         help="the raw disk FILE itself becomes the image, without a copy, and is renamed if a second name follows; "
         "again: what was broken off goes on (ext4 and XFS)",
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _names(args: argparse.Namespace) -> tuple[str, str | None]:
-    if not args.within:
+    if not args.in_place:
         raise UsageError("--take-back: is about a conversion in place", hint="--in-place --take-back FILE")
     for name, flag in _FOREIGN.items():
         if getattr(args, name) not in {None, False}:

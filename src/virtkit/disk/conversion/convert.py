@@ -11,7 +11,7 @@ from virtkit.core.progress import Sink, silent
 from virtkit.disk import nameless
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain
-from virtkit.disk.conversion import carrying, inplace, order, origin, proof, replay, resuming, unpublished, writing
+from virtkit.disk.conversion import carrying, order, origin, overwriting, proof, replay, resuming, unpublished, writing
 from virtkit.disk.conversion.order import Converted, Design, Order
 from virtkit.disk.conversion.origin import Origin
 from virtkit.disk.conversion.salvage import Salvage
@@ -42,7 +42,7 @@ def convert(
     threads: int | None = None,
     rate: int = 0,
     salvage: bool = False,
-    in_place: bool = False,
+    existing: bool = False,
     is_zero: bool = False,
     overwrite: bool = False,
     durable: bool = False,
@@ -70,7 +70,7 @@ def convert(
     does not have one. ``secret``: passphrase of the new image, if the options ask for encryption.
     ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``threads``: 1 to 16. ``rate``: bytes a second.
     ``salvage``: what cannot be read becomes zeros and is told in the answer.
-    ``in_place``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
+    ``existing``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
     ``bitmaps``: the dirty bitmaps of ``source`` are kept; broken ones are an error or, with ``skip_broken_bitmaps``,
     left out and told in the answer. ``snapshots``: all internal snapshots are kept, the states of machines included;
     only the oldest state is compressed then.
@@ -87,7 +87,7 @@ def convert(
     with origin.opened(Origin(paths, source_format, access, snapshot, salvage)) as found:
         wanted = Order(
             target,
-            order.format_of(target, target_format, in_place=in_place),
+            order.format_of(target, target_format, existing=existing),
             order.grown(found, size),
             order.without_backing(options or {}),
             level=level if compress else None,
@@ -99,7 +99,7 @@ def convert(
             sparse=sparse,
             threads=threads,
             rate=rate,
-            in_place=in_place,
+            existing=existing,
             is_zero=is_zero,
             bitmaps=bitmaps,
             skip_broken=skip_broken_bitmaps,
@@ -115,7 +115,7 @@ def carry_out(source: Source, wanted: Order, access: Access, report: Sink, *, dr
 
     Whatever is raised, no new image is left behind; one that is written in place is then half overwritten.
     """
-    inplace.check(wanted)
+    overwriting.check(wanted)
     kind = order.check(source, wanted)
     with ExitStack() as open_files:
         below = _below(wanted, access)
@@ -126,7 +126,9 @@ def carry_out(source: Source, wanted: Order, access: Access, report: Sink, *, dr
         _check(source, design)
         if dry_run:
             return _found_out(source, design, access)
-        made = inplace.overwrite(source, design, access, report) if wanted.in_place else _make(source, design, report)
+        made = (
+            overwriting.overwrite(source, design, access, report) if wanted.existing else _make(source, design, report)
+        )
     return made._replace(lost=source.lost) if isinstance(source, Salvage) else made
 
 
@@ -186,8 +188,8 @@ def _prove(source: Source, design: Design, new: NewFile, report: Sink) -> None:
 def _found_out(source: Source, design: Design, access: Access) -> Converted:
     """What the answer would be, as far as it is known without writing."""
     wanted = design.wanted
-    if wanted.in_place:
-        with inplace.opened(source, wanted, access) as target:
+    if wanted.existing:
+        with overwriting.opened(source, wanted, access) as target:
             return Converted(wanted.target, target.format, target.size, 0)
     nameless.check(wanted.target, overwrite=wanted.overwrite)
     return Converted(wanted.target, wanted.format, wanted.size, 0)

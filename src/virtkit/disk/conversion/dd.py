@@ -52,6 +52,6 @@ def dd(
     """
     with origin.opened(Origin((source,), source_format, access)) as whole:
         part = Blocks(block, count, skip).of(whole)
-        format_ = order.format_of(target, target_format, in_place=False)
+        format_ = order.format_of(target, target_format, existing=False)
         wanted = Order(target, format_, order.grown(part, None), {}, overwrite=overwrite)
         return conversion.carry_out(part, wanted, access, report, dry_run=dry_run)

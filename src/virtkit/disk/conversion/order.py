@@ -38,7 +38,7 @@ class Order(NamedTuple):
     sparse: int | None = None  # bytes
     threads: int | None = None
     rate: int = 0  # bytes a second
-    in_place: bool = False
+    existing: bool = False
     is_zero: bool = False  # the target that is written in place
     bitmaps: bool = False
     skip_broken: bool = False  # bitmaps
@@ -99,11 +99,11 @@ def without_backing(options: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in options.items() if name not in {"backing_file", "backing_fmt"}}
 
 
-def format_of(target: str, given: str | None, *, in_place: bool) -> str:
+def format_of(target: str, given: str | None, *, existing: bool) -> str:
     """Said, by the suffix of a new image, or by the signature of one that exists."""
     if given is not None:
         return given
-    if not in_place:
+    if not existing:
         return catalog.from_suffix(target)
     file = File.open(target)
     try:

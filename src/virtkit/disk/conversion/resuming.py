@@ -76,7 +76,7 @@ class Kept(NamedTuple):
 
 def check(source: Source, wanted: Order) -> None:
     """NotSupportedError where nothing could be taken up, or nobody could tell whether it may be."""
-    if wanted.in_place:
+    if wanted.existing:
         raise NotSupportedError("--resume: an image that exists is written again from its start", hint="leave -n out")
     if wanted.snapshots:
         raise NotSupportedError("--resume: not with --snapshots, whose states are written one over the other")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def check(wanted: Order) -> None:
     """UsageError, NotSupportedError for what makes no sense with, or without, an image that exists."""
-    if not wanted.in_place:
+    if not wanted.existing:
         if wanted.is_zero:
             raise UsageError("--target-is-zero: is about an image that exists", hint="-n --target-is-zero")
         return

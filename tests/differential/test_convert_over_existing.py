@@ -33,7 +33,7 @@ def assert_clean(image: Path, format_: str) -> None:
 
 def overwrite(source: Path, image: Path, format_: str, *, is_zero: bool = False, sparse: int | None = None) -> None:
     disk.convert(
-        str(source), str(image), target_format=format_, in_place=True, is_zero=is_zero, sparse=sparse, verify=True
+        str(source), str(image), target_format=format_, existing=True, is_zero=is_zero, sparse=sparse, verify=True
     )
 
 
@@ -76,7 +76,7 @@ def test_zeros_are_left_to_a_target_that_holds_zeros(tmp_path: Path) -> None:
     source = make(tmp_path, QCOW2, ["write -P 1 1M 1M"])
     for name in ("ours.raw", "theirs.raw"):
         (tmp_path / name).write_bytes(b"x" * 4 * MIB)
-    disk.convert(str(source), str(tmp_path / "ours.raw"), target_format="raw", in_place=True, is_zero=True)
+    disk.convert(str(source), str(tmp_path / "ours.raw"), target_format="raw", existing=True, is_zero=True)
     run("qemu-img", "convert", "-n", "--target-is-zero", "-O", "raw", source, tmp_path / "theirs.raw")
     assert (tmp_path / "ours.raw").read_bytes() == (tmp_path / "theirs.raw").read_bytes()
 
@@ -99,7 +99,7 @@ def test_what_lies_below_is_not_written(data: st.DataObject, tmp_path: Path) -> 
     write(source, "qcow2", data.draw(scripts(QCOW2)))
     image = tmp_path / "ours.raw"
     image.write_bytes(b"x" * 4 * MIB)
-    disk.convert(str(source), str(image), target_format="raw", in_place=True, backing=base.name, backing_format="qcow2")
+    disk.convert(str(source), str(image), target_format="raw", existing=True, backing=base.name, backing_format="qcow2")
     guest, found, below = read(source, "qcow2"), image.read_bytes(), len(read(base, "qcow2"))
     for entry in json.loads(run("qemu-img", "map", "--output", "json", source)):
         start, end = entry["start"], entry["start"] + entry["length"]
@@ -112,5 +112,5 @@ def test_many_threads_write_one_disk(target: Target, tmp_path: Path) -> None:
     source = make(tmp_path, QCOW2, ["write -P 1 0 3M", "write -P 2 100k 200k", "write -z 1M 300k"])
     image = tmp_path / "image.target"
     target.make(make(tmp_path, Kind("raw"), []), image)
-    disk.convert(str(source), str(image), target_format=target.format, in_place=True, threads=8)
+    disk.convert(str(source), str(image), target_format=target.format, existing=True, threads=8)
     assert read(image, target.format) == read(source, "qcow2")
