@@ -1,4 +1,7 @@
-"""Images into a new one: open all that takes part, write, prove, publish."""
+"""Images into a new one: open all that takes part, write, prove, publish.
+
+What not every conversion needs is imported where it is needed: a conversion may take less time than imports do.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from virtkit.core.progress import Sink, silent
 from virtkit.disk import nameless
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain
-from virtkit.disk.conversion import carrying, order, origin, overwriting, proof, replay, resuming, unpublished, writing
+from virtkit.disk.conversion import order, origin, writing
 from virtkit.disk.conversion.order import Converted, Design, Order
 from virtkit.disk.conversion.origin import Origin
 from virtkit.disk.conversion.salvage import Salvage
@@ -115,7 +118,10 @@ def carry_out(source: Source, wanted: Order, access: Access, report: Sink, *, dr
 
     Whatever is raised, no new image is left behind; one that is written in place is then half overwritten.
     """
-    overwriting.check(wanted)
+    if wanted.existing or wanted.is_zero:
+        from virtkit.disk.conversion import overwriting
+
+        overwriting.check(wanted)
     kind = order.check(source, wanted)
     with ExitStack() as open_files:
         below = _below(wanted, access)
@@ -126,9 +132,12 @@ def carry_out(source: Source, wanted: Order, access: Access, report: Sink, *, dr
         _check(source, design)
         if dry_run:
             return _found_out(source, design, access)
-        made = (
-            overwriting.overwrite(source, design, access, report) if wanted.existing else _make(source, design, report)
-        )
+        if wanted.existing:
+            from virtkit.disk.conversion import overwriting
+
+            made = overwriting.overwrite(source, design, access, report)
+        else:
+            made = _make(source, design, report)
     return made._replace(lost=source.lost) if isinstance(source, Salvage) else made
 
 
@@ -136,21 +145,31 @@ def _check(source: Source, design: Design) -> None:
     """What else can be refused before anything is written."""
     writing.prepared(source, design)
     if design.wanted.bitmaps:
+        from virtkit.disk.conversion import carrying
+
         carrying.check(source, design.kind, design.wanted)
     if design.wanted.snapshots:
+        from virtkit.disk.conversion import replay
+
         replay.check(source, design)
     if design.wanted.resume:
+        from virtkit.disk.conversion import resuming
+
         resuming.check(source, design.wanted)
 
 
 def _make(source: Source, design: Design, report: Sink) -> Converted:
     wanted = design.wanted
     if wanted.resume:
+        from virtkit.disk.conversion import resuming
+
         with resuming.kept(source, design) as kept:
             writing.write(source, design, kept.new, report, kept)
             return _finish(source, design, kept.new, report)
     with NewFile(wanted.target, overwrite=wanted.overwrite) as new:
         if wanted.snapshots:
+            from virtkit.disk.conversion import replay
+
             replay.write(replay.check(source, design), design, new, report)
         else:
             writing.write(source, design, new, report)
@@ -169,6 +188,8 @@ def _finish(source: Source, design: Design, new: NewFile, report: Sink) -> Conve
 
 
 def _carry(source: Source, design: Design, new: NewFile) -> tuple[str, ...]:
+    from virtkit.disk.conversion import carrying, unpublished
+
     target = unpublished.opened(design, new, writable=True)
     try:
         left_out = carrying.carry(source, target)
@@ -180,8 +201,12 @@ def _carry(source: Source, design: Design, new: NewFile) -> tuple[str, ...]:
 
 
 def _prove(source: Source, design: Design, new: NewFile, report: Sink) -> None:
+    from virtkit.disk.conversion import proof
+
     proof.prove(source, design, new, report)
     if design.wanted.snapshots:
+        from virtkit.disk.conversion import replay
+
         replay.prove(replay.check(source, design), design, new, report)
 
 
@@ -189,6 +214,8 @@ def _found_out(source: Source, design: Design, access: Access) -> Converted:
     """What the answer would be, as far as it is known without writing."""
     wanted = design.wanted
     if wanted.existing:
+        from virtkit.disk.conversion import overwriting
+
         with overwriting.opened(source, wanted, access) as target:
             return Converted(wanted.target, target.format, target.size, 0)
     nameless.check(wanted.target, overwrite=wanted.overwrite)

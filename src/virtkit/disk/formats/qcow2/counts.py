@@ -76,8 +76,11 @@ class Counts:
         for index in range(blocks):
             first = index * entries
             inner = range(first // _PART, divide_up(first + entries, _PART))
-            if first + entries <= self.clusters and index not in special and not self._special.keys() & set(inner):
+            plain = index not in special and not self._special.keys() & set(inner)
+            if plain and first + entries <= self.clusters:
                 yield ones
+            elif plain:
+                yield encoded(array("I", [1]) * (self.clusters - first), self._order).ljust(self._cluster, b"\0")
             else:
                 counts = array("I", map(self.get, range(first, min(first + entries, self.clusters))))
                 yield encoded(counts, self._order).ljust(self._cluster, b"\0")
