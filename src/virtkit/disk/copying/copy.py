@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
 _RUN = 64 * MIB  # bytes that are counted at once
-REMEMBERED = 1 << 15  # extents: looked up once, not to be counted and then again to be copied; 8 MiB
+REMEMBERED = 1 << 17  # extents: looked up once, not to be counted and then again to be copied; 30 MiB at most
+REMEMBERED_CODED = 1 << 14  # likewise; where something is decoded there are other buffers, too
 REPORT_EVERY = 0.05  # seconds
 
 
@@ -81,17 +82,25 @@ def measure(source: Source, unit: int = LARGEST_UNIT, *, ground: Ground | None =
     """For a writer with units of up to ``unit`` bytes."""
     if dense and not ground:
         return Amount(source.size, 0, source.size)
-    found: list[Extent] = []
-    amount = _counted(_kept(_needed(source, unit, ground, dense=dense), found), unit)
-    return amount._replace(found=found) if not ground and len(found) < REMEMBERED else amount
+    kept = _Kept()
+    amount = _counted(kept.passing(_needed(source, unit, ground, dense=dense)), unit)
+    return amount if ground else amount._replace(found=kept.found)
 
 
-def _kept(extents: Iterable[Extent], found: list[Extent]) -> Iterator[Extent]:
-    """The same, the first of them put into ``found``."""
-    for extent in extents:
-        if len(found) < REMEMBERED:
-            found.append(extent)
-        yield extent
+class _Kept:
+    """Extents on their way through; ``found`` are all of them, None where they were too many."""
+
+    def __init__(self) -> None:
+        self.found: list[Extent] | None = []
+
+    def passing(self, extents: Iterable[Extent]) -> Iterator[Extent]:
+        for extent in extents:
+            if self.found is not None:
+                self.found.append(extent)
+                most = REMEMBERED_CODED if extent.kind is Kind.CODED else REMEMBERED
+                if len(self.found) > most:
+                    self.found = None
+            yield extent
 
 
 def _needed(source: Source, unit: int, ground: Ground | None, *, dense: bool) -> Iterator[Extent]:

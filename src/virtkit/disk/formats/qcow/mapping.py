@@ -34,6 +34,7 @@ class QcowImage:
         self.head = head
         self.size = head.size
         self._secret = access.secret
+        self._seen = 0  # bytes of the file, as far as it had to be known
         self._last: tuple[int, array[int]] | None = None  # an L2 table and where it is
         self._last_piece: tuple[int, array[int]] | None = None  # of the L1 table, and its first entry
 
@@ -153,7 +154,9 @@ class QcowImage:
 
     def require_place(self, entry: int, at: int, length: int) -> None:
         """CorruptImageError where the entry is not aligned, or its data not within the file."""
-        end = self.file.size
+        if at + length > self._seen:  # whoever writes to it may have made it longer
+            self._seen = self.file.size
+        end = self._seen
         if entry % SECTOR or at + length > end:
             found, expected = f"{length} bytes at {at:#x}", f"aligned data within {end:#x} bytes"
             raise CorruptImageError(self.file.name, "L2 entry", found=found, expected=expected, offset=min(at, end))
