@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ def main() -> int:
         for line in (report.HEADING, *map(report.line, rows), *report.summary(rows)):
             _say(line)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was mounted is let go of
     corpus.build(args.corpus, lambda name: _say(f"making {name}"))
     with _alone(args.corpus):
         rows, failures = _all_raced(chosen, args)

@@ -64,7 +64,7 @@ def test_reads_where_qemu_img_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The places are those that strace shows of qemu-img 7.2 and 10.0 on a disk of 1 MiB."""
     (tmp_path / "a.raw").write_bytes(bytes(1 << 20))
     asked = []
-    monkeypatch.setattr("virtkit.disk.steady.SteadyChain.read", lambda _chain, at, length: asked.append((at, length)))
+    monkeypatch.setattr("virtkit.disk.chain.Chain.read", lambda _chain, at, length: asked.append((at, length)))
     disk.bench(str(tmp_path / "a.raw"), Load(9, size=65536, step=400000), "raw")
     assert asked == [(at, 65536) for at in (0, 400000, 800000, 151424, 551424, 951424, 302848, 702848, 54272)]
 
@@ -81,7 +81,7 @@ def test_a_fault_in_any_thread_is_raised(depth: int, tmp_path: Path, monkeypatch
             raise OSError("the disk is broken")
         return b""
 
-    monkeypatch.setattr("virtkit.disk.steady.SteadyChain.read", broken)
+    monkeypatch.setattr("virtkit.disk.chain.Chain.read", broken)
     with pytest.raises(OSError, match="the disk is broken"):
         disk.bench(str(path), Load(depth=depth), "raw")
     assert len(asked) < 100 + 2 * depth * 100

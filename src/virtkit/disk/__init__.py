@@ -145,10 +145,10 @@ def open(  # noqa: A001  likewise
     Mode ``r+`` gives a LiveChain, which also has ``write``, ``zero``, ``discard``, ``resize`` and ``flush``; backing
     images are not written. It is a context manager; ``close`` flushes and closes every file of the backing chain.
     """
-    if mode == "r":
-        from virtkit.disk.steady import open_steady
+    from virtkit.disk.chain import open_chain
 
-        return open_steady(path, source_format, access)
+    if mode == "r":
+        return open_chain(path, source_format, access)
     if mode != "r+":
         raise UsageError(f"mode is {mode!r}, expected 'r' or 'r+'")
     from virtkit.disk.live import open_live

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import UsageError
 from virtkit.core.units import KIB
 from virtkit.disk.access import READ_ONLY, Access
+from virtkit.disk.chain import Chain, open_chain
 from virtkit.disk.live import LiveChain, open_live
-from virtkit.disk.steady import open_steady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from virtkit.disk.chain import Chain
 
 MOST_AT_ONCE = 256  # requests; each has a thread
 _FINE = 7  # bits of a latency that are kept: two that differ by less than 1/64 count as the same
@@ -131,7 +129,7 @@ def bench(path: str, load: Load, source_format: str | None = None, access: Acces
         with open_live(path, source_format, access) as disk:
             load.check(disk.size)
             return _Run(disk, load, _write(disk, load), disk.flush).timed()
-    with open_steady(path, source_format, access) as disk:
+    with open_chain(path, source_format, access) as disk:
         load.check(disk.size)
         return _Run(disk, load, _read(disk, load)).timed()
 
