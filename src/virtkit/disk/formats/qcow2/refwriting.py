@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtkit.core.errors import UsageError
 from virtkit.core.units import divide_up, format_size
@@ -14,7 +14,21 @@ from virtkit.disk.formats.qcow2.patches import write_changed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from virtkit.disk.file import File
     from virtkit.disk.formats.qcow2.ledger import Ledger
+
+
+class Counted(Protocol):
+    """How often clusters are used."""
+
+    @property
+    def clusters(self) -> int:
+        """None from here on is."""
+        ...
+
+    def counted(self, first: int, count: int) -> array[int]:
+        """Of clusters [first, first + count)."""
+        ...
 
 
 class Mended(NamedTuple):
@@ -45,22 +59,21 @@ def lacks_blocks(ledger: Ledger) -> bool:
     """Whether clusters are used that no refcount block is for."""
     step, table = ledger.refcounts.block_entries, ledger.refcounts.table
     there = {index for index, entry in enumerate(table) if entry}
-    return any(index not in there for index in _used_blocks(ledger, step))
+    return any(index not in there for index in _used_blocks(ledger.references, step))
 
 
-def _used_blocks(ledger: Ledger, step: int) -> Iterator[int]:
-    for index in range(divide_up(ledger.references.clusters, step)):
-        if ledger.references.counted(index * step, step).tobytes().rstrip(b"\0"):
+def _used_blocks(counts: Counted, step: int) -> Iterator[int]:
+    for index in range(divide_up(counts.clusters, step)):
+        if counts.counted(index * step, step).tobytes().rstrip(b"\0"):
             yield index
 
 
-def store_anew(ledger: Ledger, first: int, order: int) -> tuple[int, int]:
+def store_anew(file: File, cluster: int, counts: Counted, first: int, order: int) -> tuple[int, int]:
     """Write what was counted, and the new refcounts' own clusters from ``first`` on, which nothing uses.
 
     Returns where the table is and how many clusters it has. UsageError where a count or the table does not fit.
     """
-    layout = _Layout(ledger, first, order)
-    file, cluster = ledger.file, ledger.cluster
+    layout = _Layout(file, cluster, counts, first, order)
     if layout.table_clusters * cluster > MAX_REFCOUNT_TABLE_SIZE:
         raise UsageError(f"{file.name}: is {format_size(first * cluster)} long, too long for its refcounts")
     table = array("Q", bytes(ENTRY * (layout.blocks[-1] + 1)))
@@ -76,15 +89,15 @@ def store_anew(ledger: Ledger, first: int, order: int) -> tuple[int, int]:
 class _Layout:
     """Which refcount blocks there have to be: those of clusters in use, and those of the table and the blocks."""
 
-    def __init__(self, ledger: Ledger, first: int, order: int) -> None:
-        self._ledger, self._first, self._order = ledger, first, order
-        self._entries = ledger.cluster * 8 >> order
-        used = set(_used_blocks(ledger, self._entries))
+    def __init__(self, file: File, cluster: int, counts: Counted, first: int, order: int) -> None:
+        self._file, self._counts, self._first, self._order = file, counts, first, order
+        self._entries = cluster * 8 >> order
+        used = set(_used_blocks(counts, self._entries))
         self.blocks: list[int] = []
         self.table_clusters = 0
         while len(self.blocks) < len(used):
             self.blocks = sorted(used)
-            self.table_clusters = divide_up(ENTRY * (self.blocks[-1] + 1), ledger.cluster)
+            self.table_clusters = divide_up(ENTRY * (self.blocks[-1] + 1), cluster)
             used |= set(range(first // self._entries, (self._end - 1) // self._entries + 1))
 
     @property
@@ -94,11 +107,11 @@ class _Layout:
 
     def counts(self, index: int) -> array[int]:
         first = index * self._entries
-        counts = self._ledger.references.counted(first, self._entries)
+        counts = self._counts.counted(first, self._entries)
         for cluster in range(max(first, self._first), min(first + self._entries, self._end)):
             counts[cluster - first] = 1
         most = (1 << (1 << self._order)) - 1
         if max(counts) > most:
-            name = self._ledger.file.name
+            name = self._file.name
             raise UsageError(f"{name}: a cluster is used {max(counts)} times, refcounts of that width end at {most}")
         return counts

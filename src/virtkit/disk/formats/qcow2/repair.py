@@ -87,7 +87,8 @@ def _rebuild(file: File, head: Head, first: int) -> Iterator[str]:
     """The old table and blocks are used by nothing then."""
     found = Check(file, head)
     found.count_references()
-    at, clusters = store_anew(found.ledger, first, head.features.refcount_order)
+    ledger, order = found.ledger, head.features.refcount_order
+    at, clusters = store_anew(ledger.file, ledger.cluster, ledger.references, first, order)
     file.sync_data()
     file.write(_REFCOUNT_TABLE, at.to_bytes(8, "big") + clusters.to_bytes(4, "big"))
     yield f"refcounts: counted anew, their table is at {at:#x} now"
