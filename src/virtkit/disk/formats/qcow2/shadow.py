@@ -58,6 +58,9 @@ class Shadow:
 
     def counts(self, first: int, count: int) -> list[int]:
         """Without what is owed."""
+        index, skip = divmod(first, self.allocator.per_block)
+        if count == 1 and index in self._blocks:
+            return [self._blocks[index][skip]]
         found: list[int] = []
         for index, begin, end in self.allocator.parts(first, count):
             found += self._block(index).part(begin, end) if self.place(index) else [0] * (end - begin)
