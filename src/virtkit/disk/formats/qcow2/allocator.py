@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from virtkit.disk.formats.qcow2.heading import Heading
 
-_KEPT = 1 << 22  # counts in memory, besides those that have to be stored
+_KEPT = 1 << 21  # counts in memory, besides those that have to be stored
 
 
 class Allocator:
@@ -138,8 +138,11 @@ class Allocator:
 
     def settle(self) -> None:
         """What was given back may be used again: no stored table names it. Its room in the file is given back too."""
+        self._freed.sort(reverse=True)
         while self._freed:
             first, count = self._freed.pop()
+            while self._freed and self._freed[-1][0] == first + count:
+                count += self._freed.pop()[1]
             self._add(first, count, -1)
             self._cursor = min(self._cursor, first)
             for begin, end in self.free_runs(first, count):
@@ -174,9 +177,9 @@ class Allocator:
 
     def _keep(self, index: int, counts: Block) -> None:
         most = max(_KEPT // self.per_block, 2)
-        if len(self._blocks) >= 2 * most:
-            for old in [known for known, block in self._blocks.items() if not block.dirty][:most]:
-                del self._blocks[old]
+        if len(self._blocks) >= 2 * most:  # what went down here is named by no stored table any more: see ``settle``
+            for old in list(self._blocks)[:most]:
+                self._store_block(old, self._blocks.pop(old))
         self._blocks[index] = counts
 
     def _verify(self, index: int, counts: Block) -> None:
@@ -277,6 +280,9 @@ class Allocator:
 
     def _store_blocks(self) -> None:
         for index, block in self._blocks.items():
-            if block.dirty:
-                self.file.write(self.place(index), block.pack())
-                block.dirty = False
+            self._store_block(index, block)
+
+    def _store_block(self, index: int, block: Block) -> None:
+        if block.dirty:
+            self.file.write(self.place(index), block.pack())
+            block.dirty = False
