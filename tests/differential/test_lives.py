@@ -44,7 +44,7 @@ class Kind(NamedTuple):
     format: str
     options: str = ""
     backing: str = ""  # format of the image below; its content is text
-    snapshots: int = 0  # as many at most: with the disk itself they are what a refcount has to say
+    snapshots: int = 0  # as many at most: with the disk, twice where QEMU goes back, they are what a refcount can say
     resizes: bool = False  # whether qemu-img can grow and shrink it
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ KINDS = (
     Kind("raw", resizes=True),
     Kind("qcow2", snapshots=3, resizes=True),
     Kind("qcow2", "cluster_size=4k,refcount_bits=64", snapshots=3, resizes=True),
-    Kind("qcow2", "cluster_size=512,refcount_bits=2", snapshots=2, resizes=True),
+    Kind("qcow2", "cluster_size=512,refcount_bits=2", snapshots=1, resizes=True),
     Kind("qcow2", "compat=0.10", snapshots=3, resizes=True),
     Kind("qcow2", "lazy_refcounts=on,cluster_size=2M", snapshots=3, resizes=True),
     Kind("qcow2", "extended_l2=on", snapshots=3, resizes=True),
