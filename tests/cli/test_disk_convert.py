@@ -10,6 +10,7 @@ import pytest
 
 from support.images import run
 from support.typed import qemu_img, virtkit
+from virtkit.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,3 +154,17 @@ def test_a_new_passphrase_is_typed_twice(typed: str, status: int, said: str, ima
     if status == 0:
         (image.parent / "key").write_text("one")
         assert virtkit(image.parent, "compare", "--key-file", "key", image.name, "new.qcow2").status == 0
+
+
+@pytest.mark.parametrize(("long", "times"), [(0.0, 1), (1e9, 0)])
+def test_who_waited_long_is_told_of_resume(
+    long: float, times: int, image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_words: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("virtkit.disk.conversion.convert.convert", interrupted)
+    monkeypatch.setattr("virtkit.cli.disk.convert.LONG", long)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process has handlers of its own
+    assert main(["disk", "convert", str(image), str(image.with_name("new.raw"))]) == 130
+    assert capsys.readouterr().err.count("with --resume it could go on") == times

@@ -172,7 +172,7 @@ class Events:
 
 
 def fields(event: Event, course: Course | None) -> dict[str, str | int | float | None]:
-    """Documented in docs/en/disk-api.md: names stay, new ones may come."""
+    """Documented in docs/en/qemu-img.md: names stay, new ones may come."""
     told: dict[str, str | int | float | None] = {"event": type(event).__name__.lower(), "step": event.step}
     if isinstance(event, Note):
         return {**told, "text": event.text}

@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
+from virtkit.disk import writeback
 from virtkit.disk.file import File
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Nameless:
     def prepare(self, *, durable: bool) -> None:
         """Whatever can be refused before there is a name: BusyError, UsageError, SystemCallError."""
         if durable:
-            self.file.sync()
+            writeback.sync(self.file)
         if self.in_place or not self._overwrite:
             return
         check(self.path, overwrite=True)  # something else may stand there by now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion.order import Converted
 
 CACHES = ("none", "writeback", "writethrough", "directsync", "unsafe")
+LONG = 30  # seconds of work that one is sorry about
 _REFUSED = (UsageError, ConflictError, NotSupportedError, BusyError)  # nothing was begun
 _DURABLE = {"none", "writethrough", "directsync"}  # caches whose user wants the bytes on the drive
 
@@ -95,6 +97,7 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
         would = _make(args, ask, silent, dry_run=True)
         proposal = consent.Proposal(f"convert {', '.join(ask.sources)}", (_step(args, ask, would),))
         return consent.settle(proposal, args, console, ask=False) or 0
+    began = time.monotonic()
     try:
         with console.transfer(asked=args.progress) as report:
             made = _make(args, ask, report)
@@ -103,6 +106,8 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
             error.hint = error.hint or "--salvage copies what can be read, with zeros for the rest"
         if args.resume and not isinstance(error, _REFUSED):
             _say_what_stays(ask.target, console)
+        elif isinstance(error, KeyboardInterrupt) and time.monotonic() - began > LONG and not args.in_place:
+            console.note("nothing of it stays; with --resume it could go on here when called again")
         raise
     for start, end in made.lost:
         console.note(f"warning: bytes {start:#x} to {end:#x} could not be read: zeros stand for them")

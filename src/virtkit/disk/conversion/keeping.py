@@ -8,11 +8,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import SystemCallError
 from virtkit.core.units import MIB, SECTOR, round_down
 from virtkit.disk import writeback
 from virtkit.disk.conversion.record import Call, Calls, Reached, Verb
 from virtkit.disk.conversion.salvage import Salvage
 from virtkit.disk.conversion.taken_up import TakenUp
+from virtkit.disk.file import File
 from virtkit.disk.format import SettlingWriter
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ class Keeper:
         self._synced_moved = record.reached.moved
         self._syncing: threading.Thread | None = None
         self._stopped = threading.Event()
-        self._failure: OSError | None = None
+        self._failure: OSError | SystemCallError | None = None
 
     @property
     def start(self) -> int:
@@ -204,25 +206,25 @@ class Keeper:
     def _sync(self) -> None:
         if self._syncing and self._syncing.is_alive():
             return
-        files = [os.dup(file.fd) for file in self._new.files]
+        files = [File(os.dup(file.fd), file.name) for file in self._new.files]
         arguments = (files, self._record.count)
         self._syncing = threading.Thread(target=self._wait_for_drive, args=arguments, daemon=True)
         self._syncing.start()
 
-    def _wait_for_drive(self, files: list[int], count: int) -> None:
+    def _wait_for_drive(self, files: list[File], count: int) -> None:
         try:
-            for fd in files:
-                if not writeback.write_back(fd, os.lseek(fd, 0, os.SEEK_END), lambda: not self._stopped.is_set()):
+            for file in files:
+                if not writeback.write_back(file, lambda: not self._stopped.is_set()):
                     return
-                os.fdatasync(fd)
+                file.sync_data()
             with self._lock:
                 self._record.synced(count)
             self._record.sync()
-        except OSError as error:
+        except (OSError, SystemCallError) as error:
             self._failure = error
         finally:
-            for fd in files:
-                os.close(fd)
+            for file in files:
+                file.close()
 
 
 _ZEROS = bytes(_LONGEST)

@@ -71,7 +71,7 @@ class Kept(NamedTuple):
     def begin(self, amount: Amount, *, share: bool) -> None:
         """Once, before the first byte is written."""
         if self.record.order is None:
-            self.record.begin({**self.told, _FOUND: [*amount[:3], int(share)]})
+            self.record.begin({**self.told, _FOUND: [amount.plain, amount.coded, amount.room, int(share)]})
 
 
 def check(source: Source, wanted: Order) -> None:

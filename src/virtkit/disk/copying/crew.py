@@ -54,6 +54,7 @@ class Crew(Generic[J]):
         self._order = threading.Condition()
         self._turn = 0  # number of the job whose in_order comes next; all before are through
         self._failure: BaseException | None = None
+        self._looking = 0  # the thread that walks through the maps for the next job: that may take seconds
 
     def run(self) -> None:
         helpers = [threading.Thread(target=self._help, args=(hand,), daemon=True) for hand in self._hands[1:]]
@@ -65,6 +66,7 @@ class Crew(Generic[J]):
             pass
         except BaseException as error:
             self._fail(error)
+            self._call_back()
             raise
         finally:
             for helper in helpers:
@@ -84,7 +86,7 @@ class Crew(Generic[J]):
     def _work(self, hand: Hand[J], after_job: Callable[[], None]) -> None:
         while True:
             with self._taking:
-                number, job = next(self._jobs, (-1, None))
+                number, job = self._look()
             if job is None or self._failure:
                 return
             hand.prepare(job)
@@ -93,6 +95,21 @@ class Crew(Generic[J]):
             self._pass_turn()
             hand.complete()
             after_job()
+
+    def _look(self) -> tuple[int, J | None]:
+        self._looking = threading.get_ident()
+        try:
+            return next(self._jobs, (-1, None))
+        finally:
+            self._looking = 0
+
+    def _call_back(self) -> None:
+        """Ends the walk of a helper, as Ctrl-C ended the caller's work: at its next instruction."""
+        helper = self._looking
+        if helper not in {0, threading.get_ident()}:
+            from ctypes import c_ulong, py_object, pythonapi
+
+            pythonapi.PyThreadState_SetAsyncExc(c_ulong(helper), py_object(_StoppedError))
 
     def _await_turn(self, number: int) -> None:
         with self._order:
