@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.cli.agreement import DECLINED, agreed
 from virtkit.cli.options import PLAN_HAS_CHANGES
 from virtkit.core.engine import run
-from virtkit.core.errors import UsageError
 from virtkit.core.journal import Journal
 from virtkit.core.system import System
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from virtkit.cli.show import Console
     from virtkit.core.plan import Plan
-
-DECLINED = 1  # exit status: the answer was no
 
 
 def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin: str = "", ask: bool = True) -> int:
@@ -37,20 +35,6 @@ def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin:
         number = run(plan, System(), Journal.default(), report, origin=origin)
     _say(console, plan, number)
     return 0
-
-
-def agreed(title: str, lines: list[str], console: Console) -> bool:
-    """Show what will be done and ask; UsageError if there is nobody to ask."""
-    for line in (f"{title}:", *(f"  {line}" for line in lines)):
-        console.note(line)
-    if not console.can_ask():
-        raise UsageError(
-            "no terminal to ask on, and nothing was changed", hint="add -y to go ahead, --plan to look only"
-        )
-    if console.ask("Go ahead?"):
-        return True
-    console.note("nothing was changed")
-    return False
 
 
 def _say(console: Console, plan: Plan, number: int | None) -> None:

@@ -70,7 +70,7 @@ def status(args: argparse.Namespace, console: Console) -> int:
 
 
 def down(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.cli.change import DECLINED, agreed
+    from virtkit.cli.agreement import DECLINED, agreed
     from virtkit.core import engine
     from virtkit.core.journal import Journal
     from virtkit.core.system import System

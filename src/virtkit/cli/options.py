@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Fill = Callable[[argparse.ArgumentParser], None]
 
 PLAN_HAS_CHANGES = 3  # exit status of --plan
+argparse._ = str  # type: ignore[attr-defined]  # nobody translates its words; to look for that, it imports locale (2 ms)
 WORDS = "words"  # a default of the noun's parser: what follows the noun on the command line
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock  # threading.Lock; that module costs 0.5 ms
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,7 +33,7 @@ class Decoded:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._size = 0
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._units: OrderedDict[_Key, tuple[Buffer, Buffer]] = OrderedDict()
 
     def unit(self, extent: Extent, coded: Buffer, decode: Decode) -> Buffer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.cli import change
+from virtkit.cli.agreement import DECLINED, agreed
 from virtkit.cli.options import PLAN_HAS_CHANGES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def settle(proposal: Proposal, args: argparse.Namespace, console: Console, *, as
     if not ask or args.yes or not proposal.steps:
         return None
     lines = [*map(str, proposal.steps), *(f"note: {note}" for note in proposal.notes)]
-    return None if change.agreed(proposal.title, lines, console) else change.DECLINED
+    return None if agreed(proposal.title, lines, console) else DECLINED
 
 
 def _show(proposal: Proposal, console: Console) -> None:

@@ -34,7 +34,7 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 def _repair(args: argparse.Namespace, console: Console) -> int:
     from virtkit import disk
-    from virtkit.cli.change import DECLINED, agreed
+    from virtkit.cli.agreement import DECLINED, agreed
 
     if args.take_back:
         return _take_back(args, console)
@@ -93,7 +93,7 @@ def _lines(plan: Rehearsed) -> list[str]:
 def _take_back(args: argparse.Namespace, console: Console) -> int:
     """The undo file stays: whoever takes a repair back may want to know what it held."""
     from virtkit import disk
-    from virtkit.cli.change import DECLINED, agreed
+    from virtkit.cli.agreement import DECLINED, agreed
 
     title = f"take back the repair of {args.file}"
     if args.plan:

@@ -9,7 +9,6 @@ An L2 table that many L1 entries name is walked once and counted many times.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -44,12 +43,12 @@ _MOST_OVERLAPPING = 64 * MIB  # bytes of tables
 _LEAST_EXTRA = 16  # bytes of extra data that a snapshot of version 3 has
 
 
-@dataclass
 class _Table:
     """An L2 table, and how many L1 entries name it."""
 
-    active: int = 0
-    all: int = 0
+    def __init__(self) -> None:
+        self.active = 0
+        self.all = 0
 
 
 class Check:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from virtkit.core.units import MIB, round_down, round_up
@@ -20,16 +19,16 @@ MOST_DETAILS = 100
 _PIECE = 4 * MIB  # bytes of a table read at once
 
 
-@dataclass
 class Tally:
-    corruptions: int = 0
-    leaks: int = 0
-    allocated: int = 0
-    fragmented: int = 0
-    compressed: int = 0
-    flags: int = 0  # of the corruptions: copied flags against the refcounts
-    details: list[str] = field(default_factory=list)
-    repeated: bool = False  # the tables are walked once more, for their references: what they say wrongly was told
+    def __init__(self) -> None:
+        self.corruptions = 0
+        self.leaks = 0
+        self.allocated = 0
+        self.fragmented = 0
+        self.compressed = 0
+        self.flags = 0  # of the corruptions: copied flags against the refcounts
+        self.details: list[str] = []
+        self.repeated = False  # the tables are walked once more, for their references: what they say wrongly was told
 
     def corrupt(self, detail: str, count: int = 1) -> None:
         if not self.repeated:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from virtkit.core.units import SECTOR, divide_up
@@ -20,16 +19,16 @@ if TYPE_CHECKING:
 _MOST_DETAILS = 100
 
 
-@dataclass
 class Tally:
-    corruptions: int = 0
-    leaks: int = 0
-    end: int = 0  # bytes; of the last thing that is used, in all files together
-    total: int = 0
-    allocated: int = 0
-    fragmented: int = 0
-    compressed: int = 0
-    details: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.corruptions = 0
+        self.leaks = 0
+        self.end = 0  # bytes; of the last thing that is used, in all files together
+        self.total = 0
+        self.allocated = 0
+        self.fragmented = 0
+        self.compressed = 0
+        self.details: list[str] = []
 
     def corrupt(self, detail: str, count: int = 1) -> None:
         self.corruptions += count
