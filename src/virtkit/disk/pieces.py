@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.units import MIB, round_down, round_up
-from virtkit.disk import readahead
 from virtkit.disk.format import Extent, Kind
 
 if TYPE_CHECKING:
@@ -120,6 +119,8 @@ def load(extent: Extent, room: memoryview, decoded: Decoded | None = None, store
 
 def fill(job: Job, room: memoryview) -> None:
     """The guest's bytes of ``job`` into the front of ``room``."""
+    from virtkit.disk import readahead  # who only asks where the data is needs no memory to read it into
+
     at = 0
     for piece in job.pieces:
         begin = piece.start - job.start
