@@ -16,6 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 HEAVY = {
     "asyncio",
     "dataclasses",
+    "datetime",
     "inspect",
     "isal",
     "json",
@@ -28,6 +29,7 @@ HEAVY = {
     "shutil",
     "subprocess",
     "threading",
+    "urllib",
     "yaml",
     "zstandard",
 }
@@ -49,6 +51,17 @@ def test_a_small_verb_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
     found = imported(tmp_path, "disk", *verb.split(), "x.qcow2", *size)
     assert "virtkit.disk.formats.qcow2.image" in found
     assert not found & (HEAVY | OTHER_ROOMS)
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("words", ["convert -f raw x.raw y.qcow2", "convert x.qcow2 y.raw", "compare x.qcow2 z.qcow2"])
+def test_a_small_copy_imports_nothing_heavy(words: str, tmp_path: Path) -> None:
+    """Threads it has, and each format is asked whether a raw disk carries its signature."""
+    for name in ("x.raw", "x.qcow2", "z.qcow2"):
+        run("qemu-img", "create", "-q", "-f", name[2:], tmp_path / name, "8M")
+    found = imported(tmp_path, "disk", *words.split())
+    assert "virtkit.disk.formats.qcow2.layout" in found
+    assert not found & (HEAVY - {"threading"})
 
 
 @pytest.mark.qemu

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from virtkit import __version__
+from virtkit.core.directories import sync_directory
 from virtkit.core.errors import BusyError, NotFoundError, SystemCallError, VirtkitError
 from virtkit.core.plan import Action, load_action
-from virtkit.core.system import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.directories import sync_directory
 from virtkit.core.errors import CommandError, NotFoundError, SystemCallError
 
 if TYPE_CHECKING:
@@ -116,15 +117,6 @@ class System:
         if check and done.returncode:
             raise CommandError(command, done.returncode, done.stderr or done.stdout)
         return Completed(done.returncode, done.stdout, done.stderr)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename or a new name in ``directory`` survive a power cut."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def is_root() -> bool:

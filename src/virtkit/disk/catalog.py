@@ -84,11 +84,10 @@ def from_suffix(path: str, flag: str = "-O") -> str:
     ``flag`` is how the user could say it.
     """
     suffix = os.path.splitext(path)[1].lower()
-    known = load_all()
-    for name, found in known.items():
-        if suffix in found.suffixes:
+    for name in _likely_first(path):
+        if suffix in load(name).suffixes:
             return name
-    writable = [name for name, found in known.items() if isinstance(found, WritableFormat)]
+    writable = [name for name, found in load_all().items() if isinstance(found, WritableFormat)]
     raise UsageError(f"{path}: format is not said, expected one of {', '.join(writable)}", hint=f"{flag} qcow2")
 
 

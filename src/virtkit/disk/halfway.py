@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.directories import sync_directory
 from virtkit.core.errors import ImageError, SystemCallError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def write(file: File, record: Record) -> None:
             stored.write(b"%s%s\n%s" % (_MAGIC, sha256(text).hexdigest().encode(), text))
             stored.flush()
             os.fsync(fd)
-        _sync_directory(path)
+        sync_directory(os.path.dirname(path))
     except OSError as error:
         raise SystemCallError(f"write {path}", error) from error
 
@@ -90,16 +91,8 @@ def write(file: File, record: Record) -> None:
 def remove(path: str) -> None:
     try:
         os.unlink(path)
-        _sync_directory(path)
+        sync_directory(os.path.dirname(path))
     except FileNotFoundError:
         return
     except OSError as error:
         raise SystemCallError(f"remove {path}", error) from error
-
-
-def _sync_directory(path: str) -> None:
-    from pathlib import Path
-
-    from virtkit.core.system import sync_directory
-
-    sync_directory(Path(path).parent)

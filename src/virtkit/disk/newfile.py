@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from virtkit.core.directories import sync_directory
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
-from virtkit.core.system import sync_directory
 from virtkit.disk.file import File, at_home
 from virtkit.disk.nameless import Nameless
 
@@ -79,7 +78,7 @@ class NewFile:
             _give_names(together)
             if durable:
                 for directory in {new.directory for new in together}:
-                    sync_directory(Path(directory))
+                    sync_directory(directory)
         except FileExistsError as error:
             raise UsageError(f"{self.file.name}: exists already", hint="another name, or --overwrite") from error
         except OSError as error:

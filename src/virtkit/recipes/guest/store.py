@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.directories import sync_directory
 from virtkit.core.errors import NotFoundError, SystemCallError
 from virtkit.core.progress import Finished, Note, Started
-from virtkit.core.system import sync_directory
 from virtkit.recipes.guest import disk, initramfs, packages
 from virtkit.recipes.guest.packages import Package
 

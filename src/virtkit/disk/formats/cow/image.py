@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError, ImageError
@@ -78,4 +78,4 @@ class CowImage:
 
 
 def _told(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
