@@ -125,6 +125,22 @@ def _snapshot(name: str, verb: str, image: str, goal: float | None, *, existing:
     )
 
 
+def _in_place(name: str, folder: str) -> Cell:
+    """Ours turns a copy of the guest's disk into the image, theirs reads such a copy."""
+    path, guest = f"{{c}}/{folder}{{o}}", f"{{c}}/{folder}guest.raw"
+    return Cell(
+        name,
+        0.5,
+        (f"{OURS} convert -q -y --in-place -f raw -O qcow2 {path}",),
+        tuple((_words(f"{THEIRS} convert {flags} -f raw -O qcow2 {path} {path}.qcow2"),) for flags in _FLAGS),
+        "disk",
+        "start",
+        guest,
+        fresh=guest,
+        suffix="qcow2",
+    )
+
+
 def _compare(name: str, left: str, right: str, goal: float | None, limit: str = "compare") -> Cell:
     sides = f"-f {left.rpartition('.')[2]} -F {right.rpartition('.')[2]} {{c}}/{left} {{c}}/{right}"
     command = (f"{THEIRS} compare {sides}",)
@@ -168,6 +184,8 @@ CELLS = (
     _convert("qcow2 -> raw, xfs", "xfs/guest.qcow2", "raw", 0.6, limit="share"),
     _convert("qcow2 -> raw, btrfs", "btrfs/guest.qcow2", "raw", 0.6, limit="share"),
     _convert("qcow2 -> raw, fragmented, xfs", "xfs/frag.qcow2", "raw", 0.6, limit="share"),
+    _in_place("raw -> qcow2 in place, ext4", ""),
+    _in_place("raw -> qcow2 in place, xfs", "xfs/"),
     _convert("raw -> qcow2, on the disk", "guest.raw", "qcow2", 0.8, ("-t none", "-t none -m 16 -W"), ours="--durable"),
     _convert("raw -> qcow2 zlib", "small.raw", "qcow2", 0.4, _PACKING, both="-c", room=1.05),
     _convert("raw -> qcow2 zlib, fast", "small.raw", "qcow2", 0.15, _PACKING, both="-c", ours="--level fast", room=1.1),

@@ -15,19 +15,26 @@ _SIZE = 24 * GIB  # bytes; of a sparse file
 
 
 def mounted(folder: Path, kind: str) -> Path:
-    """``folder``/``kind``, a file system of that kind; made and mounted where it is not yet."""
+    """``folder``/``kind``, a file system of that kind; made and mounted where it is not yet.
+
+    What earlier runs deleted in it is no room lost outside.
+    """
     place, image = folder / kind, folder / f"{kind}.img"
     place.mkdir(exist_ok=True)
-    if place.is_mount():
-        return place
-    if not image.exists():
-        unfinished = image.with_suffix(".new")
-        with unfinished.open("wb") as file:
-            file.truncate(_SIZE)
-        subprocess.run([f"mkfs.{kind}", "-q", unfinished], check=True)
-        unfinished.rename(image)
-    subprocess.run(["mount", "-o", "loop", image, place], check=True)
+    if not place.is_mount():
+        if not image.exists():
+            _make(kind, image)
+        subprocess.run(["mount", "-o", "loop", image, place], check=True)
+    subprocess.run(["fstrim", place], check=True)
     return place
+
+
+def _make(kind: str, image: Path) -> None:
+    unfinished = image.with_suffix(".new")
+    with unfinished.open("wb") as file:
+        file.truncate(_SIZE)
+    subprocess.run([f"mkfs.{kind}", "-q", unfinished], check=True)
+    unfinished.rename(image)
 
 
 def unmount(folder: Path, kinds: Iterable[str]) -> None:
