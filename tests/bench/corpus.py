@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-NEEDED = 40 * GIB  # bytes of room, with what the runs write
+NEEDED = 30 * GIB  # bytes of room, with what the runs write
 MANY = 50
 SHARING = ("xfs", "btrfs")  # file systems that share blocks
 _PACKAGES = (

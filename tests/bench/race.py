@@ -63,16 +63,8 @@ class Entry(NamedTuple):
         for path in side.output.parent.glob(f"{side.output.stem}*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         if self.cell.fresh:
-            _spend(
-                (
-                    "cp",
-                    "-r",
-                    "--reflink=never",
-                    "--sparse=always",
-                    self.cell.fresh.format(c=self.corpus),
-                    os.fspath(side.output),
-                )
-            )
+            copy = ("cp", "-r", "--reflink=never", "--sparse=always")
+            _spend((*copy, self.cell.fresh.format(c=self.corpus), os.fspath(side.output)))
         for command in self.cell.before:
             _spend(_words(command, self.corpus, side.output))
         os.sync()
