@@ -21,7 +21,8 @@ from virtkit.disk.access import Access
 from virtkit.disk.chain import Layer
 from virtkit.disk.format import CompactImage
 from virtkit.disk.formats.vdi import FORMAT
-from virtkit.disk.formats.vdi.layout import ABOUT, DYNAMIC, FREE, NOBODY, SIGNATURE, VERSION, Header
+from virtkit.disk.formats.vdi.layout import ABOUT, DYNAMIC, FREE, NOBODY, VERSION, Header
+from virtkit.disk.formats.vdi.signature import SIGNATURE
 from virtkit.disk.live import LiveChain
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from virtkit.disk.formats import qcow2, vmdk
 from virtkit.disk.formats.qcow import layout as qcow_layout
 from virtkit.disk.formats.qcow2 import layout as qcow2_layout
 from virtkit.disk.formats.vdi import layout as vdi_layout
+from virtkit.disk.formats.vdi import signature as vdi_signature
 from virtkit.disk.formats.vmdk import layout as vmdk_layout
 
 if TYPE_CHECKING:
@@ -180,9 +181,9 @@ def test_any_bytes_behind_a_signature_are_refused(name: str, tmp_path: Path) -> 
     for number in range(100):
         body = bytearray(chance.randbytes(chance.randrange(4096)))
         if name == "vdi":
-            body[64:68] = vdi_layout.SIGNATURE.to_bytes(4, "little")
+            body[64:68] = vdi_signature.SIGNATURE.to_bytes(4, "little")
         else:
-            body[:4] = qcow2.layout.MAGIC if name == "qcow2" else vmdk.layout.MAGIC
+            body[:4] = qcow2.signature.MAGIC if name == "qcow2" else vmdk.signature.MAGIC
         if number % 2 and name == "qcow2":
             body[4:8] = b"\0\0\0\3"
         copy = tmp_path / str(number)

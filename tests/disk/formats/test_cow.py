@@ -20,7 +20,7 @@ from virtkit.core.errors import CorruptImageError, ImageError, NotSupportedError
 from virtkit.disk.access import Access
 from virtkit.disk.chain import Layer
 from virtkit.disk.file import File
-from virtkit.disk.formats.cow import FORMAT, layout
+from virtkit.disk.formats.cow import FORMAT, layout, signature
 from virtkit.disk.formats.cow.bitmap import Bitmap
 from virtkit.disk.live import LiveChain
 
@@ -88,7 +88,7 @@ def test_our_header_is_laid_out_as_that_of_the_compiler() -> None:
 
 
 def test_the_structure_of_32_bits_is_told_by_its_sector_size(tmp_path: Path) -> None:
-    header = layout.Qemu2On32Bits(layout.MAGIC, 2, b"", 0, 16 * SECTOR, SECTOR)
+    header = layout.Qemu2On32Bits(signature.MAGIC, 2, b"", 0, 16 * SECTOR, SECTOR)
     path = tmp_path / "old.cow"
     path.write_bytes(header.pack().ljust(1048, b"\0") + b"\2\0" + bytes(1536 - 1050) + bytes(SECTOR) + b"x" * SECTOR)
     with disk.open(str(path)) as chain:

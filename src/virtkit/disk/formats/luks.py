@@ -5,7 +5,6 @@ Specification: LUKS On-Disk Format Specification 1.2.3. Sectors are numbered fro
 
 from __future__ import annotations
 
-import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,6 +124,8 @@ class LuksWriter:
     unit = 4 * KIB
 
     def __init__(self, file: File, blank: Blank) -> None:
+        from threading import Lock
+
         from virtkit.disk import cipher
 
         if blank.backing:
@@ -134,7 +135,7 @@ class LuksWriter:
         self._file, self._size = file, blank.size
         self._head, self._cipher = cipher.create_luks(blank.secret, **_chosen(blank.options)._asdict())
         self._placed: list[tuple[int, int]] = []  # [from, to) of the guest's disk
-        self._lock = threading.Lock()
+        self._lock = Lock()
         _require_room(file, len(self._head) + blank.size)
 
     def place(self, start: int, length: int) -> list[Place]:

@@ -8,16 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.disk.access import READ_ONLY, Access
-from virtkit.disk.formats.cow.image import CowImage
-from virtkit.disk.formats.cow.layout import MAGIC, SWAPPED, read_head
+from virtkit.disk.formats.cow import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from virtkit.disk.file import File
     from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Option, Writer
-
-_VERSIONS = (1, 2, 3)
+    from virtkit.disk.formats.cow.image import CowImage
 
 
 class Cow:
@@ -31,10 +29,12 @@ class Cow:
         return OPTIONS
 
     def probe(self, head: bytes) -> bool:
-        order = {MAGIC: "big", SWAPPED: "little"}.get(head[:4])
-        return order is not None and int.from_bytes(head[4:8], "big" if order == "big" else "little") in _VERSIONS
+        return signature.leads(head)
 
     def open(self, file: File, access: Access = READ_ONLY) -> CowImage:
+        from virtkit.disk.formats.cow.image import CowImage
+        from virtkit.disk.formats.cow.layout import read_head
+
         head = read_head(file)
         if not access.writable:
             return CowImage(file, head, access)
@@ -62,6 +62,7 @@ class Cow:
 
     def check(self, image: Image) -> Findings:
         from virtkit.disk.formats.cow.check import check
+        from virtkit.disk.formats.cow.image import CowImage
 
         if not isinstance(image, CowImage):
             raise TypeError(f"{image.file.name} was not opened as COW")

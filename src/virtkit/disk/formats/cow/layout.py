@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u32, u64
 from virtkit.core.units import KIB, SECTOR, divide_up, round_up
+from virtkit.disk.formats.cow.signature import MAGIC, SWAPPED
 
 if TYPE_CHECKING:
     from virtkit.disk.file import File
 
-MAGIC = b"OOOM"
-SWAPPED = b"MOOO"  # version 1 was written in the byte order of its machine
 QEMU, UML = "qemu", "uml"
 LARGEST = 1 << 62  # bytes of a disk
 UML_ALIGNMENT = 4 * KIB

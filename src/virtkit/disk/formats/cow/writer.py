@@ -10,7 +10,8 @@ from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import KIB, SECTOR, divide_up, format_size
 from virtkit.disk.format import Measured, Option, Place
 from virtkit.disk.formats.cow.bitmap import MOST_WAITING, Bitmap
-from virtkit.disk.formats.cow.layout import LARGEST, MAGIC, QEMU, UML, UML_ALIGNMENT, Head, Qemu2, Uml3, placed
+from virtkit.disk.formats.cow.layout import LARGEST, QEMU, UML, UML_ALIGNMENT, Head, Qemu2, Uml3, placed
+from virtkit.disk.formats.cow.signature import MAGIC
 
 if TYPE_CHECKING:
     from virtkit.disk.file import File

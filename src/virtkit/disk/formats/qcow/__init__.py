@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Option
-from virtkit.disk.formats.qcow.layout import MAGIC, VERSION, read_head
-from virtkit.disk.formats.qcow.mapping import QcowImage
+from virtkit.disk.formats.qcow import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from virtkit.disk.file import File
     from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Writer
+    from virtkit.disk.formats.qcow.mapping import QcowImage
 
 
 class Qcow:
@@ -22,9 +22,12 @@ class Qcow:
     options = (Option("encrypt.format", "aes (weak, for old programs); the passphrase comes from --new-key-file"),)
 
     def probe(self, head: bytes) -> bool:
-        return head.startswith(MAGIC + VERSION.to_bytes(4, "big"))
+        return signature.leads(head)
 
     def open(self, file: File, access: Access = READ_ONLY) -> QcowImage:
+        from virtkit.disk.formats.qcow.layout import read_head
+        from virtkit.disk.formats.qcow.mapping import QcowImage
+
         head = read_head(file)
         if not access.writable:
             return QcowImage(file, head, access)
@@ -54,6 +57,7 @@ class Qcow:
 
     def check(self, image: Image) -> Findings:
         from virtkit.disk.formats.qcow import check
+        from virtkit.disk.formats.qcow.mapping import QcowImage
 
         if not isinstance(image, QcowImage):
             raise TypeError(f"{image.file.name} was not opened as qcow")

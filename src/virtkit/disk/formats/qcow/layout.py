@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.errors import CorruptImageError, NotSupportedError, UsageError
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
 from virtkit.core.units import SECTOR, divide_up, format_size, round_down, round_up
+from virtkit.disk.formats.qcow.signature import MAGIC, VERSION
 
 if TYPE_CHECKING:
     from virtkit.disk.file import File
 
-MAGIC = b"QFI\xfb"
-VERSION = 1
 AES = 1  # of ``crypt_method``; 0: none
 ENTRY = 8  # bytes of an entry of any table
 COMPRESSED = 1 << 63  # an L2 entry; then come ``cluster_bits`` bits of length in bytes, then the offset

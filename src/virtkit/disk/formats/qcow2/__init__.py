@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.progress import silent
 from virtkit.disk.access import READ_ONLY, Access
-from virtkit.disk.formats.qcow2.head import read_head
-from virtkit.disk.formats.qcow2.image import Qcow2Image
-from virtkit.disk.formats.qcow2.layout import MAGIC
+from virtkit.disk.formats.qcow2 import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.disk.file import File
     from virtkit.disk.format import Blank, Buffer, Envelope, Findings, Image, Measured, Option, Stretch, Writer
-
-_VERSIONS = (b"\0\0\0\2", b"\0\0\0\3")
+    from virtkit.disk.formats.qcow2.image import Qcow2Image
 
 
 class Qcow2:
@@ -25,13 +22,17 @@ class Qcow2:
     suffixes = (".qcow2",)
 
     def probe(self, head: bytes) -> bool:
-        return head[:4] == MAGIC and head[4:8] in _VERSIONS
+        return signature.leads(head)
 
     def open(self, file: File, access: Access = READ_ONLY) -> Qcow2Image:
+        from virtkit.disk.formats.qcow2.head import read_head
+
         if access.writable:
             from virtkit.disk.formats.qcow2.live import LiveQcow2  #  readers do without
 
             return LiveQcow2(file, read_head(file), access)
+        from virtkit.disk.formats.qcow2.image import Qcow2Image
+
         return Qcow2Image(file, read_head(file), access)
 
     @property
@@ -68,6 +69,7 @@ class Qcow2:
 
     def check(self, image: Image) -> Findings:
         from virtkit.disk.formats.qcow2.checking import check
+        from virtkit.disk.formats.qcow2.image import Qcow2Image
 
         if not isinstance(image, Qcow2Image):
             raise TypeError(f"{image.file.name} was not opened as qcow2")

@@ -13,7 +13,6 @@ from virtkit.disk.formats.qcow2.layout import (
     ENCRYPTIONS,
     ENTRY,
     KNOWN_INCOMPATIBLE,
-    MAGIC,
     MAX_BACKING_NAME,
     MAX_CLUSTER_BITS,
     MAX_L1_SIZE,
@@ -30,6 +29,7 @@ from virtkit.disk.formats.qcow2.layout import (
     Header,
     Incompatible,
 )
+from virtkit.disk.formats.qcow2.signature import MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

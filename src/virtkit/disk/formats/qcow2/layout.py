@@ -11,8 +11,6 @@ from typing import Annotated, ClassVar
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
 from virtkit.core.units import KIB, MIB
 
-MAGIC = b"QFI\xfb"
-
 OFFSET = 0x00FF_FFFF_FFFF_FE00  # bits 9 to 55 of L1 and L2 entries
 COPIED = 1 << 63  # L1 and L2 entries: the cluster's refcount is exactly one; only kept up for the active L1
 COMPRESSED = 1 << 62  # L2 entries

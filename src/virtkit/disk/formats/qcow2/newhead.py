@@ -10,12 +10,12 @@ from virtkit.disk.formats.qcow2.layout import (
     COMPRESSIONS,
     ENCRYPTIONS,
     LAZY_REFCOUNTS,
-    MAGIC,
     Extension,
     Features,
     Header,
     Incompatible,
 )
+from virtkit.disk.formats.qcow2.signature import MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.progress import silent
 from virtkit.disk.access import READ_ONLY, Access
-from virtkit.disk.formats.vdi.layout import SIGNATURE, Header, read_header
-from virtkit.disk.formats.vdi.mapping import VdiImage
+from virtkit.disk.formats.vdi import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.disk.file import File
     from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Option, Writer
+    from virtkit.disk.formats.vdi.mapping import VdiImage
 
 
 class Vdi:
@@ -28,10 +28,12 @@ class Vdi:
         return OPTIONS
 
     def probe(self, head: bytes) -> bool:
-        at = Header.offset_of("signature")
-        return head[at : at + 4] == SIGNATURE.to_bytes(4, "little")
+        return signature.leads(head)
 
     def open(self, file: File, access: Access = READ_ONLY) -> VdiImage:
+        from virtkit.disk.formats.vdi.layout import read_header
+        from virtkit.disk.formats.vdi.mapping import VdiImage
+
         header = read_header(file)
         if not access.writable:
             return VdiImage(file, header, access)
@@ -69,6 +71,8 @@ class Vdi:
 
 
 def _own(image: Image) -> VdiImage:
+    from virtkit.disk.formats.vdi.mapping import VdiImage
+
     if not isinstance(image, VdiImage):
         raise TypeError(f"{image.file.name} was not opened as VDI")
     return image

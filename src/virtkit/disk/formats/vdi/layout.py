@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u32, u64
 from virtkit.core.units import GIB, MIB, SECTOR, is_power_of_two
+from virtkit.disk.formats.vdi.signature import SIGNATURE
 
 if TYPE_CHECKING:
     from virtkit.disk.file import File
 
-SIGNATURE = 0xBEDA107F
 VERSION = 0x0001_0001
 OLD_VERSION = 0x0000_0002  # before 2005: no offsets in the header
 ABOUT = b"<<< Oracle VirtualBox Disk Image >>>\n"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VirtkitError
 from virtkit.disk.format import Reference
-from virtkit.disk.formats.vdi.layout import NOBODY, SIGNATURE, Header, name_of
+from virtkit.disk.formats.vdi.layout import NOBODY, Header, name_of
+from virtkit.disk.formats.vdi.signature import SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

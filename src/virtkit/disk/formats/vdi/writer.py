@@ -19,7 +19,6 @@ from virtkit.disk.formats.vdi.layout import (
     HEADER_SIZE,
     MOST_BLOCKS,
     NOBODY,
-    SIGNATURE,
     STATIC,
     VERSION,
     ZERO,
@@ -28,6 +27,7 @@ from virtkit.disk.formats.vdi.layout import (
     new_uuid,
 )
 from virtkit.disk.formats.vdi.mapping import PIECE, header_of_parent, write_table
+from virtkit.disk.formats.vdi.signature import SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,39 +9,41 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import Sink, silent
-from virtkit.disk import codecs
 from virtkit.disk.access import READ_ONLY, Access
-from virtkit.disk.formats.vmdk import cowd, descriptor, layout, opening
-from virtkit.disk.formats.vmdk.flat import FlatPart, ZeroPart
-from virtkit.disk.formats.vmdk.grains import SparsePart
-from virtkit.disk.formats.vmdk.image import VmdkImage
-from virtkit.disk.formats.vmdk.options import OPTIONS, Options
+from virtkit.disk.formats.vmdk import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from virtkit.disk.file import File
-    from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Writer
-    from virtkit.disk.formats.vmdk.part import Part
+    from virtkit.disk.format import Blank, Buffer, Findings, Image, Measured, Option, Writer
+    from virtkit.disk.formats.vmdk.image import VmdkImage
 
 
 class Vmdk:
     title = "VMware virtual disk"
     suffixes = (".vmdk",)
-    options = OPTIONS
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        from virtkit.disk.formats.vmdk.options import OPTIONS
+
+        return OPTIONS
 
     def probe(self, head: bytes) -> bool:
-        signed = head[:4] in {layout.MAGIC, cowd.MAGIC} or head[:8] == opening.SESPARSE_MAGIC
-        return signed or descriptor.is_text(head)
+        return signature.leads(head)
 
     def open(self, file: File, access: Access = READ_ONLY) -> VmdkImage:
         if access.writable:
             from virtkit.disk.formats.vmdk import writable
 
             return writable.open_live(file, access)
-        return VmdkImage(file, *opening.read(file, access, _MAKE), access)
+        from virtkit.disk.formats.vmdk import readable
+
+        return readable.open_image(file, access)
 
     def writer(self, file: File, blank: Blank) -> Writer:
+        from virtkit.disk.formats.vmdk.options import Options
         from virtkit.disk.formats.vmdk.stream import StreamWriter
         from virtkit.disk.formats.vmdk.writer import VmdkWriter
 
@@ -49,13 +51,19 @@ class Vmdk:
 
     def encoder(self, level: str, options: Mapping[str, str]) -> Callable[[Buffer], bytes | None] | None:
         """StreamOptimized has compressed grains only, be they longer than before."""
+        from virtkit.disk import codecs
+        from virtkit.disk.formats.vmdk.options import Options
+
         return codecs.encoder("vmdk", level, always=True) if Options(options).stream else None
 
     def must_encode(self, options: Mapping[str, str]) -> bool:
+        from virtkit.disk.formats.vmdk.options import Options
+
         return Options(options).stream
 
     def unit(self, options: Mapping[str, str]) -> int:
         from virtkit.disk.formats.vmdk.layouts import FlatLayout, SparseLayout
+        from virtkit.disk.formats.vmdk.options import Options
 
         return FlatLayout.unit if Options(options).flat else SparseLayout.unit
 
@@ -76,14 +84,11 @@ class Vmdk:
 
 
 def _own(image: Image) -> VmdkImage:
+    from virtkit.disk.formats.vmdk.image import VmdkImage
+
     if not isinstance(image, VmdkImage):
         raise UsageError(f"{image.file.name}: is no VMDK")
     return image
 
 
-def _sparse(file: File, header: layout.Header, shape: layout.Shape, kind: str, base: int) -> Part:
-    return SparsePart(file, shape, kind, base)
-
-
-_MAKE = opening.Make(_sparse, FlatPart, ZeroPart)
 FORMAT = Vmdk()

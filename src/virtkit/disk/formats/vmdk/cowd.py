@@ -16,7 +16,6 @@ from virtkit.disk.formats.vmdk.layout import MAX_DIRECTORY, Shape
 if TYPE_CHECKING:
     from virtkit.disk.file import File
 
-MAGIC = b"COWD"
 VERSION = 1
 GTES = 4096  # entries of a grain table, always
 ENTRY = 4  # bytes

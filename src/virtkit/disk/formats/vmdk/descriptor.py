@@ -24,8 +24,6 @@ _PAIR = re.compile(r"([A-Za-z][\w.:-]*)\s*=\s*(.*)")
 _EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(-?\d+)\s+([A-Z]+)(?:\s+"([^"]*)"(?:\s+(-?\d+))?.*)?')
 _DIGITS = 19  # of a number of sectors: more do not fit 64 bits
 _SINGLE = ("version", "CID", "parentCID", "createType", "parentFileNameHint")  # two that differ are no accident
-_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]*version[ \t]*=[ \t]*[123]\s")
-_TITLE = b"# disk descriptorfile"
 
 
 class Line(NamedTuple):
@@ -53,11 +51,6 @@ class Descriptor(NamedTuple):
     @property
     def sectors(self) -> int:
         return sum(line.sectors for line in self.extents)
-
-
-def is_text(head: bytes) -> bool:
-    """Whether a file begins as a descriptor does: comments and empty lines, then the version."""
-    return head[: len(_TITLE)].lower() == _TITLE or _TEXT.match(head) is not None
 
 
 def read(file: File, at: int, size: int) -> Descriptor:

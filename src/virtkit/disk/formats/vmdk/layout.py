@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
 from virtkit.core.units import MIB, SECTOR, divide_up, is_power_of_two
+from virtkit.disk.formats.vmdk import signature
 
 if TYPE_CHECKING:
     from virtkit.disk.file import File
 
-MAGIC = b"KDMV"
 VERSIONS = (1, 2, 3)  # 2: zeroed grains; 3: changed block tracking or compression
 GTES = 512  # entries of a grain table
 ENTRY = 4  # bytes of an entry of the directory and of the tables
@@ -136,7 +136,7 @@ def _read_footer(file: File, front: Header) -> tuple[Header, int]:
     last = Marker.parse(data, 2 * SECTOR, source=file.name)
     ok = (
         (marker.size, marker.type) == (0, MARKER_FOOTER)
-        and header.magic == MAGIC
+        and header.magic == signature.MAGIC
         and (last.value, last.size, last.type) == (0, 0, 0)
     )
     if not ok or header.directory_offset == GD_AT_END:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import KIB, SECTOR, divide_up, format_size, round_up
 from virtkit.disk.format import Place
+from virtkit.disk.formats.vmdk import signature
 from virtkit.disk.formats.vmdk.layout import (
     CHECK_BYTES,
     ENTRY,
@@ -19,7 +20,6 @@ from virtkit.disk.formats.vmdk.layout import (
     FLAG_REDUNDANT,
     FLAG_ZEROED_GRAINS,
     GTES,
-    MAGIC,
     MAX_DIRECTORY,
     ZEROED_GTE,
     Header,
@@ -109,7 +109,7 @@ class SparseLayout:
     def _header(self) -> Header:
         redundant, directory = self._directories
         return Header(
-            magic=MAGIC,
+            magic=signature.MAGIC,
             version=2 if self._zeroed else 1,
             flags=FLAG_NEWLINES | FLAG_REDUNDANT | (FLAG_ZEROED_GRAINS if self._zeroed else 0),
             capacity=self.size // SECTOR,

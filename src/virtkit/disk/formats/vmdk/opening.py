@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError, ImageError, NotSupportedError
 from virtkit.core.units import SECTOR
-from virtkit.disk.formats.vmdk import cowd, descriptor, flat, layout, parents, sesparse
+from virtkit.disk.formats.vmdk import cowd, descriptor, flat, layout, parents, signature
 from virtkit.disk.formats.vmdk.grains import SparsePart
 from virtkit.disk.formats.vmdk.sesparse import SeSparsePart
 from virtkit.disk.reference import Reference
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from virtkit.disk.formats.vmdk.descriptor import Descriptor, Line
     from virtkit.disk.formats.vmdk.part import Part
 
-SESPARSE_MAGIC = sesparse.MAGIC.to_bytes(8, "little")
 SPARSE_KINDS = ("SPARSE", "VMFSSPARSE", "VMFSTHIN")
 ONE_FILE = ("monolithicSparse", "streamOptimized")
 KINDS = (*flat.KINDS, *SPARSE_KINDS, "SESPARSE", "ZERO")
@@ -63,9 +62,9 @@ def close_all(parts: Iterable[Part], *, but: File) -> None:
 
 def _read(file: File, access: Access, make: Make) -> tuple[Descriptor, list[Part]]:
     head = file.read(0, SECTOR)
-    if head[:4] == cowd.MAGIC or head[:8] == SESPARSE_MAGIC:
+    if head[:4] == signature.COWD_MAGIC or signature.is_sesparse(head):
         raise NotSupportedError(f"{file.name}: {_PART}", hint="ls *.vmdk")
-    if head[:4] != layout.MAGIC:
+    if head[:4] != signature.MAGIC:
         text = descriptor.read(file, 0, file.size)._replace(room=descriptor.MAX_SIZE)
         return text, _Parts(file, access, make).open_all(text)
     header = layout.read_header(file)
@@ -147,9 +146,9 @@ class _Parts:
         magic = file.read(0, 8)
         if line.kind == "SESPARSE":
             return SeSparsePart(file)
-        if magic[:4] == cowd.MAGIC:
+        if magic[:4] == signature.COWD_MAGIC:
             return SparsePart(file, cowd.read_shape(file), line.kind, base)
-        if magic[:4] == layout.MAGIC:
+        if magic[:4] == signature.MAGIC:
             header = layout.read_header(file)
             if header.capacity:
                 return self._make.sparse(file, header, exact(header.shape, line.sectors), line.kind, base)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VirtkitError
 from virtkit.core.units import SECTOR
-from virtkit.disk.formats.vmdk import descriptor, layout
+from virtkit.disk.formats.vmdk import descriptor, layout, signature
 from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _uuid_of(image: File, name: str, access: Access) -> str | None:
         if file.identity == image.identity:
             return None
         head = file.read(0, _HEAD)
-        at = layout.Header.parse(head, source=name).descriptor_offset if head[:4] == layout.MAGIC else 0
+        at = layout.Header.parse(head, source=name).descriptor_offset if head[:4] == signature.MAGIC else 0
         return descriptor.read(file, at * SECTOR, _HEAD).pairs.get(UUID)
     except VirtkitError:
         return None

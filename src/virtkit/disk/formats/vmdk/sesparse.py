@@ -14,6 +14,7 @@ from virtkit.core.structs import Struct, array, layout, u64
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.formats.vmdk.layout import MAX_DIRECTORY
+from virtkit.disk.formats.vmdk.signature import SESPARSE_MAGIC
 from virtkit.disk.runs import Run, read_table, runs
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from virtkit.disk.file import File
 
-MAGIC = 0x0000_0000_CAFE_BABE
 VOLATILE_MAGIC = 0x0000_0000_CAFE_CAFE
 VERSION = 0x0000_0002_0000_0001  # 2.1
 GRAIN_SECTORS, TABLE_SECTORS = 8, 64
@@ -156,7 +156,7 @@ class SeSparsePart:
 def _read_header(file: File) -> Header:
     header = Header.parse(file.read(0, SECTOR), source=file.name)
     sectors = file.size // SECTOR
-    _require(header.magic == MAGIC, file, header, "magic", f"{MAGIC:#x}")
+    _require(header.magic == SESPARSE_MAGIC, file, header, "magic", f"{SESPARSE_MAGIC:#x}")
     for field, wanted in (("version", VERSION), ("grain_size", GRAIN_SECTORS), ("table_size", TABLE_SECTORS)):
         _require_known(file, header, field, wanted)
     _require_known(file, header, "flags", 0)

@@ -16,7 +16,7 @@ from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import KIB, MIB, SECTOR, divide_up, format_size, round_up
 from virtkit.disk import codecs
 from virtkit.disk.format import Measured
-from virtkit.disk.formats.vmdk import text
+from virtkit.disk.formats.vmdk import signature, text
 from virtkit.disk.formats.vmdk.descriptor import Line
 from virtkit.disk.formats.vmdk.layout import (
     CHECK_BYTES,
@@ -28,7 +28,6 @@ from virtkit.disk.formats.vmdk.layout import (
     GD_AT_END,
     GRAIN_MARKER_SIZE,
     GTES,
-    MAGIC,
     MARKER_END_OF_STREAM,
     MARKER_FOOTER,
     MARKER_GRAIN_DIRECTORY,
@@ -146,7 +145,7 @@ class StreamWriter:
     def _header(self, directory: int) -> Header:
         """``directory``: its sector, in the footer; GD_AT_END in front."""
         return Header(
-            magic=MAGIC,
+            magic=signature.MAGIC,
             version=VERSION,
             flags=FLAG_NEWLINES | FLAG_COMPRESSED | FLAG_MARKERS,
             capacity=self._size // SECTOR,
