@@ -73,3 +73,14 @@ def test_a_rate_is_kept(top: Path) -> None:
     assert time.monotonic() - began >= 0.5
     with pytest.raises(UsageError, match="bytes a second"):
         disk.commit(str(top), "base", rate=-1)
+
+
+def test_a_hole_of_the_overlay_s_file_takes_no_room_in_the_base(tmp_path: Path) -> None:
+    (tmp_path / "base").write_bytes(patterned(MIB, "base"))
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", tmp_path / "top", "64M")
+    run("qemu-io", "-f", "qcow2", "-c", "write -P 7 8M 64k", tmp_path / "top")
+    run("qemu-img", "rebase", "-u", "-b", "base", "-F", "raw", tmp_path / "top")
+    run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", tmp_path / "top", tmp_path / "wanted")
+    disk.commit(str(tmp_path / "top"), drop=True)
+    assert (tmp_path / "base").read_bytes() == (tmp_path / "wanted").read_bytes()
+    assert (tmp_path / "base").stat().st_blocks * 512 < 4 * MIB

@@ -118,7 +118,7 @@ def _measured(task: _Task, *, emptied: bool) -> Committed:
 
 def _own(task: _Task) -> Iterator[Extent]:
     """What the base has to take: all but the holes that it answered for. A layer that is too short hides it too."""
-    for extent in task.above.extents():
+    for extent in pieces.hollowed(task.above.extents()):
         if extent.kind is not Kind.HOLE or extent.depth < task.depth - 1:
             yield extent
 

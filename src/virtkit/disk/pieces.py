@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from virtkit.disk.decoded import Decoded
+    from virtkit.disk.file import File
     from virtkit.disk.format import Buffer
 
 SMALLEST_LOOK = MIB  # bytes; below, reading a hole in a file costs less than looking for it
@@ -40,25 +41,34 @@ def part(extent: Extent, start: int, end: int) -> Extent:
 
 def stored(extents: Iterable[Extent]) -> Iterator[Extent]:
     """What has to be read: DATA without the holes of its file, and CODED."""
+    return (piece for piece in hollowed(extents) if piece.kind in {Kind.DATA, Kind.CODED})
+
+
+def hollowed(extents: Iterable[Extent]) -> Iterator[Extent]:
+    """The same bytes; DATA in a hole of its file is ZERO."""
     holey: dict[int, bool] = {}  # by descriptor
     for extent in extents:
-        if extent.kind is Kind.CODED:
+        if extent.kind is not Kind.DATA or not extent.file or extent.length < SMALLEST_LOOK:
             yield extent
-        elif extent.kind is Kind.DATA and extent.file:
-            fd = extent.file.fd
-            if fd not in holey:
-                holey[fd] = extent.file.allocated < extent.file.size
-            if holey[fd] and extent.length >= SMALLEST_LOOK:
-                yield from _without_holes(extent)
-            else:
-                yield extent
+            continue
+        fd = extent.file.fd
+        if fd not in holey:
+            holey[fd] = extent.file.allocated < extent.file.size
+        if holey[fd]:
+            yield from _with_holes(extent, extent.file)
+        else:
+            yield extent
 
 
-def _without_holes(extent: Extent) -> Iterator[Extent]:
-    if extent.file:
-        shift = extent.start - extent.at
-        for begin, stop in extent.file.data(extent.at, extent.at + extent.length):
-            yield part(extent, begin + shift, stop + shift)
+def _with_holes(extent: Extent, file: File) -> Iterator[Extent]:
+    shift, at = extent.start - extent.at, extent.start
+    for begin, stop in file.data(extent.at, extent.at + extent.length):
+        if at < begin + shift:
+            yield Extent(at, begin + shift - at, Kind.ZERO, depth=extent.depth)
+        at = stop + shift
+        yield part(extent, begin + shift, at)
+    if at < extent.end:
+        yield Extent(at, extent.end - at, Kind.ZERO, depth=extent.depth)
 
 
 def cut(extents: Iterable[Extent], limit: int) -> Iterator[Extent]:
