@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.images import run
-from virtkit.cli.disk import VERBS, refused
+from virtkit.cli import parsing, plain
+from virtkit.cli.disk import VERBS
 
 pytestmark = pytest.mark.qemu
 DOCUMENT = Path(__file__).parents[2] / "docs" / "en" / "qemu-img.md"
@@ -30,9 +30,9 @@ def theirs() -> dict[str, set[str]]:
 def ours(verb: str) -> set[str]:
     if verb not in VERBS:
         return set()
-    parser = argparse.ArgumentParser()
+    parser = parsing.Parser()
     import_module(f"virtkit.cli.disk.{verb}").build(parser)
-    return {flag for flag, action in parser._option_string_actions.items() if not isinstance(action, refused.Refuse)}
+    return {flag for flag, action in parser._option_string_actions.items() if action.help != plain.HIDDEN}
 
 
 def explained() -> set[tuple[str, str]]:

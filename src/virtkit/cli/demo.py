@@ -10,12 +10,13 @@ from virtkit.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
 
 
-def build(parser: argparse.ArgumentParser, _verb: str) -> None:
+def build(parser: Arguments, _verb: str) -> None:
     options.output(parser)
     parser.add_argument("--down", action="store_true", help="take back all that the demo made")
     parser.set_defaults(run=demo)

@@ -10,13 +10,14 @@ from virtkit.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.engine import Undone
     from virtkit.core.journal import Change
     from virtkit.core.plan import Json
 
 
-def build(parser: argparse.ArgumentParser, verb: str) -> None:
+def build(parser: Arguments, verb: str) -> None:
     if verb == "history":
         options.output(parser)
         parser.set_defaults(run=history)

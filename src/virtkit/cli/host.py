@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.host.accelerator import Kvm
     from virtkit.host.disks import Disk
@@ -30,7 +31,7 @@ _THP = {  # Documentation/admin-guide/mm/transhuge.rst
 _DOUBTS = 5  # lines, unless -v
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     about = "KVM, CPUs, memory, huge pages, KSM, disks' schedulers, and what machines ask of them"
     verb = verbs.add_parser("show", help=about, description=about)

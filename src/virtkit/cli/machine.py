@@ -10,12 +10,13 @@ from virtkit.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.engine import Undone
     from virtkit.core.plan import Plan
 
 
-def build(parser: argparse.ArgumentParser, verb: str) -> None:
+def build(parser: Arguments, verb: str) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="a declarative file (docs/en/declarative-file.md)")
     if verb in {"plan", "status"}:
         options.output(parser)

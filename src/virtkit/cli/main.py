@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-    from virtkit.cli.options import Parser
+    from virtkit.cli import parsing
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
 
     Run = Callable[[argparse.Namespace, Console], int]
@@ -74,7 +75,7 @@ def _run(argv: Sequence[str], console: Console) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), console.tell)
     try:
-        args = _parser(argv).parse_args(argv)
+        args = _answers(argv)
     except SystemExit:  # --help has been answered
         return 0
     console.configure(args)
@@ -114,24 +115,42 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parser(argv: Sequence[str]) -> Parser:
-    from virtkit.cli import options
+def _answers(argv: Sequence[str]) -> argparse.Namespace:
+    from virtkit.cli import plain
 
-    parser = options.Parser(
+    parser = plain.Parser()
+    _declare(parser, argv)
+    try:
+        return plain.Answers(parser.read(argv))
+    except plain.NotPlainError:
+        return _parser(argv).parse_args(argv)
+
+
+def _parser(argv: Sequence[str]) -> parsing.Parser:
+    from virtkit.cli import parsing
+
+    parser = parsing.Parser(
         prog="virtkit", description="Disks, networks, machines and tuning for KVM hosts.", epilog=_EPILOG
     )
+    _declare(parser, argv)
+    return parser
+
+
+def _declare(parser: Arguments, argv: Sequence[str]) -> None:
+    """What virtkit takes, as far as ``argv`` can ask for it."""
+    from virtkit.cli import options
+
     parser.add_argument("--version", action="version", version=f"virtkit {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     abouts = {**NOUNS, **{verb: about for verb, (_, about) in VERBS.items()}}
     for name in options.in_hand(abouts, argv):
         command = commands.add_parser(name, help=abouts[name], description=abouts[name])
-        command.set_defaults(**{options.WORDS: argv[1:]})
+        command.following = argv[1:]
         if argv and name == argv[0]:
             _build(name, command)
-    return parser
 
 
-def _build(name: str, command: Parser) -> None:
+def _build(name: str, command: Arguments) -> None:
     if name in NOUNS:
         import_module(f"virtkit.cli.{name}").build(command)
     else:

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.net import View
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     show = verbs.add_parser("show", help="links with addresses, ports and default routes")
     show.add_argument("name", metavar="IF", nargs="?", help="only this link, with all of its routes")
@@ -24,7 +25,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     _build_bridge(bridge)
 
 
-def _build_bridge(parser: argparse.ArgumentParser) -> None:
+def _build_bridge(parser: Arguments) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     create = verbs.add_parser("create", help="a bridge, over a port if one is given, without losing the network")
     create.add_argument("name", metavar="NAME", help="the new bridge, as in br0")

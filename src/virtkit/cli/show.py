@@ -16,7 +16,6 @@ from virtkit.core.errors import SystemCallError, VirtkitError
 from virtkit.core.progress import Advanced, Event, Finished, Note, Sink, Started, silent
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
@@ -47,7 +46,7 @@ class Console:
         self._teller: Teller | None = None
         self._streams = False  # JSON: an object per line
 
-    def configure(self, args: argparse.Namespace) -> None:
+    def configure(self, args: object) -> None:
         self.json = getattr(args, "output", "human") == "json"
         self.quiet = getattr(args, "quiet", False)
         self.verbose = getattr(args, "verbose", False)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from virtkit.cli.options import Arguments, Commands
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.vm.addresses import Address
@@ -22,7 +23,7 @@ NAME = "name, UUID or, while it runs, number"
 TYPES = {"kvm": ("KVM", "KVM"), "qemu": ("TCG", "TCG: emulated, several times slower than KVM")}  # short and long
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     _verb(verbs, "list", run_list, "all machines, running or not", options.output)
     _named(
@@ -54,35 +55,35 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 
 def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    verbs: Commands,
     verb: str,
     run: Callable[[argparse.Namespace, Console], int],
     about: str,
-    flags: Callable[[argparse.ArgumentParser], None],
-) -> argparse.ArgumentParser:
+    flags: Callable[[Arguments], None],
+) -> Arguments:
     parser = verbs.add_parser(verb, help=about, description=about)
     flags(parser)
     parser.set_defaults(run=run)
     return parser
 
 
-def _named(parser: argparse.ArgumentParser) -> None:
+def _named(parser: Arguments) -> None:
     parser.add_argument("name", metavar="NAME", help=NAME)
 
 
-def _build_pin(parser: argparse.ArgumentParser) -> None:
+def _build_pin(parser: Arguments) -> None:
     _named(parser)
     parser.add_argument("vcpus", metavar="PINS", nargs="?", default="", help="auto, or vCPU=CPUs, as in 0=2,1=3")
     parser.add_argument("--emulator", metavar="CPUS", default="", help="CPUs for all other threads of QEMU, as in 0-1")
 
 
-def _build_attach(parser: argparse.ArgumentParser) -> None:
+def _build_attach(parser: Arguments) -> None:
     _named(parser)
     parser.add_argument("--bridge", metavar="BRIDGE", required=True, help="a bridge of this host")
     parser.add_argument("--nic", metavar="MAC", default="", help="which network card, if the machine has several")
 
 
-def _build_console(parser: argparse.ArgumentParser) -> None:
+def _build_console(parser: Arguments) -> None:
     _named(parser)
     parser.add_argument("--seconds", metavar="N", type=float, help="leave after this time, without a terminal too")
     parser.add_argument("--force", action="store_true", help="throw out whoever has the console")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from virtkit.cli import options
 
 if TYPE_CHECKING:
-    import argparse
+    from virtkit.cli.options import Arguments
 
 VERBS = {
     "create": "make an empty image, also on a backing image",
@@ -42,9 +42,9 @@ VERBS = {
 }
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     options.verbs(parser, {verb: (partial(_build, verb), about) for verb, about in VERBS.items()})
 
 
-def _build(verb: str, parser: argparse.ArgumentParser) -> None:
+def _build(verb: str, parser: Arguments) -> None:
     import_module(f"virtkit.cli.disk.{verb}").build(parser)

@@ -11,10 +11,11 @@ from virtkit.core.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?")
     parser.add_argument(
         "-o",

@@ -11,12 +11,13 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.append import Appended
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE", help="a raw disk")
     parser.add_argument("size", metavar="SIZE", help="how much longer it becomes, as 4G")
     parser.add_argument(

@@ -9,12 +9,13 @@ from virtkit.core.errors import SystemCallError, UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.disk.access import Access
 
 SECRET_SIZE = 1 << 20  # bytes of a passphrase that are read at most
 
 
-def source(parser: argparse.ArgumentParser) -> None:
+def source(parser: Arguments) -> None:
     parser.add_argument("-f", dest="source_format", metavar="FORMAT", help="format of the image; raw must be said")
     parser.add_argument(
         "--trust-format", action="store_true", help="believe -f although the image carries another signature"
@@ -29,13 +30,13 @@ def source(parser: argparse.ArgumentParser) -> None:
     old_secret(parser)
 
 
-def old_secret(parser: argparse.ArgumentParser) -> None:
+def old_secret(parser: Arguments) -> None:
     parser.add_argument(
         "--key-file", metavar="FILE", help="the passphrase of an encrypted image is the content of FILE; - asks for it"
     )
 
 
-def progress(parser: argparse.ArgumentParser) -> None:
+def progress(parser: Arguments) -> None:
     parser.add_argument(
         "-p",
         dest="progress",
@@ -44,7 +45,7 @@ def progress(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def backing(parser: argparse.ArgumentParser) -> None:
+def backing(parser: Arguments) -> None:
     parser.add_argument(
         "--allow-backing",
         action="store_true",

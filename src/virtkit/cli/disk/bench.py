@@ -12,6 +12,7 @@ from virtkit.core.units import MIB, format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.benchmark import Latencies, Load, Timed
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _SHARES = (0.5, 0.9, 0.99, 0.999)
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     _numbers(
         parser,
@@ -42,7 +43,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_bench)
 
 
-def _numbers(parser: argparse.ArgumentParser, *known: tuple[str, str, int, str, str]) -> None:
+def _numbers(parser: Arguments, *known: tuple[str, str, int, str, str]) -> None:
     for flag, name, default, metavar, about in known:
         parser.add_argument(flag, dest=name, type=parse_size, default=default, metavar=metavar, help=about)
 

@@ -13,6 +13,7 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.dirtymaps import Step
     from virtkit.disk.format import Bitmap
@@ -40,7 +41,7 @@ class _Steps(argparse.Action):
         namespace.steps = [*namespace.steps, ((option_string or "").lstrip("-"), source)]
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("name", metavar="NAME", help="of the bitmap")
     for verb, about in _ABOUT.items():

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.access import Access
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 CORRUPT, LEAKS, CANNOT_BE_CHECKED = 2, 3, 63  # exit statuses, as qemu-img's; 1: the check could not end
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help=several.ABOUT)
-    options.mixed(parser)
+    parser.mixed = True
     parser.add_argument(
         "-r", dest="repair", choices=("leaks", "all"), help="mend leaks, or everything; see also virtkit disk repair"
     )

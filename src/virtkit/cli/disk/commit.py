@@ -11,11 +11,12 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.commitment import Committed
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("-b", dest="base", metavar="BASE", help="a deeper backing file; FILE is not emptied then")
     parser.add_argument("-d", dest="drop", action="store_true", help="do not empty FILE: it will be deleted")

@@ -11,6 +11,7 @@ from virtkit.core.errors import UnknownFormatError, VirtkitError
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.progress import Sink
     from virtkit.disk.comparison import Comparison
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 DIFFERENT, COULD_NOT_COMPARE = 1, 2  # exit statuses, as qemu-img's
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("left", metavar="FILE1")
     parser.add_argument("right", metavar="FILE2")
     arguments.source(parser)

@@ -18,6 +18,7 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
@@ -29,9 +30,9 @@ _REFUSED = (UsageError, ConflictError, NotSupportedError, BusyError)  # nothing 
 _DURABLE = {"none", "writethrough", "directsync"}  # caches whose user wants the bytes on the drive
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("files", metavar="FILE", nargs="*", help="SOURCE ... TARGET; several sources become one disk")
-    options.mixed(parser)
+    parser.mixed = True
     arguments.source(parser)
     parser.add_argument("-l", dest="snapshot", metavar="SNAPSHOT", help="an internal snapshot of SOURCE, by id or name")
     parser.add_argument("--salvage", action="store_true", help="what cannot be read becomes zeros and is listed")
@@ -43,7 +44,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_convert)
 
 
-def _target(parser: argparse.ArgumentParser) -> None:
+def _target(parser: Arguments) -> None:
     parser.add_argument("-O", dest="target_format", metavar="FORMAT", help="format of TARGET; else its suffix says")
     making.options(parser)
     parser.add_argument("-c", dest="compress", action="store_true", help="compress; see -o compression_type=zstd")
@@ -68,7 +69,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verify", action="store_true", help="read TARGET back and compare before it appears")
 
 
-def _pace(parser: argparse.ArgumentParser) -> None:
+def _pace(parser: Arguments) -> None:
     arguments.progress(parser)
     parser.add_argument("-r", dest="rate", type=parse_size, default=0, metavar="SIZE", help="bytes a second at most")
     parser.add_argument("-m", dest="threads", type=int, metavar="N", help="threads, 1 to 16")

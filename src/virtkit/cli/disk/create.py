@@ -11,13 +11,14 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.creation import Created
 
 
-def build(parser: argparse.ArgumentParser) -> None:
-    options.mixed(parser)
+def build(parser: Arguments) -> None:
+    parser.mixed = True
     parser.add_argument("file", metavar="FILE", nargs="?")
     parser.add_argument("size", metavar="SIZE", nargs="?", help="as 10G; left out: the backing file's")
     parser.add_argument("-f", dest="target_format", metavar="FORMAT", help="else the suffix of FILE says")

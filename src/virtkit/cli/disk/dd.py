@@ -13,6 +13,7 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.progress import Sink
     from virtkit.disk.conversion.order import Converted
@@ -21,9 +22,9 @@ OPERANDS = ("if", "of", "bs", "count", "skip")
 _HELP = "if=FILE of=FILE [bs=SIZE] [count=BLOCKS] [skip=BLOCKS]; count includes the skipped ones, as qemu-img's"
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("operands", metavar="NAME=VALUE", nargs="*", help=_HELP)
-    options.mixed(parser)
+    parser.mixed = True
     arguments.source(parser)
     arguments.progress(parser)
     parser.add_argument("-O", dest="target_format", metavar="FORMAT", help="format of the output; else its suffix says")

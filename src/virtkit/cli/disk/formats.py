@@ -9,6 +9,7 @@ from virtkit.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.format import Format
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _MARKS = {True: "yes", False: "-"}
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     options.output(parser)
     parser.set_defaults(run=_formats)
 

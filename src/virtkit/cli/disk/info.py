@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.picture import Mapped
     from virtkit.cli.show import Console
     from virtkit.disk.access import Access
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from virtkit.disk.description import Info
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help=several.ABOUT)
-    options.mixed(parser)
+    parser.mixed = True
     parser.add_argument("--backing-chain", action="store_true", help="all images that FILE stands on, too")
     arguments.source(parser)
     arguments.backing(parser)

@@ -11,6 +11,7 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.inspection import Inspection
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 NOT_SAFE = 1  # exit status
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument(
         "--policy",

@@ -11,12 +11,13 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.lvm import Group, Volume
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     listed = verbs.add_parser("list", help="volume groups and logical volumes")
     options.output(listed)
@@ -26,7 +27,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     _build_remove(verbs.add_parser("remove", help="remove a volume for good"))
 
 
-def _build_create(parser: argparse.ArgumentParser) -> None:
+def _build_create(parser: Arguments) -> None:
     parser.add_argument("name", metavar="VG/LV")
     parser.add_argument("size", metavar="SIZE", help="as 10G; rounded up to whole extents")
     kind = parser.add_mutually_exclusive_group()
@@ -36,7 +37,7 @@ def _build_create(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_create)
 
 
-def _build_snapshot(parser: argparse.ArgumentParser) -> None:
+def _build_snapshot(parser: Arguments) -> None:
     parser.add_argument("origin", metavar="VG/LV", help="the volume, by name or path")
     parser.add_argument("name", metavar="NAME", help="of the snapshot, in the same group")
     parser.add_argument(
@@ -46,7 +47,7 @@ def _build_snapshot(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_snapshot)
 
 
-def _build_remove(parser: argparse.ArgumentParser) -> None:
+def _build_remove(parser: Arguments) -> None:
     parser.add_argument("name", metavar="VG/LV", help="the volume, by name or path")
     parser.add_argument("--with-snapshots", action="store_true", help="and what cannot be without it")
     options.change(parser)

@@ -10,13 +10,14 @@ from virtkit.core.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
 
 _COMMA = "\0"  # stands for qemu-img's ",,", a comma within a value
 
 
-def options(parser: argparse.ArgumentParser) -> None:
+def options(parser: Arguments) -> None:
     parser.add_argument(
         "-o",
         dest="options",
@@ -27,7 +28,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def encryption(parser: argparse.ArgumentParser) -> None:
+def encryption(parser: Arguments) -> None:
     parser.add_argument("--encrypt", choices=("luks", "aes"), help="short for -o encrypt.format=...")
     parser.add_argument(
         "--new-key-file", metavar="FILE", help="the new image's passphrase is the content of FILE; - asks for it"

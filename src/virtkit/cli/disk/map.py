@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.mapping import Entry
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help=several.ABOUT)
-    options.mixed(parser)
+    parser.mixed = True
     arguments.source(parser)
     parser.add_argument(
         "-s", "--start-offset", type=parse_size, default=0, metavar="OFFSET", help="begin there, in bytes of the disk"

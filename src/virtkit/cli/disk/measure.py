@@ -12,13 +12,14 @@ from virtkit.core.units import parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", help="the image whose content the new one would have")
-    options.mixed(parser)
+    parser.mixed = True
     parser.add_argument("--size", type=parse_size, metavar="SIZE", help="or of an empty disk of this size")
     parser.add_argument("-O", dest="target_format", default="raw", metavar="FORMAT", help="of the new image, or raw")
     making.options(parser)

@@ -12,10 +12,11 @@ from virtkit.core.units import format_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("directory", metavar="DIR", help="an empty directory")
     arguments.source(parser)

@@ -11,11 +11,12 @@ from virtkit.core.units import format_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.rebasing import Rebased
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("-b", dest="backing", metavar="FILE", required=True, help='the new backing file; "": none')
     parser.add_argument("-F", dest="backing_format", metavar="FORMAT", help="its format")

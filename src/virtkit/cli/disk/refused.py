@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, NoReturn
-
+from virtkit.cli import plain
 from virtkit.core.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+    from virtkit.cli.options import Arguments
 
 REASONS = {
     "--image-opts": ("images are files and block devices here, not graphs of QEMU's drivers", "-f FORMAT FILE"),
@@ -17,12 +19,14 @@ REASONS = {
 }
 
 
-class Refuse(argparse.Action):
-    def __call__(self, parser: object, namespace: object, values: object, option: str | None = None) -> NoReturn:
-        reason, hint = REASONS[str(option)]
-        raise UsageError(f"{option}: {reason}", hint=hint)
-
-
-def flags(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+def flags(parser: Arguments, names: Sequence[str]) -> None:
     for name in names:
-        parser.add_argument(name, action=Refuse, nargs="?", help=argparse.SUPPRESS)
+        parser.add_argument(name, type=_refusal(name), nargs="?", const="", help=plain.HIDDEN)
+
+
+def _refusal(name: str) -> Callable[[str], NoReturn]:
+    def refuse(_value: str) -> NoReturn:
+        reason, hint = REASONS[name]
+        raise UsageError(f"{name}: {reason}", hint=hint)
+
+    return refuse

@@ -12,6 +12,7 @@ from virtkit.core.units import format_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
     from virtkit.disk.mending.repair import Rehearsed
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = 40  # stretches of the file that are listed
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     arguments.source(parser)
     parser.add_argument("--leaks", action="store_true", help="only leaks: refcounts that are too high")

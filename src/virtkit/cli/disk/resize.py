@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
@@ -12,14 +11,15 @@ from virtkit.core.units import format_size, parse_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.growth import Resized
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("size", metavar="SIZE", help="the new size, as 10G; +1G longer, -1G shorter")
-    parser._negative_number_matcher = re.compile(r"-\d")  # noqa: SLF001  argparse has no other way to let -1G be no option
+    parser.signed = True  # -1G
     arguments.source(parser)
     arguments.progress(parser)
     parser.add_argument("--shrink", action="store_true", help="cut off what lies behind the new end")

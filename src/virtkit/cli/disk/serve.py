@@ -14,12 +14,13 @@ from virtkit.core.units import format_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.nbd.address import Address
     from virtkit.disk.nbd.server import Server
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("file", metavar="FILE")
     arguments.source(parser)
     arguments.backing(parser)

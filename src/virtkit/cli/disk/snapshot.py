@@ -12,6 +12,7 @@ from virtkit.core.units import format_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.access import Access
     from virtkit.disk.format import Snapshot
@@ -35,12 +36,12 @@ class _Wish(NamedTuple):
     several: bool = False  # other images are asked the same
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     from virtkit.cli.disk import making
 
     parser.usage = _USAGE
     parser.add_argument("words", nargs="*", metavar="WORD", help="list, create, apply, delete or extract; FILE; NAME")
-    options.mixed(parser)
+    parser.mixed = True
     flags = parser.add_mutually_exclusive_group()
     flags.add_argument("-l", dest="list", action="store_true", help="list them, as does FILE alone")
     flags.add_argument("-c", dest="create", metavar="NAME", help="keep the disk as it is now")

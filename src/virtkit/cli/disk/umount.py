@@ -9,10 +9,11 @@ from virtkit.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument("directory", metavar="DIR")
     options.output(parser)
     parser.set_defaults(run=_umount)

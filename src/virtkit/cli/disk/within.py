@@ -11,6 +11,7 @@ from virtkit.core.units import format_size
 if TYPE_CHECKING:
     import argparse
 
+    from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.disk.conversion.order import Converted
 
@@ -31,7 +32,7 @@ _FOREIGN = {  # what is about a copy, and its flag
 }
 
 
-def build(parser: argparse.ArgumentParser) -> None:
+def build(parser: Arguments) -> None:
     parser.add_argument(
         "--in-place",
         dest="in_place",

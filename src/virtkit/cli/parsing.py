@@ -1,0 +1,58 @@
+"""argparse as virtkit has it: for every command line that is not plain."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from typing import TYPE_CHECKING, NoReturn
+
+from virtkit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+argparse._ = str  # type: ignore[attr-defined]  # nobody translates its words; to look for that, it imports locale (2 ms)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse makes one per argument to check it, and would import shutil (2 ms) for the terminal's width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    try:
+        return os.get_terminal_size().columns or 80
+    except OSError:  # standard output is no terminal
+        return 80
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is an error like any other."""
+
+    def __init__(self, *, prog: str | None = None, description: str | None = None, epilog: str | None = None) -> None:
+        super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=_Help)
+
+        self.mixed = False  # these three as plain.Parser's
+        self.signed = False
+        self.following: Sequence[str] = ()
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  as argparse has it
+        """Where words are mixed, argparse first takes the options out and comes back here for both halves."""
+        if self.signed:  # argparse has no other way to let -1G be no option
+            self._negative_number_matcher = re.compile(r"-\d")
+        if not self.mixed:
+            return super().parse_known_args(args, namespace)
+        self.mixed = False
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixed = True
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
