@@ -65,9 +65,8 @@ def _first_difference(left: Source, right: Source, end: int, report: Sink) -> in
     report(Started(step, end))
     reached, limit = _Reached(), _limit(left, right)
     hands = [_Comparing(reached, limit) for _ in range(crew.size())]
-    work = crew.Crew(_jobs(left, right, end, limit), hands, lambda: report(Advanced(step, reached.offset)))
     try:
-        work.run()
+        crew.run(_jobs(left, right, end, limit), hands, lambda: report(Advanced(step, reached.offset)))
         report(Advanced(step, end))  # what both know to be alike was not read
     except _FoundError as found:
         return found.offset

@@ -121,6 +121,8 @@ def _is_ramp(block: array[int], stride: int) -> bool:
     """Whether each entry is ``stride`` more than the one before: one multiplication of long integers, not a loop."""
     if block[-1] != block[0] + (len(block) - 1) * stride:
         return False
+    if len(block) < _BLOCK:
+        return block == array(block.typecode, range(block[0], block[-1] + stride, stride))
     ones, ramp = _lanes(len(block), stride, 8 * block.itemsize)
     wanted = block[0] * ones + ramp
     return wanted.to_bytes(len(block) * block.itemsize, sys.byteorder) == block.tobytes()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from virtkit.disk.copying.crew import Crew
+from virtkit.disk.copying import crew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Recorder:
 
 
 def run(jobs: Iterator[int], hands: list[Recorder]) -> None:
-    Crew(jobs, hands, lambda: None).run()
+    crew.run(jobs, hands, lambda: None)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -64,7 +64,8 @@ def test_a_failure_in_the_list_of_jobs_reaches_the_caller(count: int) -> None:
         run(jobs(), [Recorder([]) for _ in range(count)])
 
 
-def test_the_caller_can_cancel_after_any_job() -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_caller_can_cancel_after_any_job(count: int) -> None:
     order: list[int] = []
 
     def cancel() -> None:
@@ -72,5 +73,12 @@ def test_the_caller_can_cancel_after_any_job() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Crew(iter(range(1000)), [Recorder(order), Recorder(order)], cancel).run()
+        crew.run(iter(range(1000)), [Recorder(order) for _ in range(count)], cancel)
     assert len(order) < 1000
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_without_jobs_the_caller_is_called_once(count: int) -> None:
+    calls: list[int] = []
+    crew.run(iter(()), [Recorder([]) for _ in range(count)], lambda: calls.append(threading.active_count()))
+    assert calls == [threading.active_count()]

@@ -19,7 +19,7 @@ from virtkit.disk.format import SettlingWriter
 
 if TYPE_CHECKING:
     from virtkit.disk.conversion.record import Record
-    from virtkit.disk.copying.crew import Hand
+    from virtkit.disk.copying.hands import Hand
     from virtkit.disk.copying.source import Source
     from virtkit.disk.format import Buffer, Place, Writer
     from virtkit.disk.newfile import NewFile

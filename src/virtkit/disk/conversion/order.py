@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotSupportedError, UnknownFormatError, UsageError
 from virtkit.core.units import MIB, SECTOR, format_size, round_up
-from virtkit.disk import catalog, codecs
+from virtkit.disk import catalog
 from virtkit.disk.file import File, at_home
 from virtkit.disk.reference import Reference
 
@@ -134,6 +134,8 @@ def _check_manner(wanted: Order) -> None:
 def _check_compression(wanted: Order) -> None:
     if wanted.level is None:
         return
+    from virtkit.disk import codecs
+
     codecs.require_level(wanted.level)
     if is_encrypted(wanted.options):
         raise NotSupportedError(f"{wanted.format}: an image is compressed or encrypted, not both")

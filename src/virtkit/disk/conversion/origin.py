@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
-from virtkit.disk.conversion import view
-from virtkit.disk.conversion.row import open_row
+from virtkit.disk.chain import open_chain
 from virtkit.disk.conversion.salvage import Salvage
 
 if TYPE_CHECKING:
@@ -31,8 +30,22 @@ def opened(origin: Origin) -> Iterator[Source]:
         raise UsageError("no source is given")
     if origin.snapshot is not None and len(origin.paths) > 1:
         raise UsageError("-l: snapshots of several sources cannot be put in a row", hint="one source")
-    with open_row(origin.paths, origin.format, origin.access) as row:
-        source: Source = row.chains[0] if len(row.chains) == 1 else row
-        if origin.snapshot is not None:
-            source = view.at(row.chains[0], origin.snapshot)
+    with _opened(origin) as source:
         yield Salvage(source) if origin.salvage else source
+
+
+@contextmanager
+def _opened(origin: Origin) -> Iterator[Source]:
+    if len(origin.paths) > 1:
+        from virtkit.disk.conversion.row import open_row
+
+        with open_row(origin.paths, origin.format, origin.access) as row:
+            yield row
+        return
+    with open_chain(origin.paths[0], origin.format, origin.access) as chain:
+        if origin.snapshot is None:
+            yield chain
+            return
+        from virtkit.disk.conversion import view
+
+        yield view.at(chain, origin.snapshot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
@@ -11,12 +11,11 @@ from virtkit.disk.conversion import order
 from virtkit.disk.conversion.salvage import Salvage
 from virtkit.disk.copying import copy, sharing
 from virtkit.disk.copying.copy import Manner
-from virtkit.disk.copying.overlay import Ground
-from virtkit.disk.copying.straight import Doors
 from virtkit.disk.format import Blank, EncodingFormat, GrainedFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from virtkit.core.progress import Sink
     from virtkit.disk.chain import Chain
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
     from virtkit.disk.conversion.resuming import Kept
     from virtkit.disk.copying.copy import Amount
     from virtkit.disk.copying.encoding import Encode
+    from virtkit.disk.copying.overlay import Ground
     from virtkit.disk.copying.sharing import Donors
     from virtkit.disk.copying.source import Source
+    from virtkit.disk.copying.straight import Doors
     from virtkit.disk.file import File
     from virtkit.disk.format import WritableFormat, Writer
     from virtkit.disk.newfile import NewFile
@@ -54,12 +55,19 @@ def write(source: Source, design: Design, new: NewFile, report: Sink, kept: Kept
     if kept:
         writer = kept.keeper.replay(writer)
     manner = Manner(encode, lent, wanted.sparse, wanted.threads, wanted.rate, ground, kept.keeper if kept else None)
-    with closing(Doors()) as doors:
-        manner = manner._replace(doors=doors if wanted.durable else None)
-        copy.Copy(source, amount, manner).run(writer, wanted.size, report)
+    with _doors(wanted) as doors:
+        copy.Copy(source, amount, manner._replace(doors=doors)).run(writer, wanted.size, report)
     if kept:
         kept.keeper.write()
     writer.finish()
+
+
+def _doors(wanted: Order) -> AbstractContextManager[Doors | None]:
+    if not wanted.durable:
+        return nullcontext()
+    from virtkit.disk.copying.straight import Doors
+
+    return closing(Doors())
 
 
 def _found(source: Source, design: Design, new: NewFile, kept: Kept | None) -> tuple[Amount, Donors | None]:
@@ -106,6 +114,8 @@ def ground_of(source: Source, below: Chain | None) -> Ground | None:
     """
     if below is None:
         return None
+    from virtkit.disk.copying.overlay import Ground
+
     base = below.layers[0].image.file.identity
     depths = [depth for depth, layer in enumerate(source.layers) if layer.image.file.identity == base]
     if depths == [0]:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from virtkit.core.progress import Advanced, Finished, Sink, Started
 from virtkit.core.units import MIB, SECTOR, divide_up, round_down
 from virtkit.disk import pieces
-from virtkit.disk.copying import allowance, crew, hands, overlay, sharing, straight
-from virtkit.disk.copying.encoding import Encoding
+from virtkit.disk.copying import crew, hands, sharing
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
-from virtkit.disk.copying.overlay import Ground
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from virtkit.disk.copying.encoding import Encode
+    from virtkit.disk.copying.overlay import Ground
     from virtkit.disk.copying.sharing import Donors
     from virtkit.disk.copying.source import Source
     from virtkit.disk.copying.straight import Doors
@@ -58,7 +57,7 @@ class Keeper(Protocol):
         """Bytes of ``Amount`` that were moved for them."""
         ...
 
-    def watch(self, hand: crew.Hand[Job]) -> crew.Hand[Job]: ...
+    def watch(self, hand: hands.Hand[Job]) -> hands.Hand[Job]: ...
 
     def after_job(self) -> None:
         """Often, in the caller's thread."""
@@ -106,6 +105,8 @@ class _Kept:
 def _needed(source: Source, unit: int, ground: Ground | None, *, dense: bool) -> Iterator[Extent]:
     if not ground:
         return pieces.stored(source.extents())
+    from virtkit.disk.copying import overlay
+
     found = overlay.jobs(source, ground, unit=unit, limit=max(_RUN, unit), end=source.size, dense=dense)
     return (piece for job in found for piece in job.pieces)
 
@@ -134,7 +135,7 @@ class Copy:
         self.done = self.first  # bytes of ``amount``
         self._began = 0.0
         self._cluster = max(layer.image.facts.cluster_size or 0 for layer in source.layers)
-        buffer = straight.BUFFER if manner.doors else BUFFER
+        buffer = manner.doors.buffer if manner.doors else BUFFER
         self._largest = max(buffer, self._cluster)  # no cluster may lie in two jobs: it would be decompressed twice
 
     def run(self, writer: Writer, size: int, report: Sink) -> None:
@@ -151,8 +152,10 @@ class Copy:
 
     def run_in_place(self, target: LiveChain, report: Sink, *, is_zero: bool) -> None:
         """Make the front of a disk that exists equal to the source. ``is_zero``: the target holds zeros so far."""
+        from virtkit.disk.copying import overlay
+
         limit, sparse = self._largest, self.manner.sparse
-        everything = Ground(len(self.source.layers), self.source.size)
+        everything = overlay.Ground(len(self.source.layers), self.source.size)
         found = overlay.jobs(
             self.source,
             self.manner.ground or everything,
@@ -162,7 +165,7 @@ class Copy:
             dense=sparse == 0,
         )
         granule = min(sparse or GRANULE, GRANULE)
-        made: list[crew.Hand[Job]] = [
+        made: list[hands.Hand[Job]] = [
             hands.InPlace(target, Memory(limit, granule, sparse), self._count, is_zero=is_zero)
             for _ in range(self._threads(limit))
         ]
@@ -176,27 +179,34 @@ class Copy:
         wanted = self.manner.threads or crew.size()
         if not coded:
             return wanted
+        from virtkit.disk.copying import allowance
+
         allowed = allowance.threads(wanted, job)
         allowance.share_heaps(allowed)
         return allowed
 
-    def _hand(self, writer: Writer, limit: int) -> crew.Hand[Job]:
+    def _hand(self, writer: Writer, limit: int) -> hands.Hand[Job]:
         memory = Memory(limit, writer.unit, self.manner.sparse)
         ground = self.manner.ground.size if self.manner.ground else 0
         if self.manner.encode:
+            from virtkit.disk.copying.encoding import Encoding
+
             return Encoding(writer, memory, self._count, self.manner.encode, ground)
-        doors = self.manner.doors
-        plain = (
-            straight.Straight(writer, memory, self._count, ground, doors)
-            if doors
-            else hands.Plain(writer, memory, self._count, ground)
-        )
-        lent = self.manner.lent
+        plain, lent = self._plain(writer, memory, ground), self.manner.lent
         return sharing.Sharing(writer, lent.block, self._count, plain, ground) if lent else plain
+
+    def _plain(self, writer: Writer, memory: Memory, ground: int) -> hands.Plain:
+        if not self.manner.doors:
+            return hands.Plain(writer, memory, self._count, ground)
+        from virtkit.disk.copying.straight import Straight
+
+        return Straight(writer, memory, self._count, ground, self.manner.doors)
 
     def _jobs(self, unit: int, limit: int, end: int) -> Iterator[Job]:
         dense, lent = self.manner.sparse == 0, self.manner.lent
         if self.manner.ground:
+            from virtkit.disk.copying import overlay
+
             found = overlay.jobs(self.source, self.manner.ground, unit=unit, limit=limit, end=end, dense=dense)
             return sharing.marked(found, lent) if lent else found
         if dense and not lent:
@@ -207,11 +217,11 @@ class Copy:
             return sharing.jobs(stored, lent, unit=unit, cluster=self._cluster, limit=limit, end=end)
         return pieces.jobs(stored, unit=unit, limit=limit, end=end)
 
-    def _work(self, jobs: Iterable[Job], made: list[crew.Hand[Job]], report: Sink) -> None:
+    def _work(self, jobs: Iterable[Job], made: list[hands.Hand[Job]], report: Sink) -> None:
         step = f"convert {self.source.name}"
         self._began = time.monotonic()
         report(Started(step, self.amount.total, self.first))
-        crew.Crew(jobs, made, self._reporter(step, report)).run()
+        crew.run(jobs, made, self._reporter(step, report))
         report(Advanced(step, self.done))
         report(Finished(step))
 

@@ -6,7 +6,7 @@ A buffer per thread is kept so small that it stays in the processor's cache betw
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from virtkit.core.units import KIB, MIB, divide_up
 from virtkit.disk import pieces
@@ -21,6 +21,24 @@ if TYPE_CHECKING:
 BUFFER = 512 * KIB  # bytes: half of a common L2 cache
 GRANULE = 4 * KIB  # bytes; a disk that is written in place is tested for zeros in these
 _ZEROS = bytes(2 * MIB)  # of qcow2's largest clusters
+
+J_contra = TypeVar("J_contra", contravariant=True)
+
+
+class Hand(Protocol[J_contra]):
+    """One worker. Each method is called for the same job before the next job comes."""
+
+    def prepare(self, job: J_contra) -> None:
+        """Side by side with other hands."""
+        ...
+
+    def in_order(self) -> None:
+        """One hand at a time, in the order of the jobs."""
+        ...
+
+    def complete(self) -> None:
+        """Side by side again."""
+        ...
 
 
 class Memory:

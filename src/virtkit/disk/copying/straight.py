@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from virtkit.disk.copying.hands import Count, Memory
     from virtkit.disk.format import Place, Writer
 
-BUFFER = MIB  # bytes: drives are faster with longer requests
 _AHEAD = 64 * MIB  # bytes by which a file grows at once
 _BLOCK = 4 * KIB  # bytes; no drive wants more
 _NOT_TAKEN = {errno.EINVAL, errno.EOPNOTSUPP}
@@ -29,6 +28,8 @@ _NOT_TAKEN = {errno.EINVAL, errno.EOPNOTSUPP}
 
 class Doors:
     """Second descriptors of the files that are written, one of each for all threads; close them in the end."""
+
+    buffer = MIB  # bytes: drives are faster with longer requests
 
     def __init__(self) -> None:
         self._open: dict[int, File | None] = {}  # by the first descriptor
