@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
 
 from virtkit import __version__
 from virtkit.core.errors import UsageError, VirtkitError
+from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
     from types import FrameType
+    from typing import NoReturn
 
     from virtkit.cli import parsing
     from virtkit.cli.options import Arguments

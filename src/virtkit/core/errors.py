@@ -29,10 +29,11 @@ A message reads ``subject: field is FOUND, expected WANTED (where)``; the hint i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import ClassVar
 
 
 class VirtkitError(Exception):

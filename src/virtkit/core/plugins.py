@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+
+from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import TypeVar
 
-P = TypeVar("P")
+    P = TypeVar("P")
 
 
 def names(folder: ModuleType) -> list[str]:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 _SMOOTHING = 4.0  # seconds: what lies further back than a few times this no longer shows in the rate
 _SHORTEST = 0.1  # seconds between two looks at the speed

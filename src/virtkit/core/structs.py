@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import struct
 import sys
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 from virtkit.core.errors import CorruptImageError
+from virtkit.core.typed import TYPE_CHECKING, Annotated, dataclass_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from dataclasses import Field
+    from typing import ClassVar, Literal, Self, TypeVar
+
+    S = TypeVar("S", bound="Struct")
 
 u8 = Annotated[int, "B"]
 u16 = Annotated[int, "H"]
@@ -103,9 +106,6 @@ class Struct:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
 
-S = TypeVar("S", bound=Struct)
-
-
 @dataclass_transform(frozen_default=True)
 def layout(endian: Literal["<", ">"]) -> Callable[[type[S]], type[S]]:
     """Class decorator: little (``<``) or big (``>``) endian, fields packed without padding."""
@@ -131,5 +131,7 @@ def _code(cls: type[Struct], hint: str) -> str:
     """
     if hint in _CODES:
         return _CODES[hint]
+    if hint.startswith("ClassVar["):
+        return ""
     meant = eval(hint, vars(sys.modules[cls.__module__]))  # noqa: S307  our own source
-    return str(meant.__metadata__[0]) if hasattr(meant, "__metadata__") else ""
+    return str(meant.__metadata__[0])

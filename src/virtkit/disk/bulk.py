@@ -8,12 +8,13 @@ A batch is 2 MiB: it stays in the processor's cache while it is read, swapped, c
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     import numpy as np
     from numpy.typing import NDArray

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from _thread import RLock  # threading's own; that module costs 0.5 ms
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, MIB, round_down
 from virtkit.disk import catalog, gate, pieces
 from virtkit.disk.access import READ_ONLY, Access

@@ -10,13 +10,13 @@ Each level is the fastest that was found for its size beside qemu-img's: at most
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
 from virtkit.core.errors import CorruptImageError, UsageError
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from virtkit.disk.format import Buffer, Decode, Extent
 

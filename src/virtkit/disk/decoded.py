@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from _thread import allocate_lock  # threading.Lock; that module costs 0.5 ms
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:

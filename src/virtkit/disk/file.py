@@ -7,13 +7,14 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, SystemCallError
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Self
 
 FICLONERANGE = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range), linux/fs.h
 BLKZEROOUT = 0x127F  # _IO(0x12, 127), linux/fs.h

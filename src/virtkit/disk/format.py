@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from virtkit.disk.reference import Reference as Reference  # noqa: PLC0414, TC001  others import it from here
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from virtkit.core.progress import Sink
     from virtkit.disk.access import Access
     from virtkit.disk.file import File

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
-
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.progress import Advanced, Finished, Sink, Started, silent
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, SECTOR, format_size, round_up
 from virtkit.disk import partitions
 from virtkit.disk.access import READ_ONLY, Access
@@ -14,10 +13,14 @@ from virtkit.disk.format import Kind
 from virtkit.disk.live import open_live, settled
 
 if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
     from virtkit.disk.live import LiveChain
     from virtkit.disk.partitions import Table
 
-Preallocation = Literal["off", "metadata", "falloc", "full"]
+    Preallocation: TypeAlias = Literal["off", "metadata", "falloc", "full"]
+
+_PREALLOCATIONS: tuple[Preallocation, ...] = ("off", "metadata", "falloc", "full")
 _STEP = 4 * MIB  # bytes written at once
 _ZEROS = bytes(_STEP)
 
@@ -69,10 +72,10 @@ def resize(
 
 
 def _mode(word: str) -> Preallocation:
-    for mode in get_args(Preallocation):
+    for mode in _PREALLOCATIONS:
         if mode == word:
-            return mode  # type: ignore[no-any-return]  # it is one of them
-    raise UsageError(f"preallocation is {word}, expected one of {', '.join(get_args(Preallocation))}")
+            return mode
+    raise UsageError(f"preallocation is {word}, expected one of {', '.join(_PREALLOCATIONS)}")
 
 
 def _target(chain: Chain, size: int | None, by: int | None) -> int:

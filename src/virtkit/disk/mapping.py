@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:

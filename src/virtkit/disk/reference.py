@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from virtkit.core.typed import NamedTuple
 
 
 class Reference(NamedTuple):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from array import array
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.format import Extent, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
+    from typing import Literal
 
     from virtkit.disk.file import File
 

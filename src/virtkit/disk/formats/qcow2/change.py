@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
-
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk import bulk
 from virtkit.disk.formats.qcow2 import snapshots
@@ -15,6 +14,7 @@ from virtkit.disk.runs import stored_table
 if TYPE_CHECKING:
     from array import array
     from types import TracebackType
+    from typing import Self
 
     from virtkit.disk.formats.qcow2.sweep import Sweep
     from virtkit.disk.formats.qcow2.written import WrittenQcow2

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
-
-from virtkit.core.structs import Struct
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.qcow2.head import read_head
 from virtkit.disk.formats.qcow2.packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeVar
 
+    from virtkit.core.structs import Struct
     from virtkit.disk.file import File
     from virtkit.disk.format import Reference
     from virtkit.disk.formats.qcow2.head import Head
 
-
-S = TypeVar("S", bound=Struct)
+    S = TypeVar("S", bound=Struct)
 
 
 class Heading:

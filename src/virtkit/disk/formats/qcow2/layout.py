@@ -6,10 +6,14 @@ Specification: QEMU, docs/interop/qcow2.txt; the limits on table sizes are QEMU'
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import Annotated, ClassVar
 
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
+from virtkit.core.typed import TYPE_CHECKING, Annotated
 from virtkit.core.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from typing import ClassVar
+
 
 OFFSET = 0x00FF_FFFF_FFFF_FE00  # bits 9 to 55 of L1 and L2 entries
 COPIED = 1 << 63  # L1 and L2 entries: the cluster's refcount is exactly one; only kept up for the active L1

@@ -1,0 +1,112 @@
+"""What ``core.typed`` stands in for behaves as ``typing`` has it: each case is one source, run on both."""
+
+from __future__ import annotations
+
+import pickle
+import typing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from virtkit.core import typed
+from virtkit.disk.format import Extent, Kind
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+SOURCE = '''
+from __future__ import annotations
+
+class Pair(NamedTuple):
+    """Two of a kind."""
+
+    left: int
+    right: str = "r"
+
+    @property
+    def both(self) -> str:
+        return f"{self.left}{self.right}"
+
+    def __str__(self) -> str:
+        return self.both
+
+@runtime_checkable
+class Reader(Protocol):
+    size: int
+
+    def read(self) -> bytes: ...
+
+@runtime_checkable
+class Writer(Reader, Protocol):
+    def write(self) -> None: ...
+
+class Plain:
+    size = 1
+    def read(self): ...
+
+class Owner:
+    def __init__(self):
+        self.size = 1
+    def read(self): ...
+    def write(self): ...
+
+class Sized:
+    size = 1
+
+class Child(Reader):
+    size = 1
+
+u8 = Annotated[int, "B"]
+'''
+PAIRS = [
+    "Pair(1)",
+    "Pair(1, 'x')",
+    "Pair(right='x', left=2)",
+    "Pair(1)._replace(right='y')",
+    "Pair(1)._asdict()",
+    "Pair._fields",
+    "Pair._field_defaults",
+    "Pair(1).both",
+    "str(Pair(1))",
+    "Pair(1) == (1, 'r')",
+    "hash(Pair(1))",
+    "Pair.__doc__",
+    "Pair.__name__, Pair.__qualname__, Pair.__module__",
+    "list(Pair.__annotations__)",
+    "u8.__metadata__",
+    *(
+        f"isinstance({made}, {kind})"
+        for made in ("Plain()", "Owner()", "Sized()", "Child()", "1")
+        for kind in ("Reader", "Writer", "Child")
+    ),
+]
+
+
+def world(source: ModuleType) -> dict[str, object]:
+    names = {name: getattr(source, name) for name in ("Annotated", "NamedTuple", "Protocol", "runtime_checkable")}
+    names["__name__"] = "world"
+    exec(SOURCE, names)
+    return names
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_it_is_as_typing_has_it(case: str) -> None:
+    ours, theirs = eval(case, world(typed)), eval(case, world(typing))
+    assert repr(ours) == repr(theirs)
+
+
+def test_a_field_without_a_value_is_an_error_of_both() -> None:
+    for source in (typed, typing):
+        with pytest.raises(TypeError):
+            eval("Pair()", world(source))
+
+
+def test_a_record_survives_pickling() -> None:
+    extent = Extent(0, 512, Kind.ZERO)
+    assert pickle.loads(pickle.dumps(extent)) == extent
+
+
+def test_looking_whether_an_object_keeps_a_promise_does_not_run_its_properties() -> None:
+    names = world(typed)
+    exec("class Costly:\n    read = 1\n    @property\n    def size(self): raise RuntimeError", names)
+    assert eval("isinstance(Costly(), Reader)", names)
