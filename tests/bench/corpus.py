@@ -130,7 +130,7 @@ def _data(path: Path) -> Iterator[tuple[int, int]]:
 def _converted(source: str, kind: str, *options: str) -> Callable[[Path, Path], None]:
     def make(folder: Path, target: Path) -> None:
         form = source.rpartition(".")[2]
-        run("qemu-img", "convert", "-m", "16", "-W", "-f", form, "-O", kind, *options, folder / source, target)
+        run("qemu-img", "convert", "-f", form, "-O", kind, *options, folder / source, target)
 
     return make
 
