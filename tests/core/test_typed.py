@@ -64,6 +64,9 @@ PAIRS = [
     "Pair(right='x', left=2)",
     "Pair(1)._replace(right='y')",
     "Pair(1)._asdict()",
+    "Pair._make((3, 's'))",
+    "[field for field in Pair.__match_args__]",
+    "{Pair(1): 2}[(1, 'r')]",
     "Pair._fields",
     "Pair._field_defaults",
     "Pair(1).both",
@@ -95,10 +98,21 @@ def test_it_is_as_typing_has_it(case: str) -> None:
     assert repr(ours) == repr(theirs)
 
 
-def test_a_field_without_a_value_is_an_error_of_both() -> None:
+@pytest.mark.parametrize(
+    "wrong", ["Pair()", "Pair(1, 2, 3)", "Pair(1, middle=2)", "Pair(1)._replace(middle=2)", "Pair._make([])"]
+)
+def test_a_wrong_field_is_an_error_of_both(wrong: str) -> None:
     for source in (typed, typing):
-        with pytest.raises(TypeError):
-            eval("Pair()", world(source))
+        with pytest.raises((TypeError, ValueError)):
+            eval(wrong, world(source))
+
+
+def test_a_field_cannot_be_assigned_to() -> None:
+    pair = eval("Pair(1)", world(typed))
+    with pytest.raises(AttributeError):
+        pair.left = 2
+    with pytest.raises(AttributeError):
+        pair.middle = 2
 
 
 def test_a_record_survives_pickling() -> None:

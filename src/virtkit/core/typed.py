@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Annotated as Annotated
     from typing import NamedTuple as NamedTuple
     from typing import Protocol as Protocol
@@ -15,21 +16,46 @@ if TYPE_CHECKING:
     from typing import overload as overload
     from typing import runtime_checkable as runtime_checkable
 else:
-    from collections import namedtuple
+    from _collections import _tuplegetter  # what a field of a namedtuple is
+
+    class _Record(tuple):
+        """What namedtuple writes anew for every class; there it is most of the cost of one."""
+
+        __slots__ = ()
+
+        @classmethod
+        def _make(cls, values: Iterable[object]) -> _Record:
+            return cls(*values)
+
+        def _asdict(self) -> dict[str, object]:
+            return dict(zip(self._fields, self, strict=True))
+
+        def _replace(self, /, **changed: object) -> _Record:
+            record = tuple.__new__(type(self), map(changed.pop, self._fields, self))
+            if changed:
+                raise ValueError(f"{type(self).__name__} has no fields {list(changed)}")
+            return record
+
+        def __repr__(self) -> str:
+            return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
+
+        def __getnewargs__(self) -> tuple[object, ...]:
+            return tuple(self)
 
     class _Recorder(type):
-        """Makes a namedtuple of a class with annotations."""
+        """Makes a named tuple of a class with annotations."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, object]) -> type:
             if not bases:
                 return super().__new__(cls, name, bases, members)
-            fields = members.get("__annotations__", {})
-            defaults = [members[field] for field in fields if field in members]
-            record = namedtuple(name, fields, defaults=defaults, module=members["__module__"])
-            for member, value in members.items():
-                if member not in fields:
-                    setattr(record, member, value)
-            return record
+            fields = tuple(members.get("__annotations__", ()))
+            defaults = {field: members[field] for field in fields if field in members}
+            names = "".join(f"{field}, " for field in fields)
+            create = eval(f"lambda cls, {names}: new(cls, ({names}))", {"new": tuple.__new__})  # noqa: S307  our own
+            create.__defaults__ = tuple(defaults.values())
+            getters = {field: _tuplegetter(number, "") for number, field in enumerate(fields)}
+            own = {"_fields": fields, "_field_defaults": defaults, "__match_args__": fields, "__new__": create}
+            return type(name, (_Record,), {**members, **own, **getters, "__slots__": ()})
 
     class NamedTuple(metaclass=_Recorder):
         pass

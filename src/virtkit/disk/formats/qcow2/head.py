@@ -68,7 +68,7 @@ class Head(NamedTuple):
     def encryption(self) -> str:
         return ENCRYPTIONS[self.header.crypt_method]
 
-    def has(self, feature: Incompatible) -> bool:
+    def has(self, feature: int) -> bool:
         return bool(self.features.incompatible & feature)
 
 

@@ -5,8 +5,6 @@ Specification: QEMU, docs/interop/qcow2.txt; the limits on table sizes are QEMU'
 
 from __future__ import annotations
 
-from enum import IntFlag
-
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
 from virtkit.core.typed import TYPE_CHECKING, Annotated
 from virtkit.core.units import KIB, MIB
@@ -42,7 +40,7 @@ COMPRESSIONS = ("zlib", "zstd")
 ENCRYPTIONS = ("", "aes", "luks")
 
 
-class Incompatible(IntFlag):
+class Incompatible:
     """Features that a reader must know, or leave the image alone."""
 
     DIRTY = 1 << 0
