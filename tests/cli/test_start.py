@@ -55,6 +55,13 @@ def test_a_small_verb_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
     assert not found & (HEAVY | OTHER_ROOMS)
 
 
+@pytest.mark.qemu
+@pytest.mark.parametrize("verb", ["info", "map", "check", "snapshot -l"])
+def test_a_verb_that_looks_imports_neither_patterns_nor_enumerations(verb: str, tmp_path: Path) -> None:
+    run("qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "x.qcow2", "8M")
+    assert not imported(tmp_path, "disk", *verb.split(), "x.qcow2") & {"enum", "re"}
+
+
 FOREIGN = re.compile(r"virtkit\.disk\.formats\.(vmdk|vdi|qcow|cow)\.(?!signature)")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import enum
 import pickle
 import typing
 from typing import TYPE_CHECKING
@@ -56,6 +58,10 @@ class Sized:
 class Child(Reader):
     size = 1
 
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
 u8 = Annotated[int, "B"]
 '''
 PAIRS = [
@@ -77,6 +83,11 @@ PAIRS = [
     "Pair.__name__, Pair.__qualname__, Pair.__module__",
     "list(Pair.__annotations__)",
     "u8.__metadata__",
+    "Colour.RED, str(Colour.RED), Colour.RED.name, Colour.RED.value",
+    "list(Colour), Colour.BLUE in Colour",
+    "Colour('blue') is Colour.BLUE, Colour.RED is Colour.RED, Colour.RED == Colour.BLUE",
+    "{Colour.RED: 1}[Colour.RED], isinstance(Colour.RED, Colour)",
+    "copy.copy(Colour.RED) is Colour.RED",
     *(
         f"isinstance({made}, {kind})"
         for made in ("Plain()", "Owner()", "Sized()", "Child()", "1")
@@ -87,7 +98,7 @@ PAIRS = [
 
 def world(source: ModuleType) -> dict[str, object]:
     names = {name: getattr(source, name) for name in ("Annotated", "NamedTuple", "Protocol", "runtime_checkable")}
-    names["__name__"] = "world"
+    names |= {"__name__": "world", "copy": copy, "Enum": typed.Enum if source is typed else enum.Enum}
     exec(SOURCE, names)
     return names
 

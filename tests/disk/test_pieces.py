@@ -15,7 +15,7 @@ def maps(draw: st.DrawFn) -> list[Extent]:
     extents: list[Extent] = []
     start = 0
     for length in draw(st.lists(st.integers(1, 5000), max_size=12)):
-        extents.append(Extent(start, length, draw(st.sampled_from(Kind)), at=3 * start))
+        extents.append(Extent(start, length, draw(st.sampled_from(list(Kind))), at=3 * start))
         start += length
     return extents
 
