@@ -84,3 +84,12 @@ def test_ranges_are_spread_into_their_numbers(ranges: list[tuple[int, int]]) -> 
     first, length = (np.array([pair[side] for pair in ranges], np.uint64) for side in (0, 1))
     told = bulk.spread(bulk.Ranges(first, length)).tolist()
     assert told == [number for begin, count in ranges for number in range(begin, begin + count)]
+
+
+@settings(max_examples=deep(50), deadline=None)
+@given(ranges=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=20))
+def test_joined_ranges_are_the_same_numbers_and_none_goes_on_in_the_next(ranges: list[tuple[int, int]]) -> None:
+    first, length = (np.array([pair[side] for pair in ranges], np.uint64) for side in (0, 1))
+    found = bulk.joined(bulk.Ranges(first, length))
+    assert bulk.spread(found).tolist() == bulk.spread(bulk.Ranges(first, length)).tolist()
+    assert not (found.first[1:] == (found.first + found.length)[:-1]).any()

@@ -122,6 +122,17 @@ def ramps(at: Places, words: Words, step: int) -> Places:
     return np.concatenate((np.zeros(1, np.intp), np.flatnonzero(breaks) + 1))
 
 
+def joined(ranges: Ranges) -> Ranges:
+    """Those that begin where the one before ends become one with it."""
+    import numpy as np
+
+    first, length = ranges
+    if first.size <= 1:
+        return ranges
+    begins = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), first[1:] != first[:-1] + length[:-1])))
+    return Ranges(first[begins], np.add.reduceat(length, begins))
+
+
 def spread(ranges: Ranges) -> Words:
     """All numbers of the ranges, one range after the other."""
     import numpy as np

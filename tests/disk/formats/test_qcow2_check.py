@@ -10,15 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.damage import KINDS, Subject, counted_by_qemu, counts_of, damage, make_subject
+from support.damage import KINDS, Subject, counted_by_qemu, counts_of, damage, entries_of, make_subject
 from support.depth import deep
 from support.images import run
 from support.reading import open_with
 from virtkit.disk import bulk
 from virtkit.disk.formats.qcow2 import FORMAT, window
 from virtkit.disk.formats.qcow2.bulkcheck import BulkCheck
+from virtkit.disk.formats.qcow2.bulkcounts import Singles
 from virtkit.disk.formats.qcow2.image import Qcow2Image
 from virtkit.disk.formats.qcow2.layout import Header
+from virtkit.disk.formats.qcow2.refcounts import Refcounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +72,44 @@ def test_damage_counts_as_in_qemu(subject: Subject, tmp_path: Path, seed: int) -
     assert counts_of(found) == counted_by_qemu(path), found.details
     assert bool(found.details) == bool(found.corruptions or found.leaks)
     assert counts_of(large) == counts_of(found), (found.details, large.details)
+    assert bool(large.details) == bool(found.details)
+
+
+@pytest.fixture(scope="module", params=[1 << order for order in range(7)])
+def dense(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """Every cluster is used once, and there are enough of them to fill refcount blocks of this width."""
+    path = tmp_path_factory.mktemp("dense") / "a.qcow2"
+    options = f"cluster_size=512,refcount_bits={request.param},preallocation=metadata"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, path, "3M")
+    image = open_with(FORMAT, path)
+    image.close()
+    assert isinstance(image, Qcow2Image)
+    return Subject(path, image.head, entries_of(path, image.head))
+
+
+def test_refcount_blocks_full_of_ones_are_known_as_such(dense: Subject) -> None:
+    image = open_with(FORMAT, dense.path)
+    assert isinstance(image, Qcow2Image)
+    refcounts = Refcounts(image.file, image.head)
+    clusters = dense.path.stat().st_size // 512
+    singles = Singles(refcounts, clusters)
+    counts = list(refcounts.get(0, clusters))
+    image.close()
+    step = refcounts.block_entries
+    assert singles.whole == {index for index in range(clusters // step) if set(counts[index * step :][:step]) == {1}}
+    assert singles.whole
+    assert [singles.has(cluster) for cluster in range(clusters)] == [count == 1 for count in counts]
+    assert not singles.has(clusters * 9)
+
+
+@settings(max_examples=deep(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1 << 32))
+def test_damage_among_ones_counts_as_in_qemu(dense: Subject, tmp_path: Path, seed: int) -> None:
+    assert in_bulk(dense.path) == ours(dense.path)
+    path = shutil.copyfile(dense.path, tmp_path / "damaged.qcow2")
+    damage(path, dense, random.Random(seed))
+    found, large = ours(path), in_bulk(path)
+    assert counts_of(large) == counts_of(found) == counted_by_qemu(path), (found.details, large.details)
     assert bool(large.details) == bool(found.details)
 
 

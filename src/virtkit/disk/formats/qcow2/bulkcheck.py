@@ -18,6 +18,7 @@ from virtkit.disk.formats.qcow2 import bulkcounts
 from virtkit.disk.formats.qcow2.bulkcounts import Singles
 from virtkit.disk.formats.qcow2.bulkentries import Entries
 from virtkit.disk.formats.qcow2.check import Check
+from virtkit.disk.formats.qcow2.layout import COPIED, OFFSET
 from virtkit.disk.formats.qcow2.ledger import MOST_DETAILS, Uncounted
 from virtkit.disk.formats.qcow2.tablecheck import TableCheck
 from virtkit.disk.formats.qcow2.window import Window
@@ -25,10 +26,13 @@ from virtkit.disk.formats.qcow2.window import Window
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from virtkit.disk.bulk import Batch
+    from virtkit.disk.bulk import Batch, Ranges
     from virtkit.disk.file import File
     from virtkit.disk.formats.qcow2.bulkcounts import Numbers
     from virtkit.disk.formats.qcow2.head import Head
+
+
+_FEW = 64  # ranges
 
 
 class _Group(NamedTuple):
@@ -39,13 +43,21 @@ class _Group(NamedTuple):
     weight: int
 
 
+class _Named(NamedTuple):
+    """The clusters that the tables of a batch name lie between these; ``ranges``: all of them, where they are few."""
+
+    first: int
+    last: int
+    ranges: Ranges | None
+
+
 class BulkCheck(Check):
     def __init__(self, file: File, head: Head) -> None:
         self.window = Window(file, head)
         super().__init__(file, head, self.window)
         self._teller = copy(self.ledger)
         self._teller.references = Uncounted()
-        self._reach: dict[tuple[int, ...], tuple[int, int]] = {}  # the clusters that a batch names lie between these
+        self._named: dict[tuple[int, ...], _Named] = {}
 
     def run(self) -> None:
         self._look()
@@ -70,6 +82,10 @@ class BulkCheck(Check):
     def _singles(self) -> Singles:
         return Singles(self.ledger.refcounts, divide_up(self.ledger.file_size, self.ledger.cluster))
 
+    @cached_property
+    def _ones(self) -> Numbers:
+        return np.ones(self.ledger.refcounts.block_entries, self.window.counts.dtype)
+
     def _count_tables(self) -> None:
         groups: dict[tuple[int, int], list[int]] = {}
         for at, table in self.tables.items():
@@ -89,25 +105,32 @@ class BulkCheck(Check):
         self.window.add_numbers(np.concatenate((inside // cluster, behind)), group.weight)
 
     def _batches(self, group: _Group) -> Iterator[tuple[Batch, list[int]]]:
-        """Those that point into the window; at first, all."""
+        """Those that point into the window, as far as that is not known by heart; at first, all."""
         most = max(bulk.BATCH // self.head.cluster_size, 1)
-        met = [at for at in range(0, len(group.places), most) if self._meets(group, at)]
+        met = [at for at in range(0, len(group.places), most) if self._is_wanted(group, at)]
         places = [place for at in met for place in group.places[at : at + most]]
         for batch in bulk.batches(self.file, places, self.head.cluster_size):
             yield batch, places[batch.first : batch.first + most]
 
-    def _meets(self, group: _Group, at: int) -> bool:
-        reach = self._reach.get((group.active, group.weight, group.places[at]))
-        return reach is None or self.window.meets(*reach)
+    def _is_wanted(self, group: _Group, at: int) -> bool:
+        known = self._named.get((group.active, group.weight, group.places[at]))
+        if known is None:
+            return True
+        if not self.window.meets(known.first, known.last):
+            return False
+        if known.ranges is not None:
+            self.window.add_ranges(known.ranges, group.weight)
+        return known.ranges is None
 
     def _count_batch(self, group: _Group, batch: Batch, places: list[int]) -> None:
         entries = Entries(batch, self.head, self.ledger.file_size)
-        ranges = entries.references()
+        ranges = bulk.joined(entries.references())
         self.window.add_ranges(ranges, group.weight)
         if not self.tally.repeated:
             ends = ranges.first + ranges.length
-            reach = (int(ranges.first.min()), int(ends.max()) - 1) if ends.size else (0, -1)
-            self._reach[group.active, group.weight, places[0]] = reach
+            first, last = (int(ranges.first.min()), int(ends.max()) - 1) if ends.size else (0, -1)
+            known = _Named(first, last, ranges if ends.size <= _FEW else None)
+            self._named[group.active, group.weight, places[0]] = known
             self._tell(group, entries, places)
 
     def _tell(self, group: _Group, entries: Entries, places: list[int]) -> None:
@@ -122,6 +145,10 @@ class BulkCheck(Check):
             self.tally.allocated += group.active * (int(entries.counts[plain].sum()) + coded)
             self.tally.compressed += group.active * coded
             self.tally.fragmented += group.active * (entries.fragments(plain) + coded)
+
+    def _check_copied(self, what: str, entry: int, count: int) -> None:
+        if not (entry & COPIED and self._singles.has((entry & OFFSET) // self.head.cluster_size)):
+            super()._check_copied(what, entry, count)
 
     def compare(self) -> None:
         """As ``Check.compare``, within the window."""
@@ -142,6 +169,8 @@ class BulkCheck(Check):
 
     def _stored(self, index: int, count: int) -> Numbers | None:
         """What a block says; None where there is none."""
+        if index in self._singles.whole and count == self._ones.size:
+            return self._ones
         found = bulkcounts.read(self.ledger.refcounts, index)[:count]
         if not found.size:
             return None

@@ -13,7 +13,7 @@ import numpy as np
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.units import MIB, divide_up
 from virtkit.disk import bulk
-from virtkit.disk.formats.qcow2.bulkcounts import FEW, TYPES
+from virtkit.disk.formats.qcow2.bulkcounts import TYPES, one_by_one
 from virtkit.disk.formats.qcow2.ledger import MOST_DETAILS
 from virtkit.disk.formats.qcow2.refcounts import MAX_CLUSTERS, most_of
 
@@ -42,11 +42,11 @@ class Window:
         self._type = np.dtype(TYPES[min(max(order, 3), 5)])  # one to four bytes
         self.size = max(ROOM // self._type.itemsize, head.cluster_size * 8 >> order)  # whole refcount blocks
         self._used: set[int] = set()  # windows that something points into
+        self.counts: NDArray[np.unsignedinteger] = np.zeros(self.size, self._type)
         self._open(0)
 
     def _open(self, index: int) -> None:
         self.first = index * self.size
-        self.counts: NDArray[np.unsignedinteger] = np.zeros(self.size, self._type)
         self._most = 0  # no count is higher
         self.over, self.excesses = 0, array("Q")
 
@@ -58,6 +58,7 @@ class Window:
         """On to the next part that something points into, or that is one of ``also``; False where there is none."""
         later = [index for index in self._used | also if index * self.size > self.first]
         if later:
+            self.counts.fill(0)
             self._open(min(later))
         return bool(later)
 
@@ -78,20 +79,16 @@ class Window:
         self._note(first, first + count - 1)
         begin, stop = max(first, self.first), min(first + count, self.end)
         if begin < stop:
-            self._add(np.arange(begin, stop, dtype=np.uint64), slice(begin - self.first, stop - self.first), 1, weight)
+            self._add(range(begin, stop), slice(begin - self.first, stop - self.first), 1, weight)
         return 0
 
     def add_ranges(self, ranges: Ranges, weight: int) -> None:
         """Ranges in any order, each as often as it is there."""
-        first, count = ranges
-        if not first.size:
-            return
-        begins = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), first[1:] != first[:-1] + count[:-1])))
-        if begins.size > FEW:
-            self.add_numbers(bulk.spread(ranges), weight)
-        else:
-            for begin, length in zip(first[begins].tolist(), np.add.reduceat(count, begins).tolist(), strict=True):
+        if one_by_one(ranges):
+            for begin, length in zip(ranges.first.tolist(), ranges.length.tolist(), strict=True):
                 self.add(begin, length, weight)
+        else:
+            self.add_numbers(bulk.spread(ranges), weight)
 
     def add_numbers(self, numbers: Words, weight: int) -> None:
         """Clusters in any order, each as often as it is there."""
@@ -107,7 +104,7 @@ class Window:
         dense = high - low == once.size
         self._add(once, slice(low, high) if dense else (once - self.first).astype(np.intp), times, weight)
 
-    def _add(self, numbers: Words, where: slice | NDArray[np.intp], times: Words | int, weight: int) -> None:
+    def _add(self, numbers: Words | range, where: slice | NDArray[np.intp], times: Words | int, weight: int) -> None:
         added = times * weight if isinstance(times, int) else times * np.uint64(weight)
         most = added if isinstance(added, int) else int(added.max())
         self._most += most
@@ -119,7 +116,7 @@ class Window:
         over = np.flatnonzero(wanted > self.limit)
         self.over += int((wanted[over] - self.limit).sum())
         if len(self.excesses) < MOST_DETAILS:
-            self.excesses.extend(numbers[over[:MOST_DETAILS]].tolist())
+            self.excesses.extend(int(numbers[index]) for index in over[:MOST_DETAILS].tolist())
 
     def _note(self, first: int, last: int) -> None:
         self.clusters = max(self.clusters, last + 1)
