@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -29,11 +30,20 @@ with open("/proc/self/status") as status:  # ru_maxrss would be the peak of the 
 
 
 @given(wanted=st.integers(1, 64), job=st.integers(512, 64 * MIB))
-def test_there_is_one_thread_at_least_and_no_more_than_memory_allows(wanted: int, job: int) -> None:
-    given_ = allowance.threads(wanted, job)
-    assert 1 <= given_ <= wanted
+def test_there_is_one_thread_at_least_and_no_more_than_memory_and_processors_allow(wanted: int, job: int) -> None:
+    given_, processors = allowance.threads(wanted, job), len(os.sched_getaffinity(0))
+    assert 1 <= given_ <= min(wanted, processors)
     assert given_ == 1 or given_ * job < allowance.MOST
-    assert allowance.threads(2, 2 * MIB) == 2  # the largest clusters that there are
+    assert allowance.threads(2, 2 * MIB) == min(2, processors)  # the largest clusters that there are
+
+
+def test_processors_that_the_process_may_not_use_do_not_count() -> None:
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert allowance.threads(16, 512 << 10) == 1
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 @pytest.mark.parametrize("options", ["", "cluster_size=2M", "compression_type=zstd,cluster_size=2M"])

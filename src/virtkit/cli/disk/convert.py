@@ -72,7 +72,7 @@ def _target(parser: Arguments) -> None:
 def _pace(parser: Arguments) -> None:
     arguments.progress(parser)
     parser.add_argument("-r", dest="rate", type=parse_size, default=0, metavar="SIZE", help="bytes a second at most")
-    parser.add_argument("-m", dest="threads", type=int, metavar="N", help="threads, 1 to 16")
+    parser.add_argument("-m", dest="threads", type=int, metavar="N", help="threads at most, 1 to 16")
     parser.add_argument("-W", dest="any_order", action="store_true", help="as qemu-img's; the order is ours anyway")
     parser.add_argument("-C", dest="offload", action="store_true", help="as qemu-img's; blocks are shared anyway")
     parser.add_argument("-t", dest="cache", choices=CACHES, help="none, writethrough and directsync mean --durable")

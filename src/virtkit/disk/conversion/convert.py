@@ -71,7 +71,8 @@ def convert(
     relative one is looked for from the target's directory. It must hold what the source's own backing image holds.
     ``level`` of compression: fast, default or best. ``options`` are ``qemu-img -o``'s, UsageError where the format
     does not have one. ``secret``: passphrase of the new image, if the options ask for encryption.
-    ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``threads``: 1 to 16. ``rate``: bytes a second.
+    ``sparse``: bytes; shorter runs of zeros take room; 0: all zeros do. ``rate``: bytes a second.
+    ``threads``: at most, 1 to 16; no more than processors compress or decode, and than 64 MiB of memory allow.
     ``salvage``: what cannot be read becomes zeros and is told in the answer.
     ``existing``: the disk of the existing image ``target`` is overwritten; ``is_zero``: it holds zeros so far.
     ``bitmaps``: the dirty bitmaps of ``source`` are kept; broken ones are an error or, with ``skip_broken_bitmaps``,

@@ -1,7 +1,11 @@
-"""How much memory the threads of a copy may take together, where they compress or decode."""
+"""How many threads a copy may have where they compress or decode: by memory, and by processors.
+
+Such threads keep their processors busy: more of them would only take turns, and all of them make Ctrl-C wait.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 
@@ -15,7 +19,7 @@ _M_ARENA_MAX = -8  # malloc.h of glibc
 
 def threads(wanted: int, job: int) -> int:
     """At most ``wanted``, at least one; ``job``: bytes of the largest."""
-    return max(min(wanted, MOST // (_EACH * job)), 1)
+    return max(min(wanted, len(os.sched_getaffinity(0)), MOST // (_EACH * job)), 1)
 
 
 def share_heaps(hands: int) -> None:
