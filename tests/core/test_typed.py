@@ -63,6 +63,15 @@ class Colour(Enum):
     BLUE = "blue"
 
 u8 = Annotated[int, "B"]
+
+T = TypeVar("T")
+
+class Source(Protocol[T]):
+    def take(self) -> T: ...
+
+class Shelf(Generic[T]):
+    def __init__(self, thing: T) -> None:
+        self.thing = thing
 '''
 PAIRS = [
     "Pair(1)",
@@ -88,6 +97,9 @@ PAIRS = [
     "Colour('blue') is Colour.BLUE, Colour.RED is Colour.RED, Colour.RED == Colour.BLUE",
     "{Colour.RED: 1}[Colour.RED], isinstance(Colour.RED, Colour)",
     "copy.copy(Colour.RED) is Colour.RED",
+    "T.__name__",
+    "Shelf(1).thing",
+    "Source.__name__",
     *(
         f"isinstance({made}, {kind})"
         for made in ("Plain()", "Owner()", "Sized()", "Child()", "1")
@@ -97,7 +109,8 @@ PAIRS = [
 
 
 def world(source: ModuleType) -> dict[str, object]:
-    names = {name: getattr(source, name) for name in ("Annotated", "NamedTuple", "Protocol", "runtime_checkable")}
+    wanted = ("Annotated", "Generic", "NamedTuple", "Protocol", "TypeVar", "runtime_checkable")
+    names = {name: getattr(source, name) for name in wanted}
     names |= {"__name__": "world", "copy": copy, "Enum": typed.Enum if source is typed else enum.Enum}
     exec(SOURCE, names)
     return names

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from enum import Enum as Enum
     from typing import Annotated as Annotated
+    from typing import Generic as Generic
     from typing import NamedTuple as NamedTuple
     from typing import Protocol as Protocol
+    from typing import TypeVar as TypeVar
     from typing import dataclass_transform as dataclass_transform
     from typing import overload as overload
     from typing import runtime_checkable as runtime_checkable
@@ -101,6 +103,9 @@ else:
             own = {*members, *members.get("__annotations__", ())} - _EVERY
             cls._promised = own.union(*(base._promised for base in bases if isinstance(base, _Promise)))
 
+        def __getitem__(cls, _variables: object) -> type:
+            return cls
+
         def __instancecheck__(cls, thing: object) -> bool:
             if Protocol not in cls.__bases__:
                 return super().__instancecheck__(thing)
@@ -111,6 +116,14 @@ else:
 
     class Protocol(metaclass=_Promise):
         pass
+
+    class Generic:
+        def __class_getitem__(cls, _variables: object) -> type:
+            return cls
+
+    class TypeVar:
+        def __init__(self, name: str, **_bounds: object) -> None:
+            self.__name__ = name
 
     class Annotated:
         def __init__(self, *metadata: object) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mmap
 import threading
-from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, MIB
 from virtkit.disk.format import Kind
 

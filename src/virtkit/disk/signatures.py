@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR
 
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR
 
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.copying.hands import blank_between, filled, put
 
 if TYPE_CHECKING:

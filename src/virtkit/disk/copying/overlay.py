@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import round_down, round_up
 from virtkit.disk import pieces
 from virtkit.disk.format import Extent, Kind

@@ -6,8 +6,7 @@ file that nothing names.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up, round_up
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.qcow.extentmap import Used, used

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.formats.qcow.layout import COMPRESSED, ENTRY, Header
 from virtkit.disk.runs import runs
 

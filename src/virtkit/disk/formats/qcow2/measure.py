@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up, round_up
 from virtkit.disk.format import Measured
 from virtkit.disk.formats.qcow2.bitmapreading import table_size

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.formats.qcow2.head import Head
 from virtkit.disk.formats.qcow2.layout import (
     AUTOCLEAR_RAW_DATA_FILE,

@@ -8,8 +8,8 @@ run leaves nothing that looks whole. Specification: QEMU docs/interop/qcow2.txt.
 from __future__ import annotations
 
 from _thread import allocate_lock  # threading.Lock; that module costs 0.5 ms
-from typing import TYPE_CHECKING
 
+from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, divide_up
 from virtkit.disk.format import Place
 from virtkit.disk.formats.qcow2 import newhead
