@@ -13,13 +13,16 @@ SIZES = st.integers(0, 2**63 - 1)
 @pytest.mark.parametrize(
     ("text", "size"),
     [("0", 0), ("512", 512), ("512B", 512), ("10G", 10 * GIB), ("10g", 10 * GIB), ("1.5 GiB", 3 * GIB // 2),
-     ("2MB", 2 * MIB), (" 1k ", 1024), ("1.1K", 1126), ("7.5E", 15 << 59)],
+     ("2MB", 2 * MIB), (" 1k ", 1024), ("1kIb", 1024), ("1.1K", 1126), ("7.5E", 15 << 59)],
 )  # fmt: skip
 def test_sizes_are_1024_based(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "G", "-1", "1 2", "1.", ".5G", "0x10", "1Q", "1e3", "8E", "9" * 20, "١"])
+NO_SIZES = ["", "G", "-1", "1 2", "1.", ".5G", "0x10", "1Q", "1e3", "8E", "9" * 20, "١", "1kıb", "1Ki", "1.5.5", "1G B"]
+
+
+@pytest.mark.parametrize("text", NO_SIZES)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="size is"):
         parse_size(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from contextlib import suppress
@@ -120,6 +119,8 @@ def _convert(args: argparse.Namespace, console: Console) -> int:
 
 def _say_what_stays(target: str, console: Console) -> None:
     """After an interruption: what is done, and what to type."""
+    import shlex
+
     from virtkit import disk
 
     left = None
