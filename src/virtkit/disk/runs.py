@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
 
 _BLOCK = 512  # entries compared at once
-_FEW, _MOST = 8, 4096  # of entries that repeat
+_FEW, _MOST, _GROWTH = 8, 4096, 4  # of entries that repeat; from one length to the next
 _WIDTHS: dict[Literal["I", "Q"], int] = {"I": 4, "Q": 8}
 
 
@@ -76,19 +76,29 @@ def _end_of_run(table: array[int], first: int, last: int, stride: int) -> int:
 
 
 def _end_of_repeat(table: array[int], first: int, last: int) -> int:
-    """By stretches that are compared in one go; the one that is not alike is halved until a few entries are left."""
-    width, entry = table.itemsize, table[first]
-    wanted = _repeated(table[first : first + 1].tobytes())
+    """By stretches that are compared in one go, each longer than the one before, to the first that is not alike."""
+    width, view = table.itemsize, memoryview(table)
+    wanted = _repeated(view[first : first + 1].tobytes())
     at, length = first, _FEW
     while at < last:
         end = min(at + length, last)
-        if table[at:end].tobytes() == wanted[: (end - at) * width]:
-            at, length = end, min(2 * length, _MOST)
-        elif end - at > _FEW:
-            length, last = (end - at) // 2, end
-        else:
-            return next(index for index in range(at, end) if table[index] != entry)
+        if view[at:end].tobytes() != wanted[: (end - at) * width]:
+            return _first_other(view, at, end, wanted)
+        at, length = end, min(_GROWTH * length, _MOST)
     return last
+
+
+def _first_other(view: memoryview[int], at: int, end: int, wanted: bytes) -> int:
+    """Which of the entries [at, end), not all alike, is the first that differs: by halves, and then one by one."""
+    width = view.itemsize
+    while end - at > _FEW:
+        middle = (at + end) // 2
+        if view[at:middle].tobytes() == wanted[: (middle - at) * width]:
+            at = middle
+        else:
+            end = middle
+    entry = int.from_bytes(wanted[:width], sys.byteorder)
+    return next(index for index in range(at, end) if view[index] != entry)
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ from collections import Counter
 
 from virtkit.core.typed import TYPE_CHECKING, Protocol
 from virtkit.core.units import MIB, round_down, round_up
-from virtkit.disk.formats.qcow2.layout import ENTRY
+from virtkit.disk.formats.qcow2.layout import ENTRY, Incompatible
 from virtkit.disk.formats.qcow2.refcounts import Refcounts
 from virtkit.disk.runs import table_of
 
@@ -88,6 +88,7 @@ class Ledger:
         self.file, self.head = file, head
         self.file_size = file.size  # bytes
         self.cluster = head.cluster_size
+        self.external, self.extended = head.has(Incompatible.DATA_FILE), head.has(Incompatible.EXTENDED_L2)
         self.references = references
         self.refcounts = Refcounts(file, head)
         self.tally = Tally()

@@ -14,7 +14,6 @@ from virtkit.disk.formats.qcow2.layout import (
     OFFSET,
     SUBCLUSTERS,
     ZERO,
-    Incompatible,
 )
 from virtkit.disk.runs import Run, runs
 
@@ -34,7 +33,7 @@ class TableCheck:
         self.ledger, self.tally, self.at = ledger, ledger.tally, at
         self.weight, self.active = weight, active
         self.cluster = ledger.cluster
-        self.external = ledger.head.has(Incompatible.DATA_FILE)
+        self.external = ledger.external
         self.none = _NO_EXTERNAL_CLUSTER if self.external else _NO_CLUSTER
         self.broken: set[int] = set()  # compressed entries that name no data, by QEMU's count
         self.next_offset = 0  # where the next data cluster would not be a fragment
@@ -44,17 +43,19 @@ class TableCheck:
         if self.at % self.cluster:
             self.tally.corrupt(f"L2 table is at {self.at:#x}, expected an aligned cluster", self.weight)
         table = self.ledger.read(self.at, self.cluster // ENTRY)
-        if self.ledger.head.has(Incompatible.EXTENDED_L2):
+        if self.ledger.extended:
             table, subclusters = table[::2], table[1::2]
             self._check_subclusters(table, subclusters)
         first = 0
         while first < len(table):
             if table[first] & COMPRESSED:
                 first = self._compressed(table, first)
-                continue
-            run = next(runs(table, first, len(table), self.cluster, self.none))
-            self._standard(run)
-            first = run.end
+            for run in runs(table, first, len(table), self.cluster, self.none):
+                first = run.begin
+                if run.entry & COMPRESSED:
+                    break
+                self._standard(run)
+                first = run.end
 
     def _check_subclusters(self, table: array[int], subclusters: array[int]) -> None:
         for index, bits in enumerate(subclusters):
