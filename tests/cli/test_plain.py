@@ -68,6 +68,8 @@ def test_argparse_reads_the_same(argv: list[str]) -> None:
         "disk snapshot -c now a",
         "disk snapshot create a now",
         "disk resize a +1G --shrink",
+        "disk create -q -f qcow2 a 10G",
+        "disk create a -b b -F raw",
         "vm stop a --seconds 3",
         "status a",
     ],

@@ -66,7 +66,16 @@ FOREIGN = re.compile(r"virtkit\.disk\.formats\.(vmdk|vdi|qcow|cow)\.(?!signature
 
 
 @pytest.mark.qemu
-@pytest.mark.parametrize("words", ["convert -f raw x.raw y.qcow2", "convert x.qcow2 y.raw", "compare x.qcow2 z.qcow2"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "convert -f raw x.raw y.qcow2",
+        "convert x.qcow2 y.raw",
+        "compare x.qcow2 z.qcow2",
+        "create -f qcow2 y.qcow2 8M",
+        "measure -O qcow2 x.qcow2",
+    ],
+)
 def test_a_small_copy_imports_nothing_heavy(words: str, tmp_path: Path) -> None:
     """The other formats are asked whether a raw disk carries their signature, and nothing else."""
     for name in ("x.qcow2", "z.qcow2"):

@@ -188,7 +188,9 @@ class Parser:
         several = [argument for argument in self._files if argument.nargs is not None]
         spare = len(files) - (len(self._files) - len(several))
         least, most = _NUMBER.get(str(several[0].nargs), (1, 0)) if several else (0, 0)
-        if not least <= spare <= most or len(several) > 1:
+        if len(several) > 1:
+            most = len(several) if all(argument.nargs == "?" for argument in several) else -1
+        if not least <= spare <= most:
             raise NotPlainError
         values: dict[str, object] = {}
         left = iter(files)
@@ -197,6 +199,7 @@ class Parser:
                 values[argument.dest] = argument.value(next(left))
             elif argument.nargs == "?":
                 values[argument.dest] = argument.value(next(left)) if spare else argument.default()
+                spare = max(spare - 1, 0)
             elif spare:
                 values[argument.dest] = [argument.value(next(left)) for _ in range(spare)]
             else:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from virtkit.core.errors import CorruptImageError, ImageError, NotFoundError
 from virtkit.core.typed import TYPE_CHECKING
-from virtkit.core.units import divide_up
 from virtkit.disk.format import Bitmap
 from virtkit.disk.formats.qcow2 import bitmaps
-from virtkit.disk.formats.qcow2.dirtybits import merged, runs_of
 from virtkit.disk.formats.qcow2.layout import ENTRY, OFFSET
 from virtkit.disk.runs import read_table
 
@@ -41,6 +39,8 @@ def find(file: File, head: Head, name: str) -> StoredBitmap:
 
 def read(file: File, head: Head, name: str, *, in_use: bool = False) -> Iterator[Stretch]:
     """See ``BitmapImage.read_bitmap``; ``in_use``: also where that was left to be in use."""
+    from virtkit.disk.formats.qcow2.dirtybits import merged  # who only lists them needs no patterns
+
     stored = find(file, head, name)
     if not in_use and stored.entry.flags & bitmaps.IN_USE:
         raise ImageError(
@@ -50,15 +50,12 @@ def read(file: File, head: Head, name: str, *, in_use: bool = False) -> Iterator
     return merged(_stretches(file, head, stored), head.header.size)
 
 
-def table_size(size: int, granularity: int, cluster: int) -> int:
-    """Entries of the table of a bitmap for ``size`` bytes of disk."""
-    return divide_up(divide_up(size, granularity), 8 * cluster)
-
-
 def _stretches(file: File, head: Head, stored: StoredBitmap) -> Iterator[Stretch]:
+    from virtkit.disk.formats.qcow2.dirtybits import runs_of
+
     cluster, granularity = head.cluster_size, stored.granularity
     span = 8 * cluster * granularity
-    count, there = table_size(head.header.size, granularity, cluster), stored.entry.table_size
+    count, there = bitmaps.table_size(head.header.size, granularity, cluster), stored.entry.table_size
     field = f"bitmap {stored.name}"
     if there < count or count > bitmaps.MAX_TABLE:
         at = stored.entry.table_offset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from virtkit.core.structs import Struct, layout, u8, u16, u32, u64
 from virtkit.core.typed import TYPE_CHECKING, NamedTuple
-from virtkit.core.units import MIB, round_up
+from virtkit.core.units import MIB, divide_up, round_up
 from virtkit.disk.formats.qcow2.head import Head, require, text
 from virtkit.disk.formats.qcow2.layout import AUTOCLEAR_BITMAPS, BitmapsHeader, Extension, Features
 
@@ -52,6 +52,11 @@ class StoredBitmap(NamedTuple):
         name = self.name.encode(errors="surrogateescape")
         packed = self.entry.pack() + self.extra + name
         return packed.ljust(round_up(len(packed), 8), b"\0")
+
+
+def table_size(size: int, granularity: int, cluster: int) -> int:
+    """Entries of the table of a bitmap for ``size`` bytes of disk."""
+    return divide_up(divide_up(size, granularity), 8 * cluster)
 
 
 def directory(head: Head, image: str) -> BitmapsHeader | None:

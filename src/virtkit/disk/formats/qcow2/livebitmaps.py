@@ -12,8 +12,7 @@ from virtkit.core.errors import NotFoundError, NotSupportedError, UsageError
 from virtkit.core.typed import TYPE_CHECKING, Protocol
 from virtkit.core.units import divide_up, format_size, is_power_of_two
 from virtkit.disk.formats.qcow2 import bitmaps
-from virtkit.disk.formats.qcow2.bitmapreading import table_size
-from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry, StoredBitmap
+from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry, StoredBitmap, table_size
 from virtkit.disk.formats.qcow2.dirtybits import bits_of
 from virtkit.disk.formats.qcow2.layout import ENTRY, OFFSET
 from virtkit.disk.runs import read_table, stored_table

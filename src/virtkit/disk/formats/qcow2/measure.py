@@ -5,8 +5,7 @@ from __future__ import annotations
 from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up, round_up
 from virtkit.disk.format import Measured
-from virtkit.disk.formats.qcow2.bitmapreading import table_size
-from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry
+from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry, table_size
 from virtkit.disk.formats.qcow2.counts import refcount_clusters
 from virtkit.disk.formats.qcow2.layout import ENTRY
 from virtkit.disk.formats.qcow2.newtables import Shape
