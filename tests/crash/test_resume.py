@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.depth import deep
+from support.images import VDI_DATA, require_same_data
 from support.targets import TARGETS, Target, read
 from support.typed import qemu_img, virtkit
 from virtkit import disk
@@ -223,6 +224,16 @@ def test_what_cannot_be_taken_up_is_refused_with_a_reason(
     with pytest.raises(NotSupportedError, match="--resume: "):
         again(there if "snapshots" in wanted else source, there if "existing" in wanted else tmp_path / "new", **wanted)
     assert sorted(os.listdir(tmp_path)) == ["source.raw", "there.qcow2"]
+
+
+@pytest.mark.parametrize("kill_at", [4, 9])
+def test_a_large_unit_is_taken_up_in_its_midst(kill_at: int, source: Path, tmp_path: Path) -> None:
+    image, target = tmp_path / "image", Target("vdi", {"block_size": "4M"})
+    assert convert(source, image, target, kill_at=kill_at, threads=1) is None
+    taken = convert(source, image, target, threads=1)
+    assert taken is not None
+    assert taken < source.stat().st_size - (kill_at - 2) * (512 << 10)
+    require_same_data(source, image, VDI_DATA, source.stat().st_size)
 
 
 def test_zeros_over_a_backing_image_and_lost_places_are_remembered(source: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 KIB, MIB = 1 << 10, 1 << 20
 SECRET = b"the passphrase of all specimens"
 SIZE = 5 * MIB + 7 * 512  # bytes; no multiple of any cluster
+VDI_DATA = 2 * MIB  # where virtkit puts the first block of an image, behind the map, if there are at most 2**18 blocks
 
 
 class Specimen(NamedTuple):
@@ -116,6 +117,12 @@ def read_by_qemu(image: Path, format_: str, keys: tuple[str, ...] = ()) -> bytes
     data = back.read_bytes()
     back.unlink()
     return data
+
+
+def require_same_data(source: Path, image: Path, at: int, size: int) -> None:
+    """QEMU finds the raw disk ``source``, and zeros behind it, in ``image`` from byte ``at`` on."""
+    window = f"driver=raw,offset={at},size={size},file.filename={image}"
+    run("qemu-img", "compare", "-q", "--image-opts", f"driver=raw,file.filename={source}", window)
 
 
 def run(*command: str | Path) -> str:

@@ -11,6 +11,7 @@ from virtkit.disk import equality, pieces
 from virtkit.disk.copying import crew
 from virtkit.disk.copying.hands import BUFFER
 from virtkit.disk.copying.overlay import SILENT
+from virtkit.disk.copying.source import largest_cluster
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.pieces import Job
 from virtkit.disk.sameblocks import SameBlocks
@@ -110,8 +111,8 @@ def _status(extent: Extent) -> tuple[Kind, bool]:
 
 
 def _limit(left: Source, right: Source) -> int:
-    """Bytes of a job: no cluster lies in two of them, or it would be decoded twice."""
-    return max([BUFFER, *(layer.image.facts.cluster_size or 0 for side in (left, right) for layer in side.layers)])
+    """Bytes of a job."""
+    return max(BUFFER, largest_cluster(left), largest_cluster(right))
 
 
 def _jobs(left: Source, right: Source, end: int, limit: int) -> Iterator[_Both]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.images import run
+from support.images import VDI_DATA, require_same_data, run
 from support.mounts import own_file_system
 from virtkit import disk
 
@@ -112,3 +112,12 @@ def test_a_layer_elsewhere_is_copied(room: Path, tmp_path: Path) -> None:
     target = room / "near.raw"
     disk.convert(str(top), str(target), overwrite=True, access=disk.Access(allow_backing=True))
     run("qemu-img", "compare", "-q", "-f", "qcow2", "-F", "raw", top, target)
+
+
+def test_units_larger_than_most_are_shared_too(room: Path) -> None:
+    source, made, before = room / "disk.raw", room / "large.vdi", used(room)
+    options = {"block_size": "8M", "static": "on"}
+    disk.convert(str(source), str(made), source_format="raw", options=options)
+    assert used(room) - before < 2 * MIB
+    require_same_data(source, made, VDI_DATA, source.stat().st_size)
+    made.unlink()

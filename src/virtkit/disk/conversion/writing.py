@@ -11,6 +11,7 @@ from virtkit.disk.conversion import order
 from virtkit.disk.conversion.salvage import Salvage
 from virtkit.disk.copying import copy, sharing
 from virtkit.disk.copying.copy import Manner
+from virtkit.disk.copying.source import LARGEST_UNIT
 from virtkit.disk.format import Blank, EncodingFormat, GrainedFormat
 
 if TYPE_CHECKING:
@@ -52,14 +53,26 @@ def write(source: Source, design: Design, new: NewFile, report: Sink, kept: Kept
         coded=encode is not None,
     )
     writer: Writer = kind.writer(new.file, blank)
+    whole = writer.unit
+    if not encode:
+        writer = _portioned(writer, wanted.size)
     if kept:
         writer = kept.keeper.replay(writer)
     manner = Manner(encode, lent, wanted.sparse, wanted.threads, wanted.rate, ground, kept.keeper if kept else None)
     with _doors(wanted) as doors:
-        copy.Copy(source, amount, manner._replace(doors=doors)).run(writer, wanted.size, report)
+        copy.Copy(source, amount, manner._replace(doors=doors, whole=whole)).run(writer, wanted.size, report)
     if kept:
         kept.keeper.write()
     writer.finish()
+
+
+def _portioned(writer: Writer, size: int) -> Writer:
+    """So that no unit is too large for a buffer."""
+    if writer.unit <= LARGEST_UNIT:
+        return writer
+    from virtkit.disk.copying.portions import Portions
+
+    return Portions(writer, size)
 
 
 def _doors(wanted: Order) -> AbstractContextManager[Doors | None]:
@@ -104,7 +117,7 @@ def prepared(source: Source, design: Design) -> tuple[Ground | None, Encode | No
 
 def unit_of(kind: WritableFormat, options: Mapping[str, str]) -> int:
     """Bytes; the largest that there are where the format does not know before."""
-    return kind.unit(options) if isinstance(kind, GrainedFormat) else copy.LARGEST_UNIT
+    return kind.unit(options) if isinstance(kind, GrainedFormat) else LARGEST_UNIT
 
 
 def ground_of(source: Source, below: Chain | None) -> Ground | None:

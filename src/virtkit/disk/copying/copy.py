@@ -10,6 +10,7 @@ from virtkit.core.units import MIB, SECTOR, divide_up, round_down
 from virtkit.disk import pieces
 from virtkit.disk.copying import crew, hands, sharing
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory
+from virtkit.disk.copying.source import LARGEST_UNIT, largest_cluster
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from virtkit.disk.live import LiveChain
     from virtkit.disk.pieces import Job
 
-LARGEST_UNIT = 2 * MIB  # bytes; of qcow2's clusters
 _RUN = 64 * MIB  # bytes that are counted at once
 REMEMBERED = 1 << 17  # extents: looked up once, not to be counted and then again to be copied; 30 MiB at most
 REMEMBERED_CODED = 1 << 14  # likewise; where something is decoded there are other buffers, too
@@ -75,6 +75,7 @@ class Manner(NamedTuple):
     ground: Ground | None = None  # what the new image stands on
     keeper: Keeper | None = None
     doors: Doors | None = None  # by which plain data goes past the page cache
+    whole: int = 0  # bytes; of what the new image holds wholly or not at all, where that is more than the writer's unit
 
 
 def measure(source: Source, unit: int = LARGEST_UNIT, *, ground: Ground | None = None, dense: bool = False) -> Amount:
@@ -134,9 +135,9 @@ class Copy:
         self.first = manner.keeper.moved if manner.keeper else 0  # bytes of ``amount`` that were done before
         self.done = self.first  # bytes of ``amount``
         self._began = 0.0
-        self._cluster = max(layer.image.facts.cluster_size or 0 for layer in source.layers)
+        self._cluster = largest_cluster(source)
         buffer = manner.doors.buffer if manner.doors else BUFFER
-        self._largest = max(buffer, self._cluster)  # no cluster may lie in two jobs: it would be decompressed twice
+        self._largest = max(buffer, self._cluster)
 
     def run(self, writer: Writer, size: int, report: Sink) -> None:
         """Place all data in a new image of ``size`` bytes.
@@ -207,7 +208,8 @@ class Copy:
         if self.manner.ground:
             from virtkit.disk.copying import overlay
 
-            found = overlay.jobs(self.source, self.manner.ground, unit=unit, limit=limit, end=end, dense=dense)
+            whole = max(unit, self.manner.whole)
+            found = overlay.jobs(self.source, self.manner.ground, unit=whole, limit=limit, end=end, dense=dense)
             return sharing.marked(found, lent) if lent else found
         if dense and not lent:
             return pieces.jobs(self.source.extents(), unit=unit, limit=limit, end=end)

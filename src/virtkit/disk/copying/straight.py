@@ -48,7 +48,7 @@ class Doors:
         if file.is_device:
             return
         with self._lock:
-            there = self._ends.get(file.fd) or file.size
+            there = max(self._ends.get(file.fd, 0), file.size)
             if there < end:
                 there, before = end + _AHEAD, there
                 file.reserve(before, there - before)
