@@ -32,6 +32,14 @@ class Pair(NamedTuple):
     def __str__(self) -> str:
         return self.both
 
+class Names(NamedTuple):
+    """That the code which makes a record could have for itself."""
+
+    new: int
+    cls: int
+    tuple: int
+    self: int = 4
+
 @runtime_checkable
 class Reader(Protocol):
     size: int
@@ -89,6 +97,7 @@ PAIRS = [
     "Pair(1) == (1, 'r')",
     "hash(Pair(1))",
     "Pair.__doc__",
+    "Names(1, 2, 3), Names(cls=1, tuple=2, new=3)._replace(self=5)._asdict()",
     "Pair.__name__, Pair.__qualname__, Pair.__module__",
     "list(Pair.__annotations__)",
     "u8.__metadata__",

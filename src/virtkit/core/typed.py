@@ -54,7 +54,7 @@ else:
             fields = tuple(members.get("__annotations__", ()))
             defaults = {field: members[field] for field in fields if field in members}
             names = "".join(f"{field}, " for field in fields)
-            create = eval(f"lambda cls, {names}: new(cls, ({names}))", {"new": tuple.__new__})  # noqa: S307  our own
+            create = eval(f"lambda _cls, {names}: _new(_cls, ({names}))", {"_new": tuple.__new__})  # noqa: S307  our own
             create.__defaults__ = tuple(defaults.values())
             getters = {field: _tuplegetter(number, "") for number, field in enumerate(fields)}
             own = {"_fields": fields, "_field_defaults": defaults, "__match_args__": fields, "__new__": create}
