@@ -31,7 +31,7 @@ def qemu_map(image: Path, format_: str) -> list[dict[str, object]]:
 
 
 def our_map(image: Path, format_: str) -> list[dict[str, object]]:
-    return [dict(entry.told()) for entry in disk.map(str(image), format_)]
+    return [json.loads(entry.json()) for entry in disk.map(str(image), format_)]
 
 
 def comparable(entries: list[dict[str, object]], *, like: list[dict[str, object]]) -> list[dict[str, object]]:

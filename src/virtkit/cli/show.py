@@ -16,12 +16,13 @@ from virtkit.core.progress import Advanced, Event, Finished, Note, Sink, Started
 from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
     from virtkit.cli.progress import Teller
     from virtkit.core.plan import Json, Plan
 
+_TOGETHER = 512  # lines in one write
 _STAND_INS = {"✓": "ok", "✗": "x", "…": "...", "█": "#", "▓": "+", "▒": "-", "░": "."}
 
 
@@ -53,6 +54,19 @@ class Console:
 
     def line(self, text: str = "") -> None:
         self.write(text + "\n")
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Thousands of lines in few writes; where ``texts`` breaks off, what came before is told."""
+        waiting: list[str] = []
+        try:
+            for text in texts:
+                waiting.append(text)
+                if len(waiting) == _TOGETHER:
+                    told, waiting = waiting, []
+                    self.line("\n".join(told))
+        finally:
+            if waiting:
+                self.line("\n".join(waiting))
 
     def write(self, text: str) -> None:
         """Part of a line."""

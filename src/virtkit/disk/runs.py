@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
 
 _BLOCK = 512  # entries compared at once
-_FEW, _MOST, _GROWTH = 8, 4096, 4  # of entries that repeat; from one length to the next
+_MOST = 12  # 1 << this: likewise, of entries that repeat
 _WIDTHS: dict[Literal["I", "Q"], int] = {"I": 4, "Q": 8}
 
 
@@ -63,47 +63,37 @@ def stored_table(table: array[int], *, endian: Literal["big", "little"]) -> byte
 
 def runs(table: array[int], first: int, last: int, step: int, special: Container[int]) -> Iterator[Run]:
     """Split ``table[first:last]``: ``special`` entries repeat, all others count up by ``step``."""
+    base, width, raw = first, table.itemsize, b""
     while first < last:
         entry = table[first]
         stride = 0 if entry in special else step
-        end = _end_of_run(table, first, last, stride)
+        if stride:
+            end = _end_of_ramp(table, first, last, stride)
+        elif first + 1 == last or table[first + 1] != entry:
+            end = first + 1
+        else:
+            raw = raw or memoryview(table)[base:last].tobytes()
+            end = base + _end_of_repeat(raw, (first - base) * width, width) // width
         yield Run(first, end, entry, stride)
         first = end
 
 
-def _end_of_run(table: array[int], first: int, last: int, stride: int) -> int:
-    return _end_of_ramp(table, first, last, stride) if stride else _end_of_repeat(table, first, last)
-
-
-def _end_of_repeat(table: array[int], first: int, last: int) -> int:
-    """By stretches that are compared in one go, each longer than the one before, to the first that is not alike."""
-    width, view = table.itemsize, memoryview(table)
-    wanted = _repeated(view[first : first + 1].tobytes())
-    at, length = first, _FEW
-    while at < last:
-        end = min(at + length, last)
-        if view[at:end].tobytes() != wanted[: (end - at) * width]:
-            return _first_other(view, at, end, wanted)
-        at, length = end, min(_GROWTH * length, _MOST)
-    return last
-
-
-def _first_other(view: memoryview[int], at: int, end: int, wanted: bytes) -> int:
-    """Which of the entries [at, end), not all alike, is the first that differs: by halves, and then one by one."""
-    width = view.itemsize
-    while end - at > _FEW:
-        middle = (at + end) // 2
-        if view[at:middle].tobytes() == wanted[: (middle - at) * width]:
-            at = middle
-        else:
-            end = middle
-    entry = int.from_bytes(wanted[:width], sys.byteorder)
-    return next(index for index in range(at, end) if view[index] != entry)
+def _end_of_repeat(raw: bytes, at: int, width: int) -> int:
+    """Entries of ``width`` bytes: by stretches, ever longer ones, then by halves of the one that differs."""
+    same, power = _repeated(raw[at : at + width]), 0
+    while raw.startswith(same[power], at):
+        at += width << power
+        power = min(power + 1, _MOST)
+    while power:
+        power -= 1
+        if raw.startswith(same[power], at):
+            at += width << power
+    return at
 
 
 @lru_cache(maxsize=8)
-def _repeated(entry: bytes) -> bytes:
-    return entry * _MOST
+def _repeated(entry: bytes) -> list[bytes]:
+    return [entry * (1 << power) for power in range(_MOST + 1)]
 
 
 def _end_of_ramp(table: array[int], first: int, last: int, stride: int) -> int:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from virtkit.cli.show import Console
     from virtkit.disk.mapping import Entry
 
+_TOGETHER = 512  # entries of JSON in one write
+_APART = ",\n"
+
 
 def build(parser: Arguments) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help=several.ABOUT)
@@ -46,26 +49,30 @@ def _map(args: argparse.Namespace, console: Console) -> int:
         if len(args.files) > 1:
             console.line(f"{path}:")
         if console.verbose:
-            _print_all(entries, console)
+            console.lines(_all(entries))
         else:
-            _print_data(entries, console, path)
+            console.lines(_data(entries, path))
         return 0
 
     return several.each(args.files, one, console, apart=True)
 
 
-def _print_data(entries: Iterable[Entry], console: Console, name: str) -> None:
+def _data(entries: Iterable[Entry], name: str) -> Iterator[str]:
     """As qemu-img: where a program that reads the files finds the guest's data."""
-    console.line(f"{'Offset':16}{'Length':16}{'Mapped to':16}File")
+    yield f"{'Offset':16}{'Length':16}{'Mapped to':16}File"
     for entry in entries:
-        if entry.data and entry.offset is None:
+        if not entry.data:
+            continue
+        if entry.offset is None:
             raise NotSupportedError(
                 f"{name}: is compressed or encrypted at byte {entry.start:#x}: there is no place to tell",
                 hint=f"virtkit disk map -v {name}",
             )
-        if entry.data:
-            numbers = (entry.start, entry.length, entry.offset or 0)
-            console.line("".join(f"{number:<#16x}" if number else f"{0:<16}" for number in numbers) + str(entry.file))
+        yield f"{_column(entry.start)}{_column(entry.length)}{_column(entry.offset)}{entry.file}"
+
+
+def _column(number: int) -> str:
+    return f"{number:<#16x}" if number else f"{0:<16}"
 
 
 def _begun(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -75,32 +82,30 @@ def _begun(entries: Iterable[Entry]) -> Iterator[Entry]:
     return rest if first is None else chain((first,), rest)
 
 
-def _print_all(entries: Iterable[Entry], console: Console) -> None:
-    console.line(f"{'start':>14} {'length':>14} {'offset':>14} depth what")
+def _all(entries: Iterable[Entry]) -> Iterator[str]:
+    yield f"{'start':>14} {'length':>14} {'offset':>14} depth what"
     for entry in entries:
         at = "-" if entry.offset is None else f"{entry.offset:#x}"
-        console.line(f"{entry.start:#14x} {entry.length:#14x} {at:>14} {entry.depth:5} {_what(entry)}")
+        yield f"{entry.start:#14x} {entry.length:#14x} {at:>14} {entry.depth:5} {_what(entry)}"
 
 
 def _print_json(entries: Iterable[Entry], console: Console) -> int:
-    """Entry by entry: the map of a large disk does not fit in memory. Where it breaks off, the error is the last."""
-    import json
-
-    waiting = "["
+    """Some at a time: the map of a large disk does not fit in memory. Where it breaks off, the error is the last."""
+    opening, waiting = "[", list[str]()
     try:
         for entry in entries:
-            if waiting != "[":
-                console.line(f"{waiting},")
-                waiting = ""
-            waiting += f"{{ {json.dumps(entry.told())[1:]}"
+            if len(waiting) == _TOGETHER:
+                console.write(opening + _APART.join(waiting))
+                opening, waiting = _APART, []
+            waiting.append(entry.json())
     except VirtkitError as error:
-        if waiting == "[":
+        if not waiting:
             raise
-        console.line(f"{waiting},")
+        console.line(f"{opening}{_APART.join(waiting)},")
         console.error(error)
         console.line("]")
         return error.exit_status
-    console.line(f"{waiting}]")
+    console.line(f"{opening}{_APART.join(waiting)}]")
     return 0
 
 
