@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.images import run
-from virtkit.cli import parsing, plain
+from virtkit.cli import parsing
 from virtkit.cli.disk import VERBS
 
 pytestmark = pytest.mark.qemu
@@ -32,7 +33,7 @@ def ours(verb: str) -> set[str]:
         return set()
     parser = parsing.Parser()
     import_module(f"virtkit.cli.disk.{verb}").build(parser)
-    return {flag for flag, action in parser._option_string_actions.items() if action.help != plain.HIDDEN}
+    return {flag for flag, action in parser._option_string_actions.items() if action.help != argparse.SUPPRESS}
 
 
 def explained() -> set[tuple[str, str]]:

@@ -5,16 +5,16 @@ Only the module of the noun in hand is imported: ``virtkit --version`` and ``dis
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from virtkit import __version__
 from virtkit.core.errors import UsageError, VirtkitError
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    import signal
     from collections.abc import Callable, Sequence
     from types import FrameType
     from typing import NoReturn
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from virtkit.cli.show import Console
 
     Run = Callable[[argparse.Namespace, Console], int]
-else:
-    import _signal as signal  # what signal takes all from, to make enums of it: 1 ms
 
 NOUNS = {  # noun -> what it is about; the module is virtkit.cli.<noun>
     "disk": "disk images: qemu-img's verbs and more, on every format",
@@ -77,7 +75,7 @@ def _run(argv: Sequence[str], console: Console) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), console.tell)
     try:
-        args = _answers(argv)
+        args = _parser(argv).parse_args(argv)
     except SystemExit:  # --help has been answered
         return 0
     console.configure(args)
@@ -115,17 +113,6 @@ def _failed(error: BaseException, console: Console) -> int:
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """SIGTERM and a lost terminal end the work as Ctrl-C does: what was begun is undone."""
     raise KeyboardInterrupt
-
-
-def _answers(argv: Sequence[str]) -> argparse.Namespace:
-    from virtkit.cli import plain
-
-    parser = plain.Parser()
-    _declare(parser, argv)
-    try:
-        return plain.Answers(parser.read(argv))
-    except plain.NotPlainError:
-        return _parser(argv).parse_args(argv)
 
 
 def _parser(argv: Sequence[str]) -> parsing.Parser:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
-    from virtkit.cli import parsing, plain
+    from virtkit.cli.parsing import Parser
 
-    Arguments: TypeAlias = plain.Parser | parsing.Parser
-    Commands: TypeAlias = plain.Commands | argparse._SubParsersAction[parsing.Parser]  # noqa: SLF001  it has no other name
+    Arguments: TypeAlias = Parser
+    Commands: TypeAlias = argparse._SubParsersAction[Parser]  # noqa: SLF001  it has no other name
     Fill = Callable[[Arguments], None]
 
 PLAN_HAS_CHANGES = 3  # exit status of --plan

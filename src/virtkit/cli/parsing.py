@@ -1,4 +1,4 @@
-"""argparse as virtkit has it: for every command line that is not plain."""
+"""argparse as virtkit has it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, prog: str | None = None, description: str | None = None, epilog: str | None = None) -> None:
         super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=_Help)
 
-        self.mixed = False  # these three as plain.Parser's
-        self.signed = False
-        self.following: Sequence[str] = ()
+        self.mixed = False  # options may stand between files whose number is open
+        self.signed = False  # -1G is a value
+        self.following: Sequence[str] = ()  # what stands behind it on the command line
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  as argparse has it
         """Where words are mixed, argparse first takes the options out and comes back here for both halves."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple, Protocol
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import TYPE_CHECKING, Protocol
 
 from virtkit.core.progress import Advanced, Course, Event, Finished, Note, Started
-from virtkit.core.typed import TYPE_CHECKING, Protocol
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import io
 import os
 import sys
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import SystemCallError, VirtkitError
 from virtkit.core.progress import Advanced, Event, Finished, Note, Sink, Started, silent
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -29,7 +29,7 @@ A message reads ``subject: field is FOUND, expected WANTED (where)``; the hint i
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import struct
 import sys
+from typing import TYPE_CHECKING, Annotated, dataclass_transform
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING, Annotated, dataclass_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable

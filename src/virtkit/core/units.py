@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from virtkit.core.errors import UsageError
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 SECTOR = 512  # bytes; the unit of VMDK, of partition tables and of the kernel's block layer
 
 _SUFFIXES = "KMGTPE"
-_UNITS = {"": 1, "B": 1} | {
-    letter + rest: 1 << 10 * power for power, letter in enumerate(_SUFFIXES, 1) for rest in ("", "B", "IB")
-}
+_SIZE = rf"(\d+)(?:\.(\d+))?\s*(?:B|([{_SUFFIXES}])(?:i?B)?)?"
 _LARGEST = (1 << 63) - 1  # what off_t holds
 
 
@@ -19,12 +19,11 @@ def parse_size(text: str) -> int:
 
     Raises UsageError for anything else, and above 2**63 - 1.
     """
-    word = text.strip().upper()
-    number = word.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    unit = _UNITS.get(word.removeprefix(number))
-    whole, point, fraction = number.rstrip().partition(".")
-    if not unit or not text.isascii() or not whole.isdigit() or (point and not fraction.isdigit()):
+    found = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE | re.ASCII)
+    if not found:
         raise UsageError(f"size is {text!r}, expected a number and K, M, G, T, P or E, as in 10G")
+    whole, fraction, suffix = found.groups()
+    unit = 1 << 10 * (_SUFFIXES.index(suffix.upper()) + 1) if suffix else 1
     size = int(whole) * unit
     if fraction:
         size += int(fraction) * unit // 10 ** len(fraction)

@@ -14,9 +14,10 @@ although a running machine holds it (BusyError otherwise).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, overload
+
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.progress import Sink, silent
-from virtkit.core.typed import TYPE_CHECKING, overload
 from virtkit.disk.access import READ_ONLY, Access
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import NotSupportedError, UnknownFormatError, UsageError
 from virtkit.core.progress import silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk import catalog, growth
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.file import File

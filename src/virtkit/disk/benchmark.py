@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from random import Random
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain

@@ -8,8 +8,8 @@ A batch is 2 MiB: it stays in the processor's cache while it is read, swapped, c
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:

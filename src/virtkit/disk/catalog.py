@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from virtkit.core import plugins
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk import formats, halfway
 from virtkit.disk.format import Format, WritableFormat
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from _thread import RLock  # threading's own; that module costs 0.5 ms
+import threading
 from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, MIB, round_down
 from virtkit.disk import catalog, gate, pieces
 from virtkit.disk.access import READ_ONLY, Access
@@ -40,7 +40,7 @@ class Chain:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = tuple(layers)
         self.size = layers[0].image.size
-        self._turn = RLock()
+        self._turn = threading.RLock()
         self._decoded = Decoded()
         self._places = Places()
 

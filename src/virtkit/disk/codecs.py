@@ -10,8 +10,9 @@ Each level is the fastest that was found for its size beside qemu-img's: at most
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import CorruptImageError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError
 from virtkit.core.progress import Advanced, Finished, Sink, Started, silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 from virtkit.disk import pieces
 from virtkit.disk.access import READ_ONLY, Access

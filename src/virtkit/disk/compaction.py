@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.progress import Advanced, Finished, Sink, Started, silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, round_down, round_up
 from virtkit.disk import pieces
 from virtkit.disk.access import READ_ONLY, Access

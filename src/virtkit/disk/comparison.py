@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mmap
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR
 from virtkit.disk import equality, pieces
 from virtkit.disk.copying import crew

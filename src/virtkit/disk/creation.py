@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UnknownFormatError, UsageError, VirtkitError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR, parse_size, round_up
 from virtkit.disk import catalog
 from virtkit.disk.access import READ_ONLY, Access

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock  # threading.Lock; that module costs 0.5 ms
+import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Decoded:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._size = 0
-        self._lock = allocate_lock()
+        self._lock = threading.Lock()
         self._units: OrderedDict[_Key, tuple[Buffer, Buffer]] = OrderedDict()
 
     def unit(self, extent: Extent, coded: Buffer, decode: Decode) -> Buffer:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import ForbiddenReferenceError, NotFoundError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk import locks
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import ImageError, NotFoundError, NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB
 from virtkit.disk import chain
 from virtkit.disk.access import READ_ONLY, Access

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from itertools import islice, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 from virtkit.disk import pieces
 from virtkit.disk.live import LiveChain

@@ -7,9 +7,9 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk import locks
 
 if TYPE_CHECKING:

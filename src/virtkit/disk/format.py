@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from virtkit.core.typed import TYPE_CHECKING, Enum, NamedTuple, Protocol, runtime_checkable
 from virtkit.disk.reference import Reference as Reference  # noqa: PLC0414, TC001  others import it from here
 
 if TYPE_CHECKING:

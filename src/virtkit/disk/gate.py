@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import ForbiddenReferenceError, NotFoundError
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtkit.disk.reference import Reference

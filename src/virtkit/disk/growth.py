@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.progress import Advanced, Finished, Sink, Started, silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, SECTOR, format_size, round_up
 from virtkit.disk import partitions
 from virtkit.disk.access import READ_ONLY, Access

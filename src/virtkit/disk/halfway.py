@@ -8,10 +8,10 @@ long as its digest does not match, nothing was touched.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.directories import sync_directory
 from virtkit.core.errors import ImageError, SystemCallError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

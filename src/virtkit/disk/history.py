@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import open_image
 from virtkit.disk.conversion import view

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

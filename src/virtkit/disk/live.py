@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, SECTOR, round_down, round_up
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, close, open_layers

@@ -11,9 +11,9 @@ import errno
 import fcntl
 import os
 import struct
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtkit.disk.holders import Holder

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.core.units import round_down, round_up
 from virtkit.disk import pieces
 

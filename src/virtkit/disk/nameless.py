@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk import writeback
 from virtkit.disk.file import File
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from virtkit.core.directories import sync_directory
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.file import File, at_home
 from virtkit.disk.nameless import Nameless
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from virtkit.core.structs import Struct, array, layout, u8, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.units import MIB, SECTOR, divide_up, is_power_of_two
 
 if TYPE_CHECKING:

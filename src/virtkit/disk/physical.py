@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import SystemCallError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, round_down, round_up
 from virtkit.disk.format import Extent, Kind
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right, insort
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.format import Kind
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mmap
-from _thread import _local  # threading.local; that module costs 0.5 ms
+import threading
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, MIB
 from virtkit.disk.format import Kind
 
@@ -28,7 +28,7 @@ class _Span(NamedTuple):
     extents: list[Extent]
 
 
-class _Own(_local):
+class _Own(threading.local):
     """Each thread's memory: a new one for every span would cost more in page faults than the reading."""
 
     def __init__(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import ImageError, NotSupportedError, UnknownFormatError, UsageError, VirtkitError
 from virtkit.core.progress import Advanced, Finished, Sink, Started, silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, SECTOR, round_down, round_up
 from virtkit.disk import comparison
 from virtkit.disk.access import READ_ONLY, Access

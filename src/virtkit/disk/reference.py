@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import NamedTuple
+from typing import NamedTuple
 
 
 class Reference(NamedTuple):

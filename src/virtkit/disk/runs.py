@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from array import array
 from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.format import Extent, Kind
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import os
 from bisect import bisect_right
 from itertools import islice
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk import physical, pieces
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.physical import SHARED, Block

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtkit.cli.options import Arguments

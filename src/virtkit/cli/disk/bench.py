@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, consent, refused
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, format_size, parse_size
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:

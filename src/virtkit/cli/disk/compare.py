@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, refused
 from virtkit.core.errors import UnknownFormatError, VirtkitError
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

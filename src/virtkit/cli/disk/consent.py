@@ -5,9 +5,10 @@ These changes are not in the journal: what they overwrite is as large as the ima
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.cli.agreement import DECLINED, agreed
 from virtkit.cli.options import PLAN_HAS_CHANGES
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import argparse

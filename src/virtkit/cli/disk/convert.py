@@ -6,12 +6,12 @@ import os
 import sys
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, consent, making, refused, within
 from virtkit.core.errors import BusyError, ConflictError, CorruptImageError, NotSupportedError, UsageError, VirtkitError
 from virtkit.core.progress import silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:

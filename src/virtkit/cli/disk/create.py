@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, consent, making, refused
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, consent, refused
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import silent
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size, parse_size
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli import options
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, refused, several
 from virtkit.core.errors import VirtkitError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli.disk import arguments
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments, refused, several
 from virtkit.core.errors import NotSupportedError, VirtkitError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import parse_size
 
 if TYPE_CHECKING:

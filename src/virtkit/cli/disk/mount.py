@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:

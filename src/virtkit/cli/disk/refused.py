@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from virtkit.cli import plain
+import argparse
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import UsageError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
@@ -21,7 +22,7 @@ REASONS = {
 
 def flags(parser: Arguments, names: Sequence[str]) -> None:
     for name in names:
-        parser.add_argument(name, type=_refusal(name), nargs="?", const="", help=plain.HIDDEN)
+        parser.add_argument(name, type=_refusal(name), nargs="?", const="", help=argparse.SUPPRESS)
 
 
 def _refusal(name: str) -> Callable[[str], NoReturn]:

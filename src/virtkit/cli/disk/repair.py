@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli import options
 from virtkit.cli.disk import arguments
 from virtkit.cli.disk.check import check_data, print_findings, print_repaired, repaired_data, status
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:

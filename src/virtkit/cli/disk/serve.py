@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.disk import arguments
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import Event, Note
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:

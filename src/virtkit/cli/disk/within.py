@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.cli.disk import consent, making
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import ImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.cipher.luks import add_key as add_key
 from virtkit.disk.cipher.luks import create_luks as create_luks
 from virtkit.disk.cipher.luks import facts as facts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.cipher import vectors
 from virtkit.disk.cipher.modes import Cbc, Ecb, Mode, Xts
 from virtkit.disk.cipher.sectors import Cipher

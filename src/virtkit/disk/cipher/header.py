@@ -5,9 +5,10 @@ Specification: LUKS On-Disk Format Specification 1.2.3 (cryptsetup, docs/on-disk
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u16, u32
-from virtkit.core.typed import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.units import SECTOR, divide_up, round_up
 from virtkit.disk.cipher.algorithms import Algorithms
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError, UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR, round_up
 from virtkit.disk.cipher.algorithms import HASHES
 from virtkit.disk.cipher.header import ACTIVE, DIGEST, SALT, SLOTS, STRIPES, Header, Slot, Volume, slot_at

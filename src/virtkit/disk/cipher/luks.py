@@ -7,9 +7,9 @@ the data, is kept in up to eight slots, each of which another passphrase opens.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError, WrongKeyError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR
 from virtkit.disk.cipher import header, keys
 from virtkit.disk.cipher.algorithms import HASHES, Algorithms

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from array import array
 from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
 
-from virtkit.core.typed import TYPE_CHECKING, Protocol
 from virtkit.core.units import KIB, MIB, SECTOR
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import Sink, silent
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk import nameless
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import Chain, open_chain

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import Sink, silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.conversion import convert as conversion
 from virtkit.disk.conversion import order, origin

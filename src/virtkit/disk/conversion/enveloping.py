@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import (
     ImageError,
@@ -20,7 +21,6 @@ from virtkit.core.errors import (
     UnknownFormatError,
     UsageError,
 )
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, format_size, round_up
 from virtkit.disk import catalog, halfway, physical
 from virtkit.disk.conversion import shift

@@ -6,9 +6,9 @@ import os
 import threading
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, SECTOR, round_down
 from virtkit.disk import writeback
 from virtkit.disk.conversion.record import Call, Calls, Reached, Verb

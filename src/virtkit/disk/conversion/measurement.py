@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, round_down, round_up
 from virtkit.disk import catalog
 from virtkit.disk.access import READ_ONLY, Access

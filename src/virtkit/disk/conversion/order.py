@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotSupportedError, UnknownFormatError, UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, SECTOR, format_size, round_up
 from virtkit.disk import catalog
 from virtkit.disk.file import File, at_home

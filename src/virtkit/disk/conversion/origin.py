@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.chain import open_chain
 from virtkit.disk.conversion.salvage import Salvage
 

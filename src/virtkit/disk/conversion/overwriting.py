@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError, VerifyError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import format_size
 from virtkit.disk import comparison
 from virtkit.disk.conversion import carrying

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import VerifyError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk import comparison
 from virtkit.disk.conversion import unpublished
 from virtkit.disk.format import CheckableFormat

@@ -13,9 +13,9 @@ import struct
 import zlib
 from array import array
 from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import BusyError, SystemCallError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

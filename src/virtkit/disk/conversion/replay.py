@@ -6,8 +6,9 @@ which are written over it in place, after the predecessor was kept as a snapshot
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError, UsageError, VerifyError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB
 from virtkit.disk import abilities, comparison
 from virtkit.disk.chain import Chain, Layer

@@ -11,10 +11,10 @@ import os
 import shlex
 import stat
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit import __version__
 from virtkit.core.errors import ConflictError, NotSupportedError, UsageError, VerifyError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.conversion.keeping import Keeper
 from virtkit.disk.conversion.record import Record
 from virtkit.disk.conversion.salvage import Salvage

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.chain import Chain, open_chain
 
 if TYPE_CHECKING:

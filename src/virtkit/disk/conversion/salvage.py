@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import CorruptImageError, SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, SECTOR, round_down, round_up
 from virtkit.disk.file import File
 from virtkit.disk.format import Extent, Kind

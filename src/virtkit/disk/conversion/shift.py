@@ -12,9 +12,9 @@ import errno
 import os
 from bisect import bisect_right
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import ConflictError, NotSupportedError, SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk import physical
 from virtkit.disk.physical import Block
 

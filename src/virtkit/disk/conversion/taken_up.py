@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.file import File
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.access import Access
 from virtkit.disk.chain import Chain, Layer
 

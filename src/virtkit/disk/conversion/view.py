@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotFoundError, NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.chain import Chain
 from virtkit.disk.format import SnapshotImage
 

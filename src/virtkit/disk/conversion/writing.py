@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.conversion import order
 from virtkit.disk.conversion.salvage import Salvage
 from virtkit.disk.copying import copy, sharing

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtkit.core.progress import Advanced, Finished, Sink, Started
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple, Protocol
 from virtkit.core.units import MIB, SECTOR, divide_up, round_down
 from virtkit.disk import pieces
 from virtkit.disk.copying import crew, hands, sharing

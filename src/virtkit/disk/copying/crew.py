@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import chain
-
-from virtkit.core.typed import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

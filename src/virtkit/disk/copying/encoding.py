@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.disk.copying.hands import blank_between, filled, put
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ A buffer per thread is kept so small that it stays in the processor's cache betw
 from __future__ import annotations
 
 import mmap
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from virtkit.core.typed import TYPE_CHECKING, Protocol, TypeVar
 from virtkit.core.units import KIB, MIB, divide_up
 from virtkit.disk import pieces
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.units import round_down, round_up
 from virtkit.disk import pieces
 from virtkit.disk.format import Extent, Kind

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from itertools import chain, groupby
 from math import lcm
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, round_down
 from virtkit.disk import pieces
 from virtkit.disk.copying.hands import BUFFER, GRANULE, Memory, blank_between, put

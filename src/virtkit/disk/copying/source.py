@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
+
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, MIB, round_down
 from virtkit.disk.copying.hands import Plain
 from virtkit.disk.file import File

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-
-from virtkit.core.typed import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

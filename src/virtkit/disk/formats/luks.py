@@ -6,10 +6,10 @@ Specification: LUKS On-Disk Format Specification 1.2.3. Sectors are numbered fro
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError, UsageError
 from virtkit.core.progress import Note
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, MIB, SECTOR, round_down, round_up
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Blank, Extent, Facts, Image, Kind, Measured, Option, Place, Reference

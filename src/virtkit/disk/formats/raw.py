@@ -5,8 +5,9 @@ There is no signature, so nothing is ever recognised as raw: a guest could write
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, MIB, SECTOR, format_size, round_up
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Blank, Extent, Facts, Image, Kind, Measured, Option, Place, Reference

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 from virtkit.disk.file import File
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from itertools import count
+from typing import NamedTuple
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError, SystemCallError, UsageError, VirtkitError
 from virtkit.core.progress import Event, Note, Sink, silent
-from virtkit.core.typed import NamedTuple
 from virtkit.disk import catalog
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.file import File

@@ -7,10 +7,10 @@ written was never followed by the change that it is for, and ends the list.
 from __future__ import annotations
 
 from binascii import crc32
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from virtkit.core.errors import ConflictError, UsageError
 from virtkit.core.structs import Struct, array, layout, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.units import MIB
 from virtkit.disk.file import File
 

@@ -5,7 +5,8 @@ Source of truth: QEMU 2.1, block/cow.c; Linux, arch/um/drivers/cow_user.c.
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.cow import signature
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, divide_up
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError, ImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up, round_up
 from virtkit.disk.format import Extent, Facts, Image, Kind, Reference
 from virtkit.disk.formats.cow.bitmap import Bitmap

@@ -6,9 +6,10 @@ versions 2 and 3: arch/um/drivers/cow_user.c, packed. All numbers are big-endian
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.units import KIB, SECTOR, divide_up, round_up
 from virtkit.disk.formats.cow.signature import MAGIC, SWAPPED
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, SECTOR
 from virtkit.disk.formats.cow.bitmap import MOST_WAITING
 from virtkit.disk.formats.cow.image import CowImage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, SECTOR, divide_up, format_size
 from virtkit.disk.format import Measured, Option, Place
 from virtkit.disk.formats.cow.bitmap import MOST_WAITING, Bitmap

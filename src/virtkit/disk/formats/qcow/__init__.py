@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Option
 from virtkit.disk.formats.qcow import signature

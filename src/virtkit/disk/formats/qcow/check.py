@@ -6,7 +6,8 @@ file that nothing names.
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.core.units import SECTOR, divide_up, round_up
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.qcow.extentmap import Used, used

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from array import array
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.progress import Advanced, Finished, Started
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, round_up
 from virtkit.disk.formats.qcow.extentmap import used
 from virtkit.disk.formats.qcow.layout import COMPRESSED, ENTRY

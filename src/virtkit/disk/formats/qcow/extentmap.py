@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.disk.formats.qcow.layout import COMPRESSED, ENTRY, Header
 from virtkit.disk.runs import runs
 

@@ -5,9 +5,10 @@ There is no specification but QEMU's block/qcow.c; the limits are its. All numbe
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
 from virtkit.core.errors import CorruptImageError, NotSupportedError, UsageError
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.units import SECTOR, divide_up, format_size, round_down, round_up
 from virtkit.disk.formats.qcow.signature import MAGIC, VERSION
 

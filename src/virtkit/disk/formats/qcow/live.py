@@ -7,8 +7,8 @@ file; what was given back is a hole in it until ``compact`` makes it dense again
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, SECTOR, divide_up, round_up
 from virtkit.disk import merge
 from virtkit.disk.format import Kind

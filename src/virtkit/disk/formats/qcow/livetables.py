@@ -6,9 +6,9 @@ Changes wait in memory until ``commit`` stores them in the order that no crash c
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import round_up
 from virtkit.disk.formats.qcow.extentmap import used
 from virtkit.disk.formats.qcow.layout import COMPRESSED, ENTRY, Head

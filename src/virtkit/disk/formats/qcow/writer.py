@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, MIB, SECTOR, divide_up, round_up
 from virtkit.disk.format import Measured, Place
 from virtkit.disk.formats.qcow.layout import ENTRY, Head, backing_name, new_header

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.progress import silent
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.qcow2 import signature
 

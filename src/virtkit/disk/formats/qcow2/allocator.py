@@ -8,9 +8,9 @@ have been stored (``settle``).
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError, ImageError, NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk.formats.qcow2.block import Block
 from virtkit.disk.formats.qcow2.layout import ENTRY, MAX_REFCOUNT_TABLE_SIZE, REFCOUNT_TABLE_RESERVED

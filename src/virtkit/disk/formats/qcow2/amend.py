@@ -6,9 +6,10 @@ named is free afterwards.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.progress import Note, Sink
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.disk.format import Option
 from virtkit.disk.formats.qcow2 import downgrade, newcounts, options, slots, upgrade
 from virtkit.disk.formats.qcow2.layout import AUTOCLEAR_RAW_DATA_FILE, LAZY_REFCOUNTS, Extension, Incompatible

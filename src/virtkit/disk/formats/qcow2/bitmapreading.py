@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import CorruptImageError, ImageError, NotFoundError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.format import Bitmap
 from virtkit.disk.formats.qcow2 import bitmaps
 from virtkit.disk.formats.qcow2.layout import ENTRY, OFFSET

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.structs import Struct, layout, u8, u16, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, divide_up, round_up
 from virtkit.disk.formats.qcow2.head import Head, require, text
 from virtkit.disk.formats.qcow2.layout import AUTOCLEAR_BITMAPS, BitmapsHeader, Extension, Features

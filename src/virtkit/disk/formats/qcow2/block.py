@@ -6,8 +6,7 @@ import re
 import sys
 from array import array
 from functools import lru_cache
-
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

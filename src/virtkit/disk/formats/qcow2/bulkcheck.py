@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from copy import copy
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import divide_up
 from virtkit.disk import bulk
 from virtkit.disk.formats.qcow2 import bulkcounts

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk import bulk
 

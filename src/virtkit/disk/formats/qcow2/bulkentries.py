@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR
 from virtkit.disk import bulk
 from virtkit.disk.formats.qcow2.entries import compressed_bits

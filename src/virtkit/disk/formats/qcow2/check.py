@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, divide_up
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.qcow2 import bitmaps, snapshots

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk import bulk
 from virtkit.disk.formats.qcow2.check import Check

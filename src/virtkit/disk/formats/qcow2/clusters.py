@@ -6,8 +6,8 @@ One method call covers a stretch within one L2 table; nothing is stored in table
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.format import Kind
 from virtkit.disk.formats.qcow2.entries import NO_ROOM, NO_ROOM_OUTSIDE, compressed_place, has_room
 from virtkit.disk.formats.qcow2.layout import (

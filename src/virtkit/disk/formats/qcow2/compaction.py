@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.progress import Advanced, Finished, Started
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, SECTOR, round_up
 from virtkit.disk import bulk, codecs
 from virtkit.disk.format import Extent, Kind

@@ -5,8 +5,9 @@ All of it still is an image of version 3 that reads the same, until the header i
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB
 from virtkit.disk.format import Kind
 from virtkit.disk.formats.qcow2 import past, snapshots

@@ -5,8 +5,9 @@ Legacy AES counts the sectors of the guest's disk, LUKS those of the file (QEMU,
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR
 from virtkit.disk.formats.qcow2.layout import EncryptionHeader, Extension
 

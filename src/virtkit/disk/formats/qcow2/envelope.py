@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from array import array
 from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.format import Envelope
 from virtkit.disk.formats.qcow2 import newhead

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.disk.format import Facts
 from virtkit.disk.formats.qcow2 import bitmaps, snapshots
 from virtkit.disk.formats.qcow2.head import Head, text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import CorruptImageError, NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, divide_up, format_size, round_up
 from virtkit.disk.format import Reference
 from virtkit.disk.formats.qcow2.layout import (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.disk.formats.qcow2.head import read_head
 from virtkit.disk.formats.qcow2.packing import pack
 

@@ -7,9 +7,9 @@ tables, whose copied flags must agree with the refcounts, are therefore not chan
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk.formats.qcow2 import past, snapshots
 from virtkit.disk.formats.qcow2.change import Change

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.format import Reference
 from virtkit.disk.formats.qcow2 import past, snapshots

@@ -5,8 +5,9 @@ Specification: QEMU, docs/interop/qcow2.txt; the limits on table sizes are QEMU'
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated
 from virtkit.core.units import KIB, MIB
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from typing import TYPE_CHECKING, Protocol
 
-from virtkit.core.typed import TYPE_CHECKING, Protocol
 from virtkit.core.units import MIB, round_down, round_up
 from virtkit.disk.formats.qcow2.layout import ENTRY, Incompatible
 from virtkit.disk.formats.qcow2.refcounts import Refcounts

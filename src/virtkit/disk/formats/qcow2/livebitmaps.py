@@ -7,9 +7,9 @@ named is given back afterwards.
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING, Protocol
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING, Protocol
 from virtkit.core.units import divide_up, format_size, is_power_of_two
 from virtkit.disk.formats.qcow2 import bitmaps
 from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry, StoredBitmap, table_size

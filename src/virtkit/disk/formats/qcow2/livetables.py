@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB
 from virtkit.disk.formats.qcow2.layout import COPIED, ENTRY, OFFSET
 from virtkit.disk.formats.qcow2.mapping import Tables

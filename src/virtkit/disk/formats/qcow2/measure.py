@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.core.units import divide_up, round_up
 from virtkit.disk.format import Measured
 from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry, table_size

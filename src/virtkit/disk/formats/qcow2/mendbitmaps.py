@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import round_up
 from virtkit.disk.formats.qcow2 import bitmaps
 from virtkit.disk.formats.qcow2.counts import big_endian

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.units import round_up
 from virtkit.disk.formats.qcow2.head import text
 from virtkit.disk.formats.qcow2.layout import ENTRY, MAX_L1_SIZE, Header, SnapshotHeader

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import ImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk.formats.qcow2.checking import check
 from virtkit.disk.formats.qcow2.layout import REFCOUNT_TABLE_RESERVED

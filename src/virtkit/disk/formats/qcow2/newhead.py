@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.disk.formats.qcow2.head import Head
 from virtkit.disk.formats.qcow2.layout import (
     AUTOCLEAR_RAW_DATA_FILE,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB, divide_up, format_size
 from virtkit.disk.formats.qcow2.counts import big_endian, write_words
 from virtkit.disk.formats.qcow2.layout import (

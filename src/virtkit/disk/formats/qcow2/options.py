@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import format_size, is_power_of_two, parse_size
 from virtkit.disk.format import Option
 from virtkit.disk.formats.qcow2.layout import (

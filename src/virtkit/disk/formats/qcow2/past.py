@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import CorruptImageError, NotFoundError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import round_up
 from virtkit.disk.format import Facts, Kind, Snapshot
 from virtkit.disk.formats.qcow2 import snapshots

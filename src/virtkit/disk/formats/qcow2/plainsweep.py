@@ -6,8 +6,8 @@ import sys
 from array import array
 from collections import Counter
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.qcow2.entries import NO_ROOM, compressed_place
 from virtkit.disk.formats.qcow2.layout import COMPRESSED, COPIED, ENTRY, OFFSET
 from virtkit.disk.formats.qcow2.sweep import Batch, Named, Sweep

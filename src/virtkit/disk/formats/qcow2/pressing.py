@@ -6,9 +6,9 @@ A host cluster that several streams touch is counted once for each (specificatio
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk import codecs
 from virtkit.disk.formats.qcow2.entries import compressed_entry

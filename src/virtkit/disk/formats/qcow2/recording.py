@@ -6,8 +6,9 @@ nothing, and every program knows it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import ImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, round_down, round_up
 from virtkit.disk.formats.qcow2 import bitmapreading, bitmaps, livebitmaps
 from virtkit.disk.formats.qcow2.dirtybits import merged, united

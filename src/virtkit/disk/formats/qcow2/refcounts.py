@@ -5,9 +5,9 @@ from __future__ import annotations
 import mmap
 import sys
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, SystemCallError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import divide_up
 from virtkit.disk.formats.qcow2.layout import MAX_REFCOUNT_ORDER, REFCOUNT_TABLE_RESERVED
 from virtkit.disk.runs import table_of

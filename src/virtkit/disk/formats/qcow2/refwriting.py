@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple, Protocol
 from virtkit.core.units import divide_up, format_size
 from virtkit.disk.formats.qcow2.counts import encoded, write_words
 from virtkit.disk.formats.qcow2.layout import ENTRY, MAX_REFCOUNT_TABLE_SIZE, REFCOUNT_TABLE_RESERVED

@@ -6,8 +6,9 @@ rise before flags tell of them, and new tables are whole and on stable storage b
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.progress import Note, Sink, silent
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.qcow2.check import Check
 from virtkit.disk.formats.qcow2.checking import check
 from virtkit.disk.formats.qcow2.head import Head, read_head

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up, round_up
 from virtkit.disk.formats.qcow2.layout import EncryptionHeader, Extension
 

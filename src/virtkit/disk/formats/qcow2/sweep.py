@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
+from typing import TYPE_CHECKING, Protocol
 
-from virtkit.core.typed import TYPE_CHECKING, Protocol
 from virtkit.disk.formats.qcow2.layout import COPIED, ENTRY, OFFSET
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR
 from virtkit.disk import bulk
 from virtkit.disk.formats.qcow2.layout import COMPRESSED, COPIED, ENTRY, OFFSET

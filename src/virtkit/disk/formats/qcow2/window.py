@@ -6,11 +6,11 @@ So the memory is bounded however long the file is: the tables are walked once fo
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, divide_up
 from virtkit.disk import bulk
 from virtkit.disk.formats.qcow2.bulkcounts import TYPES, one_by_one

@@ -7,9 +7,9 @@ run leaves nothing that looks whole. Specification: QEMU docs/interop/qcow2.txt.
 
 from __future__ import annotations
 
-from _thread import allocate_lock  # threading.Lock; that module costs 0.5 ms
+import threading
+from typing import TYPE_CHECKING
 
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, divide_up
 from virtkit.disk.format import Place
 from virtkit.disk.formats.qcow2 import newhead
@@ -38,7 +38,7 @@ class Qcow2Writer:
         self.unit = chosen.cluster_size
         self._options, self._blank, self._file = chosen, blank, file
         self._shape = Shape(blank.size, chosen.cluster_size, chosen.extended_l2)
-        self._lock = allocate_lock()
+        self._lock = threading.Lock()
         self._counts = Counts(self.unit, chosen.refcount_order)
         self._counts.take(1)
         self._sealing = self._make_sealing()

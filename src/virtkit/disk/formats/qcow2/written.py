@@ -7,9 +7,9 @@ data and counts that grow, then tables, then the L1 table, then counts that shri
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import ImageError, NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, divide_up, format_size, round_down, round_up
 from virtkit.disk import merge
 from virtkit.disk.format import Kind

@@ -6,8 +6,9 @@ that would make VirtualBox and QEMU write new data over old. A leak is a block o
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.progress import Note, Sink, silent
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import divide_up
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.vdi import settling

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.progress import Advanced, Finished, Started
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.vdi.layout import SPECIAL, STATIC, ZERO
 from virtkit.disk.formats.vdi.room import Blocks
 from virtkit.disk.formats.vdi.settling import settle

@@ -7,9 +7,9 @@ the file, the new map goes where they were, and the header, one sector, turns fr
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up, round_up
 from virtkit.disk.formats.vdi.layout import ENTRY, FREE, HEADER_SIZE, MOST_BLOCKS, SPECIAL, STATIC
 from virtkit.disk.formats.vdi.mapping import PIECE, write_table

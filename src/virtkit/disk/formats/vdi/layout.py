@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated
 from virtkit.core.units import GIB, MIB, SECTOR, is_power_of_two
 from virtkit.disk.formats.vdi.signature import SIGNATURE
 

@@ -6,7 +6,8 @@ nothing any more are written at once; the blocks that they named are used again 
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.core.units import divide_up
 from virtkit.disk.formats.vdi import compaction, growth, settling
 from virtkit.disk.formats.vdi.layout import DIFFERENCING, DYNAMIC, FREE, NOBODY, SPECIAL, STATIC, ZERO, new_uuid

@@ -7,9 +7,9 @@ before the entries that need it: it may be too great for a moment, never too sma
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.vdi.layout import ENTRY, OLD_VERSION, SPECIAL, Header
 from virtkit.disk.formats.vdi.mapping import VdiImage, write_table
 from virtkit.disk.formats.vdi.room import Blocks, Room

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError, ImageError, NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, SECTOR, divide_up, round_up
 from virtkit.disk.format import Extent, Facts, Kind
 from virtkit.disk.formats.vdi import parents

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VirtkitError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.format import Reference
 from virtkit.disk.formats.vdi.layout import NOBODY, Header, name_of
 from virtkit.disk.formats.vdi.signature import SIGNATURE

@@ -7,9 +7,9 @@ the map is right and ``blocks_allocated`` too great at worst.
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.progress import Advanced, Finished, Started, silent
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.vdi.layout import SPECIAL
 from virtkit.disk.formats.vdi.room import Blocks, Room
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import KIB, MIB, SECTOR, divide_up, format_size, is_power_of_two, parse_size, round_up
 from virtkit.disk.format import Measured, Option, Place
 from virtkit.disk.formats.vdi.layout import (

@@ -5,9 +5,10 @@ Specification: VMware, Virtual Disk Format 5.0; what programs really write is to
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import UsageError
 from virtkit.core.progress import Sink, silent
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.formats.vmdk import signature
 

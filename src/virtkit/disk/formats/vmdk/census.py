@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import heapq
 from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.formats.vmdk.layout import ENTRY
 from virtkit.disk.runs import read_table, runs

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.format import Findings
 from virtkit.disk.formats.vmdk.census import Census, Copies, leaks

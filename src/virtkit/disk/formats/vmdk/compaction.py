@@ -5,9 +5,10 @@ First the copies and a barrier, then the tables that name them; the file is cut 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import ImageError, NotSupportedError
 from virtkit.core.progress import Advanced, Finished, Started
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import MIB, SECTOR, divide_up
 from virtkit.disk.formats.vmdk.census import Census, gaps
 from virtkit.disk.runs import runs, stored_table

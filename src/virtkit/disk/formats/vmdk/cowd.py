@@ -6,9 +6,10 @@ VMware's "Virtual Disk Format 5.0" names them "ESX Server Sparse Extents"; QEMU 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u32
-from virtkit.core.typed import TYPE_CHECKING, Annotated
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.formats.vmdk.layout import MAX_DIRECTORY, Shape
 

@@ -6,9 +6,9 @@ Specification: VMware, Virtual Disk Format 5.0, "The Descriptor File".
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import MIB
 
 if TYPE_CHECKING:

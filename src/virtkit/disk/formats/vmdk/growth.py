@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, round_up
 from virtkit.disk.file import File
 from virtkit.disk.formats.vmdk import layout, renewal, resizing

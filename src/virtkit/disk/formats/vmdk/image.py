@@ -6,9 +6,9 @@ import os
 from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import ImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.format import Extent, Facts
 from virtkit.disk.formats.vmdk import parents
 from virtkit.disk.formats.vmdk.descriptor import NO_PARENT

@@ -6,9 +6,10 @@ Extents". All positions are in sectors of 512 bytes.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated, NamedTuple
 from virtkit.core.units import MIB, SECTOR, divide_up, is_power_of_two
 from virtkit.disk.formats.vmdk import signature
 

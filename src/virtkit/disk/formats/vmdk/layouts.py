@@ -7,9 +7,9 @@ order, then grains in the order in which they come. The header goes last.
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, SECTOR, divide_up, format_size, round_up
 from virtkit.disk.format import Place
 from virtkit.disk.formats.vmdk import signature

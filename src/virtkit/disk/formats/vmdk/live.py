@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR
 from virtkit.disk.formats.vmdk import renewal
 from virtkit.disk.formats.vmdk.image import VmdkImage

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.vmdk import growth, renewal
 from virtkit.disk.formats.vmdk.descriptor import NO_PARENT
 from virtkit.disk.formats.vmdk.image import VmdkImage

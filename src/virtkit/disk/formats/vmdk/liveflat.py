@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.vmdk.flat import FlatPart, ZeroPart
 
 if TYPE_CHECKING:

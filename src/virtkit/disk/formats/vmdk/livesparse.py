@@ -7,9 +7,9 @@ entries of new tables behind another barrier. Grains that a table named are used
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CorruptImageError, ImageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.format import Kind
 from virtkit.disk.formats.vmdk.grains import SparsePart

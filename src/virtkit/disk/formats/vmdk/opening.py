@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from virtkit.core.errors import CorruptImageError, ImageError, NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import SECTOR
 from virtkit.disk.formats.vmdk import cowd, descriptor, flat, layout, parents, signature
 from virtkit.disk.formats.vmdk.grains import SparsePart

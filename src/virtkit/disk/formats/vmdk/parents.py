@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VirtkitError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR
 from virtkit.disk.formats.vmdk import descriptor, layout, signature
 from virtkit.disk.reference import Reference

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtkit.core.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from virtkit.disk.formats.vmdk import opening
 from virtkit.disk.formats.vmdk.flat import FlatPart, ZeroPart
 from virtkit.disk.formats.vmdk.grains import SparsePart

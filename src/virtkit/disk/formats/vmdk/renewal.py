@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.vmdk import descriptor, parents, text
 from virtkit.disk.formats.vmdk.descriptor import NO_PARENT
 

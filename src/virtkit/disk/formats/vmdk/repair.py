@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.progress import Note, Sink, silent
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up, round_up
 from virtkit.disk.formats.vmdk import layout, opening
 from virtkit.disk.formats.vmdk.census import Census

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up, format_size, round_up
 from virtkit.disk.format import Kind
 from virtkit.disk.formats.vmdk.layout import ENTRY, MAX_DIRECTORY

@@ -7,10 +7,10 @@ get_cluster_offset). Positions are in sectors, entries have 64 bits.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 from virtkit.core.errors import CorruptImageError, NotSupportedError
 from virtkit.core.structs import Struct, array, layout, u64
-from virtkit.core.typed import TYPE_CHECKING, Annotated
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.formats.vmdk.layout import MAX_DIRECTORY

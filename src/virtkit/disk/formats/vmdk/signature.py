@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MAGIC = b"KDMV"
 COWD_MAGIC = b"COWD"  # of ESX
 SESPARSE_MAGIC = 0x0000_0000_CAFE_BABE
@@ -21,8 +23,4 @@ def is_text(head: bytes) -> bool:
     """Whether a file begins as a descriptor does: comments and empty lines, then the version."""
     if head[: len(_TITLE)].lower() == _TITLE:
         return True
-    if b"version" not in head:
-        return False
-    import re  # most files are told without
-
-    return re.match(_TEXT, head) is not None
+    return b"version" in head and re.match(_TEXT, head) is not None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import threading
 from array import array
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import KIB, MIB, SECTOR, divide_up, format_size, round_up
 from virtkit.disk import codecs
 from virtkit.disk.format import Measured

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError
-from virtkit.core.typed import TYPE_CHECKING, NamedTuple
 from virtkit.core.units import GIB, SECTOR
 from virtkit.disk.formats.vmdk.descriptor import NO_PARENT
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.core.errors import NotSupportedError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.disk.formats.vmdk import opening
 from virtkit.disk.formats.vmdk.livedisk import LiveVmdk
 from virtkit.disk.formats.vmdk.liveflat import LiveFlat, LiveZero

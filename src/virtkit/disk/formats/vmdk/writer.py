@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
-from virtkit.core.typed import TYPE_CHECKING
 from virtkit.core.units import SECTOR, divide_up
 from virtkit.disk.formats.vmdk import text
 from virtkit.disk.formats.vmdk.descriptor import MAX_SIZE, Line
