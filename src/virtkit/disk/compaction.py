@@ -11,7 +11,7 @@ from virtkit.core.units import MIB, round_down, round_up
 from virtkit.disk import pieces
 from virtkit.disk.access import READ_ONLY, Access
 from virtkit.disk.chain import open_chain
-from virtkit.disk.copying.hands import BUFFER, Memory, gaps
+from virtkit.disk.copying.hands import BUFFER, Memory
 from virtkit.disk.format import CompactImage, Kind, LiveImage
 from virtkit.disk.live import open_live, settled
 
@@ -84,7 +84,7 @@ def _silent(image: Image, unit: int, report: Sink, name: str) -> Iterator[Stretc
     """Whole units that hold room and read as zeros; the caller may discard each before it asks for the next."""
     step = f"look for zeros in {name}"
     report(Started(step, image.size))
-    memory = Memory(max(BUFFER, unit), max(unit, 8))
+    memory = Memory(BUFFER, min(max(unit, 8), BUFFER))
     told = reached = 0
     for extent in settled(image, 0, image.size):
         for start, end in _within(extent, memory, image.size, unit):
@@ -110,15 +110,15 @@ def _within(extent: Extent, memory: Memory, size: int, unit: int) -> Iterator[St
 
 
 def _zeros(extent: Extent, memory: Memory, unit: int) -> Iterator[Stretch]:
-    """Units without a byte other than zero; what is a hole in the file is not read."""
+    """Units without a byte other than zero; holes of the file are not read, nor the rest of a unit that has one."""
     reached = extent.start
-    limit = max(BUFFER, unit)
-    for job in pieces.jobs(pieces.stored([extent]), unit=unit, limit=limit, end=extent.end):
-        if reached < job.start:
-            yield reached, job.start
+    for job in pieces.jobs(pieces.stored([extent]), unit=min(unit, BUFFER), limit=BUFFER, end=extent.end):
+        if job.start + job.length <= reached:
+            continue
         pieces.fill(job, memory.view)
-        for begin, end in gaps(memory.written(job.length), job.length):
-            yield job.start + begin, job.start + end
-        reached = job.start + job.length
+        for begin, end in memory.written(job.length):
+            if reached < (start := round_down(job.start + begin, unit)):
+                yield reached, start
+            reached = min(round_up(job.start + end, unit), extent.end)
     if reached < extent.end:
         yield reached, extent.end
