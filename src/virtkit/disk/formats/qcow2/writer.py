@@ -114,14 +114,21 @@ class Qcow2Writer:
         return tables, data_at
 
     def _filled(self, data_at: int) -> Entry:
-        """Preallocated clusters: as their file has them; as zeros where that would be decrypted; as below."""
+        """Preallocated clusters: as their file has them; as zeros where that would be decrypted; else as below.
+
+        Subclusters of the image's own file have room and no data, as QEMU makes them: a backing image shows through.
+        """
         entry = Entry.data(data_at, self.unit)
-        if self._blank.backing:
-            return entry._replace(subclusters=0)
-        if self._sealing:
+        if self._sealing and not self._blank.backing:
             zero = 0 if self._shape.extended else ZERO
             return entry._replace(word=entry.word | zero, subclusters=ALL_ZERO)
-        return entry
+        return entry._replace(subclusters=0) if self._names_late else entry
+
+    @property
+    def _names_late(self) -> bool:
+        """Whether preallocated tables do not name the data yet that will be placed."""
+        roomy = self._shape.extended and self._data is self._file
+        return roomy or bool(self._blank.backing) or self._sealing is not None
 
     def _preallocate(self) -> None:
         length = self._shape.clusters * self.unit if self._data is self._file else self._blank.size
@@ -140,7 +147,7 @@ class Qcow2Writer:
         self._tables.make(first, count)
         if self._preallocated:
             at = self._data_at + start
-            if not self._blank.backing and not self._sealing:  # the tables say so already
+            if not self._names_late:
                 return at
         else:
             at = self._counts.take(count) if self._data is self._file else start
