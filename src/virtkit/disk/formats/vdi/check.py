@@ -14,6 +14,7 @@ from virtkit.disk.format import Findings
 from virtkit.disk.formats.vdi import settling
 from virtkit.disk.formats.vdi.layout import FREE, SPECIAL
 from virtkit.disk.formats.vdi.livemap import LiveMap
+from virtkit.disk.formats.vdi.mapping import PIECE
 from virtkit.disk.formats.vdi.room import Blocks, Room
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from virtkit.disk.formats.vdi.mapping import VdiImage
 
 _MOST_DETAILS = 100
+_MOST_MARKS = 8  # for each block of the disk; more belong to a file that is mostly leaks, or to a false size
 _FAR = 1 << 32  # behind every block that an entry can name
 
 
@@ -33,6 +35,46 @@ class _Named(NamedTuple):
 
 
 def check(image: VdiImage) -> Findings:
+    return _of_sound(image) or _examined(image)
+
+
+def _of_sound(image: VdiImage) -> Findings | None:
+    """No block is named twice or is missing: a mark for each tells, for a million of them in any order.
+
+    None where that is not so, or where the file is far longer than its map accounts for.
+    """
+    header, limit, allocated = image.header, _limit(image), 0
+    if limit > _MOST_MARKS * header.blocks:
+        return None
+    marks = bytearray(limit)
+    for first in range(0, header.blocks, PIECE):
+        table = image.entries(first, min(PIECE, header.blocks - first))
+        named = [entry for entry in table if entry < limit]
+        if len(named) + sum(map(table.count, SPECIAL)) != len(table):
+            return None
+        allocated += len(named)
+        for entry in named:
+            marks[entry] = 1
+    end = marks.rfind(1) + 1
+    cut = end == limit and header.block_at(limit - 1) + header.block_size > image.file.size
+    if cut or marks.count(1) != allocated or header.blocks_allocated < end:
+        return None
+    leaks = _there(image, end) - allocated
+    details = (_leaking(leaks),) if leaks else ()
+    return Findings(0, leaks, header.start_of(end), header.blocks, allocated, details=details)
+
+
+def _there(image: VdiImage, end: int) -> int:
+    """Blocks that the file holds or its header counts, where the last one used is in front of ``end``."""
+    header = image.header
+    return max((image.file.size - header.data_offset) // header.stride, header.blocks_allocated, end)
+
+
+def _leaking(blocks: int) -> str:
+    return f"{blocks} blocks of the file are not named by the map"
+
+
+def _examined(image: VdiImage) -> Findings:
     header, named, limit = image.header, list(_named(image)), _limit(image)
     outside, inside = list(_parts(named, limit, _FAR)), list(_parts(named, 0, limit))
     twice = list(_twice(inside))
@@ -49,9 +91,8 @@ def check(image: VdiImage) -> Findings:
     if header.blocks_allocated < used.end:
         details.append(f"header: blocks allocated is {header.blocks_allocated}, expected {used.end}")
         corruptions += 1
-    there = max((image.file.size - header.data_offset) // header.stride, header.blocks_allocated, used.end)
-    if leaks := there - allocated:
-        details.append(f"{leaks} blocks of the file are not named by the map")
+    if leaks := _there(image, used.end) - allocated:
+        details.append(_leaking(leaks))
     return Findings(
         corruptions,
         leaks,
