@@ -147,6 +147,8 @@ class SparsePart:
 
 def mended(first: array[int], other: array[int], end: int) -> array[int]:
     """Entries that lie at or behind sector ``end`` are replaced by the other table's, where those do not."""
+    if first == other:
+        return first
     mended = first[:]
     for number, entry in enumerate(first):
         if entry >= end > other[number]:
