@@ -35,7 +35,11 @@ def die_at(number: int, record: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return real(fd, data, at)
 
+    def pwritev(fd: int, parts: Sequence[memoryview], at: int) -> int:
+        return pwrite(fd, memoryview(b"".join(parts)), at)
+
     os.pwrite = pwrite  # type: ignore[assignment]  # narrower, as File calls it
+    os.pwritev = pwritev  # type: ignore[assignment]  # likewise
 
 
 def count_reads(path: str) -> list[int]:

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.qemu
 SEVERAL = settings(max_examples=deep(5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 QCOW2 = Kind("qcow2")
 
+EXTENT_TREE = 8  # sectors: the block in which ext4 keeps a file's extents, where they are more than four
+
 
 def assert_sound(image: Path, guest: bytes) -> None:
     assert "No errors were found" in run("qemu-img", "check", "-f", "qcow2", image)
@@ -123,9 +125,10 @@ def test_zeros_take_room_as_asked(sparse: int, tmp_path: Path) -> None:
     disk.convert(str(source), str(ours), source_format="raw", sparse=sparse)
     run("qemu-img", "convert", "-f", "raw", "-O", "raw", "-S", str(sparse), source, theirs)
     assert ours.read_bytes() == source.read_bytes()
+    more = ours.stat().st_blocks - theirs.stat().st_blocks
     if sparse in {0, 4096}:  # between these two, where a run of zeros begins is a matter of taste
-        assert ours.stat().st_blocks == theirs.stat().st_blocks
-    assert ours.stat().st_blocks <= theirs.stat().st_blocks
+        assert abs(more) <= EXTENT_TREE
+    assert more <= EXTENT_TREE
 
 
 @pytest.mark.parametrize("compress", [False, True])

@@ -9,6 +9,8 @@ from virtkit.core.errors import SystemCallError
 from virtkit.disk.file import File
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtkit.disk.format import Place
 
 
@@ -55,6 +57,12 @@ class TakenUp(File):
             self._reach(at + len(data))
         else:
             super().write(at, data)
+
+    def write_parts(self, at: int, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        if self._again:
+            self._reach(at + sum(map(len, parts)))
+        else:
+            super().write_parts(at, parts)
 
     def share(self, at: int, source: File, source_at: int, length: int) -> bool:
         if not self._again:
