@@ -75,7 +75,8 @@ def _programs(root: Path) -> Iterator[cpio.Member]:
     for path in sorted(lvm.parent.iterdir()):
         if path.is_symlink() and path.readlink() == Path("lvm"):
             yield cpio.link(f"sbin/{path.name}", "lvm")
-    for library in _libraries(root, [lvm, dmsetup, python]):
+    extensions = sorted(root.glob("usr/lib/python3.*/lib-dynload/_ctypes.*.so"))
+    for library in _libraries(root, [lvm, dmsetup, python, *extensions]):
         yield cpio.file(f"{LIBRARIES[0]}/{library.name}", library.read_bytes(), executable=True)
     yield cpio.file("etc/lvm/lvm.conf", LVM_CONF)
     yield cpio.file("lib/workshop", START.encode())
