@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,3 +151,31 @@ def test_blocks_that_are_shared_are_not_moved(tmp_path: Path) -> None:
         run("cp", "--reflink=always", path, folder / "b.raw")
         with pytest.raises(NotSupportedError, match="shares blocks"):
             disk.convert_in_place(str(path))
+
+
+@pytest.mark.parametrize("sync", range(1, 9))
+def test_ctrl_c_at_any_sync_leaves_the_raw_disk_or_the_image(
+    room: Path, sync: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(room / "ended.raw", 2 * MIB, {0: b"boot" * 1024, MIB: b"data" * 1024})
+    before, real, left = path.read_bytes(), os.fsync, sync
+
+    def fsync(fd: int) -> None:
+        nonlocal left
+        real(fd)
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with suppress(KeyboardInterrupt):
+            disk.convert_in_place(str(path))
+    if path.read_bytes()[:4] == b"QFI\xfb":
+        if path.with_name("ended.raw.in-place").exists():
+            disk.convert_in_place(str(path))  # goes on
+        assert run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", path, room / "back.raw") == ""
+        assert (room / "back.raw").read_bytes() == before
+    else:
+        assert path.read_bytes() == before
+    assert not list(room.glob("*.in-place"))

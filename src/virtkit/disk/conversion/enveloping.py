@@ -181,7 +181,11 @@ def _signature(file: File) -> str | None:
 
 def _carry_out(file: File, record: Record, envelope: Envelope, *, begun: Record | None) -> None:
     if begun is not record:
-        halfway.write(file, record)
+        try:
+            halfway.write(file, record)
+        except BaseException:  # nothing was moved yet
+            halfway.remove(halfway.path_of(file.name))
+            raise
     if _state(file, record) != "whole":
         try:
             _move(file, record, envelope)
