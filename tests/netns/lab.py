@@ -21,6 +21,8 @@ CLONE_NEWNET = 0x40000000
 HOST_MAC, GATEWAY_MAC = "52:54:00:aa:00:11", "52:54:00:aa:00:01"
 HOST4, GATEWAY4, HOST6, GATEWAY6 = "10.9.0.11", "10.9.0.1", "2001:db8:9::11", "2001:db8:9::1"
 
+ENTER = 'mount -t sysfs -o ro sysfs "$0/sys" && exec chroot "$0" "$@"'
+
 PLAIN = """
 link set eth0 up
 addr add 10.9.0.11/24 brd 10.9.0.255 dev eth0
@@ -59,6 +61,7 @@ class Lab:
     host: str  # names of the namespaces
     gateway: str
     state: Path  # virtkit's state directory
+    root: Path  # the host's own (house.py)
 
     def run(self, *command: str, check: bool = True, inside: str = "") -> subprocess.CompletedProcess[str]:
         there = self.command(*command, inside=inside)
@@ -72,7 +75,10 @@ class Lab:
         return subprocess.Popen(there, stdout=pipe, stderr=pipe, text=True, env=self.environment)
 
     def command(self, *command: str, inside: str = "") -> list[str]:
-        return ["ip", "netns", "exec", inside or self.host, *command]
+        """In the host's own root, with the /sys of its network namespace; ``inside`` another namespace only there."""
+        if inside:
+            return ["ip", "netns", "exec", inside, *command]
+        return ["ip", "netns", "exec", self.host, "unshare", "-m", "sh", "-c", ENTER, str(self.root), *command]
 
     @property
     def environment(self) -> Mapping[str, str]:

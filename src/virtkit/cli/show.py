@@ -129,8 +129,10 @@ class Console:
             self.data(plan.data())
             return
         self.line(f"{plan.title}:" if plan else f"{plan.title}: nothing to change")
-        for line in plan.lines():
-            self.line(f"  {line}")
+        for action in plan.actions:
+            self.line(f"  {action.sign} {action.describe()}")
+            for detail in action.details():
+                self.line(f"      {detail}")
         for note in plan.notes:
             self.line(f"  note: {note}")
 

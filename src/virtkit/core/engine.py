@@ -158,7 +158,7 @@ def _put_step_back(index: int, step: Step, action: Action, log: Log, system: Sys
     now, before = action.fingerprint(_state(action, system)), action.fingerprint(step.before)
     whole = step.status in (Status.DONE, Status.KEPT)  # else half done or half undone, and that by us
     gone = now is None and None not in (before, step.after)  # somebody removed the thing itself: nothing to put back on
-    if not gone and (now != before or not whole):
+    if not gone and (now != before or not whole or action.unseen):
         if whole and not force and now != action.fingerprint(step.after):
             raise ConflictError(f"changed by somebody else since: is {_brief(now)}")
         _note_down(log, "undoing", index)

@@ -31,6 +31,9 @@ class Action(ABC):
     sign: ClassVar[str] = "~"  # in front of the plan's line: + makes, ~ changes, - removes
     stands_alone: ClassVar[bool] = False  # earlier steps may be undone although this one could not be
     holds_data: ClassVar[bool] = False  # undo would delete what a guest may have written: only when asked
+    volatile: ClassVar[bool] = False  # state of the running kernel alone, which a reboot takes away
+    cuts_off: ClassVar[bool] = False  # may cut the administrator off: a guardian stands by (core/deadman)
+    unseen: ClassVar[bool] = False  # leaves nothing that can be read back: undo runs without comparing
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -40,6 +43,10 @@ class Action(ABC):
     @abstractmethod
     def describe(self) -> str:
         """One line in the words of the person who asked: ``br0: bridge over eth0``."""
+
+    def details(self) -> list[str]:
+        """Further lines for who wants to know exactly: the difference of a file."""
+        return []
 
     @abstractmethod
     def capture(self, system: System) -> Json:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
-from virtkit.net import notes, refusals, standing
+from virtkit.net import notes, ownership, persistence, refusals, standing
 from virtkit.net.actions import CreateBridge, DeleteBridge, JoinBridge, LeaveBridge
+from virtkit.net.backend import Wish
 from virtkit.net.kernel import Kernel
 
 if TYPE_CHECKING:
+    from virtkit.core.plan import Action
     from virtkit.net.model import Link, Network
 
 LOCAL_UNICAST = 0x02  # in the first byte of a MAC address: given by software, to one station
@@ -40,7 +42,13 @@ def plan_bridge(name: str, port: str | None = None, *, system: System | None = N
     side = standing.side_of(network, link.name)
     create = CreateBridge(name, link.mac, link.mtu)
     join = JoinBridge(link.name, name, side.address_lines(), side.route_lines())
-    return Plan(title, (create, join), (*notes.about_move(system, network, side, name), notes.UNTIL_REBOOT))
+    actions: tuple[Action, ...] = (create, join)
+    owner = ownership.find(system, link.name)
+    if owner:
+        wish = Wish(name, link.name, link.mac, link.mtu, side)
+        actions = persistence.bridged(system, owner, wish, actions)
+    told = (*notes.about_move(system, network, side, name), *persistence.about(owner, link.name))
+    return Plan(title, actions, told)
 
 
 def plan_delete_bridge(name: str, *, force: bool = False, system: System | None = None) -> Plan:
@@ -66,7 +74,11 @@ def plan_delete_bridge(name: str, *, force: bool = False, system: System | None 
         return Plan(title, (DeleteBridge(name),))
     side = standing.side_of(network, name)
     leave = LeaveBridge(port.name, name, side.address_lines(), side.route_lines())
-    return Plan(title, (leave, DeleteBridge(name)), (*notes.about_move(system, network, side, port.name),))
+    actions: tuple[Action, ...] = (leave, DeleteBridge(name))
+    owner = ownership.find(system, name)
+    if owner:
+        actions = persistence.released(system, owner, name, port.name, actions)
+    return Plan(title, actions, (*notes.about_move(system, network, side, port.name), *persistence.about(owner, name)))
 
 
 def stable_mac(machine: str, name: str) -> str:

@@ -1,0 +1,20 @@
+"""What can be done to this host's network, each step with its way back; the journal finds them here."""
+
+from __future__ import annotations
+
+from virtkit.net.actions.bridge import CreateBridge, DeleteBridge
+from virtkit.net.actions.daemon import Adopt, StandBack
+from virtkit.net.actions.files import ChangeFile, CreateFile, RemoveFile
+from virtkit.net.actions.handover import JoinBridge, LeaveBridge
+
+__all__ = [
+    "Adopt",
+    "ChangeFile",
+    "CreateBridge",
+    "CreateFile",
+    "DeleteBridge",
+    "JoinBridge",
+    "LeaveBridge",
+    "RemoveFile",
+    "StandBack",
+]

@@ -1,0 +1,72 @@
+"""The daemon that owns a link keeps out of a move, and takes over what it finds afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from virtkit.core.errors import VerifyError
+from virtkit.core.plan import Action
+from virtkit.core.progress import silent
+from virtkit.net import ownership
+
+if TYPE_CHECKING:
+    from virtkit.core.plan import Json
+    from virtkit.core.progress import Sink
+    from virtkit.core.system import System
+
+
+@dataclass(frozen=True)
+class StandBack(Action):
+    """Comes before the move, so that undo comes last: files and kernel are as before, and the daemon looks again."""
+
+    kind: ClassVar[str] = "net.stand_back"
+    unseen: ClassVar[bool] = True
+
+    backend: str
+    title: str  # of the backend
+    port: str
+    bridge: str
+
+    def describe(self) -> str:
+        return f"{self.port}: {self.title} leaves it alone until the move is done"
+
+    def capture(self, system: System) -> Json:
+        return None
+
+    def apply(self, system: System, report: Sink) -> None:
+        ownership.load(self.backend).stand_back(system, self.port, self.bridge, report)
+
+    def verify(self, system: System) -> None:
+        """What it prevents is seen by the steps that follow: they compare the kernel with what was planned."""
+
+    def undo(self, system: System, before: Json) -> None:
+        ownership.load(self.backend).take_back(system, self.port, self.bridge, silent)
+
+
+@dataclass(frozen=True)
+class Adopt(Action):
+    """Comes last; its way back is that of the files, the move and :class:`StandBack`."""
+
+    kind: ClassVar[str] = "net.adopt"
+
+    backend: str
+    title: str  # of the backend
+    port: str
+    bridge: str
+
+    def describe(self) -> str:
+        return f"{self.bridge}: {self.title} takes it over"
+
+    def capture(self, system: System) -> Json:
+        return None
+
+    def apply(self, system: System, report: Sink) -> None:
+        ownership.load(self.backend).adopt(system, self.port, self.bridge, report)
+
+    def verify(self, system: System) -> None:
+        if missing := ownership.load(self.backend).missing(system, self.port, self.bridge):
+            raise VerifyError(self.describe(), missing)
+
+    def undo(self, system: System, before: Json) -> None:
+        """Nothing: the daemon is told by :class:`StandBack`, when its old files and the kernel are back."""

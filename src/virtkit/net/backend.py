@@ -1,0 +1,85 @@
+"""What every backend promises: the files that make a link at each start of the host, and the daemon that reads them.
+
+A backend is one file in ``net/backends`` that offers ``BACKEND``. It renders text and talks to its daemon; it never
+touches links, addresses or routes itself: the kernel is moved first, without a packet lost, and the daemon then finds
+everything as its new files say (the kernel first, the daemon adopts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from virtkit.core.progress import Sink
+    from virtkit.core.system import System
+    from virtkit.net.standing import Side
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who configures a link, and how that is known."""
+
+    backend: str  # the plug-in's name
+    files: tuple[str, ...]  # that define the link, absolute; empty: a profile that lives in the daemon alone
+    because: str  # for the plan: ``eth0 is in /run/network/ifstate``
+    writer: str = ""  # who writes these files anew by itself: ``cloud-init``, ``Proxmox VE``; empty: the administrator
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A bridge over a port, as it shall stand after every start of the host."""
+
+    bridge: str
+    port: str
+    mac: str  # of both, aa:bb:cc:dd:ee:ff
+    mtu: int  # bytes
+    held: Side  # what the port holds now, or the bridge if the move is done; the files may say more, and win
+
+
+@dataclass(frozen=True)
+class File:
+    """A configuration file as it shall be."""
+
+    path: str  # absolute
+    text: str | None  # None: there shall be no such file; undecodable bytes are surrogate escapes
+    mode: int | None = None  # permission bits; None: as they are, 0o644 for a new file
+
+
+@runtime_checkable
+class Backend(Protocol):
+    title: str  # as its users know it: ``NetworkManager``
+    precedence: int  # of several that know a link, the lowest owns it: netplan 10, NetworkManager 20, networkd 30 ...
+
+    def owner(self, system: System, link: str) -> Owner | None:
+        """None: not this backend's link. Asked of the running daemon and of its files; must not start anything."""
+
+    def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
+        """The files that give all of layer 3 to the bridge, its MAC pinned and STP off, and nothing to the port.
+
+        What is not ours to change (comments, unknown keys, order) stays byte for byte. An empty tuple: they say so
+        already. NotSupportedError with the place for what cannot be said in these files.
+        """
+
+    def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        """The way back for ``bridge delete``: the port has layer 3 again, and there is no bridge."""
+
+    def problems(self, system: System, files: Sequence[File]) -> list[str]:
+        """What the backend's own offline validator says of its configuration with ``files`` in it; empty: nothing."""
+
+    def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """Before the move: the daemon must not answer it (give addresses back, take the bridge down)."""
+
+    def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """After the move, with the new files in place: the daemon takes port and bridge as they stand.
+
+        No packet is lost where the daemon allows it; a DHCP client must run on the bridge afterwards.
+        """
+
+    def missing(self, system: System, port: str, bridge: str) -> str:
+        """What the daemon has not adopted yet, for verify: ``no DHCP client on br0``; empty: all is well."""
+
+    def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """After an undo, with the old files in place and the kernel as before: the daemon takes the port again."""

@@ -1,0 +1,60 @@
+"""A move that also outlives a reboot: the owner's files and its daemon around what the kernel does.
+
+In this order: the daemon keeps out of it, the kernel moves, the files say the new, the daemon adopts. A power cut
+before the files are written starts the host as it always was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import NotSupportedError
+from virtkit.net import ownership
+from virtkit.net.actions import Adopt, StandBack
+from virtkit.net.actions.files import plan_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from virtkit.core.plan import Action
+    from virtkit.core.system import System
+    from virtkit.net.backend import File, Owner, Wish
+
+UNTIL_REBOOT = "lasts until the next reboot: nobody configures {link} on this host, so no file is changed"
+
+
+def bridged(system: System, owner: Owner, wish: Wish, move: Sequence[Action]) -> tuple[Action, ...]:
+    """``move`` and what makes it last. NotSupportedError where the files cannot say it, before anything is touched."""
+    files = ownership.load(owner.backend).bridged(system, owner, wish)
+    before, after = _around(owner.backend, wish.port, wish.bridge)
+    return (before, *move, *_written(system, owner.backend, files), after)
+
+
+def released(system: System, owner: Owner, bridge: str, port: str, move: Sequence[Action]) -> tuple[Action, ...]:
+    """The reverse, for a bridge that these files make."""
+    files = ownership.load(owner.backend).released(system, bridge, port)
+    before, after = _around(owner.backend, port, bridge)
+    return (before, *move, *_written(system, owner.backend, files), after)
+
+
+def about(owner: Owner | None, link: str) -> list[str]:
+    """For the plan's notes: who configures the link, how that is known, and who else writes there."""
+    if owner is None:
+        return [UNTIL_REBOOT.format(link=link)]
+    title = ownership.load(owner.backend).title
+    lines = [f"{link} is configured by {title}: {owner.because}"]
+    if owner.writer:
+        lines.append(f"{', '.join(owner.files)}: written by {owner.writer}, which may write it anew")
+    return lines
+
+
+def _around(name: str, port: str, bridge: str) -> tuple[Action, Action]:
+    title = ownership.load(name).title
+    return StandBack(name, title, port, bridge), Adopt(name, title, port, bridge)
+
+
+def _written(system: System, name: str, files: Sequence[File]) -> list[Action]:
+    backend = ownership.load(name)
+    if problems := backend.problems(system, files):
+        raise NotSupportedError(f"{backend.title}: would not take the new files: {'; '.join(problems)}")
+    return [step for file in files if (step := plan_file(system, file))]

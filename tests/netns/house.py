@@ -1,0 +1,118 @@
+"""A root directory of its own for the lab's host: this machine's programs, its own /etc, /run and /var, and daemons
+that are not installed here (NetworkManager, netplan, ifupdown ...), unpacked from the distribution's packages.
+
+Nothing that runs in it can touch this machine's files. It is an overlay over ``/``, so the checkout is there as well.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from virtkit.core.system import System
+from virtkit.recipes.guest import store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PACKAGES = (
+    "bridge-utils",
+    "ifupdown",
+    "iputils-arping",
+    "isc-dhcp-client",
+    "netplan.io",
+    "network-manager",
+    "radvd",
+)
+# What a machine of ours may have configured: the lab's host starts without.
+EMPTY = (
+    "etc/NetworkManager/system-connections",
+    "etc/netplan",
+    "etc/network",
+    "etc/sysconfig/network-scripts",
+    "etc/systemd/network",
+    "run",
+    "tmp",
+)
+RUNTIME = ("run/dbus", "run/lock", "run/network", "run/systemd/netif/leases", "run/systemd/netif/links")
+DEVICES = ("null", "zero", "random", "urandom", "full", "tty", "kmsg")
+
+
+def daemons() -> Path:
+    """The unpacked packages, fetched once a machine; skips where there is no apt."""
+    if not shutil.which("apt-get"):
+        pytest.skip("needs apt-get for the daemons' packages")
+    lists = subprocess.run(["apt-cache", "policy", *PACKAGES], capture_output=True, check=True).stdout
+    home = store.cache(System()) / "daemons"
+    home.mkdir(parents=True, exist_ok=True)
+    place = home / hashlib.sha256(lists).hexdigest()[:16]
+    with (home / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            _unpack(home, place)
+    return place
+
+
+def _unpack(home: Path, place: Path) -> None:
+    """Only what is not installed here is fetched, with what it depends on."""
+    archives, beside = home / "archives", home / "beside"
+    (archives / "partial").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(beside, ignore_errors=True)
+    option = f"Dir::Cache::archives={archives}"
+    command = ["apt-get", "-qq", "-y", "--no-install-recommends", "--download-only", "-o", option, "install"]
+    subprocess.run([*command, *PACKAGES], check=True, stdout=subprocess.DEVNULL)
+    for archive in sorted(archives.glob("*.deb")):
+        subprocess.run(["dpkg-deb", "-x", archive, beside], check=True)
+    for name in ("bin", "lib", "sbin"):  # links to their twins in /usr here, which a directory would hide
+        if (beside / name).is_dir():
+            shutil.copytree(beside / name, beside / "usr" / name, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(beside / name)
+    beside.rename(place)
+
+
+def layer(folder: Path) -> Path:
+    """The daemons in a file system of their own: an overlay takes no layer from within another one of its layers."""
+    _mount_tmpfs(folder)
+    return Path(shutil.copytree(daemons(), folder / "daemons", symlinks=True))
+
+
+def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
+    """The root, mounted in ``folder``; ``shared`` are directories that it has in common with this machine."""
+    _mount_tmpfs(folder)
+    above, work, root = folder / "above", folder / "work", folder / "root"
+    for directory in (above, work, root):
+        directory.mkdir()
+    layers = f"lowerdir={extra}:/,upperdir={above},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "virtkit-lab", "-o", layers, root], check=True)
+    for name in EMPTY:
+        shutil.rmtree(root / name, ignore_errors=True)
+        (root / name).mkdir(parents=True)
+    for name in RUNTIME:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    shutil.chown(root / "run/systemd/netif", "systemd-network", "systemd-network")
+    for child in ("leases", "links"):
+        shutil.chown(root / "run/systemd/netif" / child, "systemd-network", "systemd-network")
+    (root / "run/netns").mkdir()
+    for place in (Path("/run/netns"), Path("/dev"), *shared):
+        (root / place.relative_to("/")).mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--rbind", place, root / place.relative_to("/")], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    return root
+
+
+def _mount_tmpfs(folder: Path) -> None:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "virtkit-lab", folder], check=True)
+
+
+def remove(folder: Path) -> None:
+    """Lazily: a daemon may have a file open still."""
+    subprocess.run(["umount", "--recursive", "--lazy", folder], check=False, capture_output=True)
+    if folder.is_dir():
+        folder.rmdir()
