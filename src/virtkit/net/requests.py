@@ -106,6 +106,12 @@ def set_mac(name: str, mac: str) -> Request:
     return Request(f"{name}: set mac {mac}", NEWLINK, 0, body)
 
 
+def set_stp(name: str, *, on: bool) -> Request:
+    """On a bridge: the kernel's spanning tree protocol, or a daemon's where /sbin/bridge-stp starts one."""
+    info = [text_attribute(INFO_KIND, "bridge"), nest(INFO_DATA, [u32_attribute(BRIDGE_STP, int(on))])]
+    return Request(f"{name}: set stp {'on' if on else 'off'}", NEWLINK, 0, _named(name, nest(IFLA_LINKINFO, info)))
+
+
 def set_master(name: str, master: int, master_name: str = "") -> Request:
     """``master`` is a link's index; 0 takes the port out."""
     what = f"{name}: make it a port of {master_name}" if master else f"{name}: take it out of its bridge"

@@ -6,6 +6,8 @@ from virtkit.net.actions.bridge import CreateBridge, DeleteBridge
 from virtkit.net.actions.daemon import Adopt, StandBack
 from virtkit.net.actions.files import ChangeFile, CreateFile, RemoveFile
 from virtkit.net.actions.handover import JoinBridge, LeaveBridge
+from virtkit.net.actions.link import SetLink
+from virtkit.net.actions.sysctl import SetSysctl
 
 __all__ = [
     "Adopt",
@@ -16,5 +18,7 @@ __all__ = [
     "JoinBridge",
     "LeaveBridge",
     "RemoveFile",
+    "SetLink",
+    "SetSysctl",
     "StandBack",
 ]
