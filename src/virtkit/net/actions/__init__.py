@@ -5,11 +5,13 @@ from __future__ import annotations
 from virtkit.net.actions.bridge import CreateBridge, DeleteBridge
 from virtkit.net.actions.daemon import Adopt, StandBack
 from virtkit.net.actions.files import ChangeFile, CreateFile, RemoveFile
+from virtkit.net.actions.firewall import AcceptBridged
 from virtkit.net.actions.handover import JoinBridge, LeaveBridge
 from virtkit.net.actions.link import SetLink
 from virtkit.net.actions.sysctl import SetSysctl
 
 __all__ = [
+    "AcceptBridged",
     "Adopt",
     "ChangeFile",
     "CreateBridge",

@@ -1,10 +1,11 @@
-"""``virtkit net``: this host's links and bridges."""
+"""``virtkit net bridge``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
+from virtkit.cli.net.show import state
 
 if TYPE_CHECKING:
     import argparse
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
 
 
 def build(parser: Arguments) -> None:
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-    show = verbs.add_parser("show", help="links with addresses, ports and default routes")
-    show.add_argument("name", metavar="IF", nargs="?", help="only this link, with all of its routes")
-    options.output(show)
-    show.set_defaults(run=_show)
-    bridge = verbs.add_parser("bridge", help="create, delete or show bridges")
-    _build_bridge(bridge)
-
-
-def _build_bridge(parser: Arguments) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     create = verbs.add_parser("create", help="a bridge, over a port if one is given, without losing the network")
     create.add_argument("name", metavar="NAME", help="the new bridge, as in br0")
@@ -41,22 +32,6 @@ def _build_bridge(parser: Arguments) -> None:
     show.add_argument("name", metavar="NAME", nargs="?", help="only this bridge")
     options.output(show)
     show.set_defaults(run=_show_bridges)
-
-
-def _show(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.net import show
-
-    views = show(args.name)
-    if console.json:
-        console.data([view.data() for view in views])
-        return 0
-    columns = ("LINK", "KIND", "STATE", "MAC", "MTU", "ADDRESSES", "BRIDGE OR PORTS", "DEFAULT ROUTE")
-    console.table(columns, [_row(view) for view in views])
-    if args.name or console.verbose:
-        for view in views:
-            for route in view.routes:
-                console.line(f"{view.link.name}: route {route.line(view.link.index)}")
-    return 0
 
 
 def _create(args: argparse.Namespace, console: Console) -> int:
@@ -90,26 +65,11 @@ def _show_bridges(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _row(view: View) -> Sequence[str]:
-    link = view.link
-    belongs = f"in {view.master}" if view.master else " ".join(view.ports)
-    return (
-        link.name,
-        view.kind,
-        _state(view),
-        link.mac,
-        str(link.mtu),
-        " ".join(address.text for address in view.addresses),
-        belongs,
-        " ".join(f"via {gateway}" if gateway else "direct" for gateway in view.gateways),
-    )
-
-
 def _bridge_row(view: View) -> Sequence[str]:
     link = view.link
     return (
         link.name,
-        _state(view),
+        state(view),
         link.mac,
         str(link.mtu),
         "on" if link.bridge and link.bridge.stp else "off",
@@ -117,10 +77,3 @@ def _bridge_row(view: View) -> Sequence[str]:
         " ".join(address.text for address in view.addresses),
         "virtkit" if link.ours else "others",
     )
-
-
-def _state(view: View) -> str:
-    """An administrator's "down" and a cable's are two things; loopback and tap know no other state than "unknown"."""
-    if not view.link.up:
-        return "down"
-    return "up" if view.link.state in {"up", "unknown"} else "no carrier"
