@@ -19,7 +19,7 @@ from virtkit.core.plan import Action, load_action
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
 
-AREAS = [area for area in ("disk", "net", "vm", "host", "recipes") if find_spec(f"virtkit.{area}.actions")]
+AREAS = [area for area in ("core", "disk", "net", "vm", "host", "recipes") if find_spec(f"virtkit.{area}.actions")]
 SAMPLES: dict[str, Json] = {"str": "text", "int": 7, "bool": True, "list": [1], "dict": {"a": 1}, "None": None}
 FORMS: dict[str, Json] = {
     "address": "10.0.0.1/24",

@@ -104,8 +104,10 @@ def way_back(change: Change, *, delete_data: bool = False) -> tuple[list[Step], 
     kept: list[Step] = []
     for step in reversed(change.steps):
         if step.status in STILL_THERE or (step.status is Status.KEPT and delete_data):
-            keep = change.committed and not delete_data and step.action().holds_data
-            (kept if keep else back).append(step)
+            action = step.action()
+            keep = change.committed and not delete_data and action.holds_data
+            if action.changes:
+                (kept if keep else back).append(step)
     return back, kept
 
 
@@ -115,7 +117,7 @@ def _carry_out(index: int, action: Action, log: Log, system: System, report: Sin
     report(Started(text))
     action.apply(system, report)
     action.verify(system)
-    log.write("done", step=index, state=_state(action, system))
+    log.write("done", step=index, state=_state(action, system) if action.changes else None)
     report(Finished(text))
 
 
@@ -139,6 +141,9 @@ def _put_back(
             continue
         try:
             action = step.action()
+            if not action.changes:
+                _note_down(log, "undone", index)
+                continue
             if keep and action.holds_data:
                 _note_down(log, "kept", index)
                 kept.append(step.text)

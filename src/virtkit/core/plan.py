@@ -34,6 +34,7 @@ class Action(ABC):
     volatile: ClassVar[bool] = False  # state of the running kernel alone, which a reboot takes away
     cuts_off: ClassVar[bool] = False  # may cut the administrator off: a guardian stands by (core/deadman)
     unseen: ClassVar[bool] = False  # leaves nothing that can be read back: undo runs without comparing
+    changes: ClassVar[bool] = True  # False: it watches or waits, there is nothing to put back
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
