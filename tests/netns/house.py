@@ -102,6 +102,8 @@ def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
     for place in (Path("/run/netns"), Path("/dev"), *shared):
         (root / place.relative_to("/")).mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "--rbind", place, root / place.relative_to("/")], check=True)
+        # Else what is unmounted here at the end is unmounted there too: the namespaces of every other lab.
+        subprocess.run(["mount", "--make-rslave", root / place.relative_to("/")], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
     return root
 
