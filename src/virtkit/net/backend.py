@@ -48,6 +48,20 @@ class File:
     mode: int | None = None  # permission bits; None: as they are, 0o644 for a new file
 
 
+@dataclass(frozen=True)
+class Boot:
+    """What a starting host runs to set up a link, without systemd: played as root in a room of its own (rehearsal).
+
+    There ``/run`` is empty, ``/etc`` and ``/var/lib`` are copies that may be written, ``/sys`` is read-only (so the
+    daemons do without udev), and the links below the port exist, down, with their names and MAC addresses.
+    """
+
+    commands: tuple[tuple[str, ...], ...] = ()  # in this order, each to its end; a failure is told with the outcome
+    daemon: tuple[str, ...] = ()  # after them, the one that stays; empty: none does
+    carried: tuple[str, ...] = ()  # directories below /run that others fill at each start: taken along as they are
+    patience: float = 15.0  # seconds from the daemon's start until the links are as they should be
+
+
 @runtime_checkable
 class Backend(Protocol):
     title: str  # as its users know it: ``NetworkManager``
@@ -83,3 +97,6 @@ class Backend(Protocol):
 
     def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """After an undo, with the old files in place and the kernel as before: the daemon takes the port again."""
+
+    def boot(self, system: System, port: str, bridge: str) -> Boot:
+        """How the next start of the host will go. NotSupportedError, NotFoundError: why it cannot be rehearsed."""

@@ -121,6 +121,11 @@ class Address:
         """Comes and goes with a router's advertisements."""
         return self.family == IPV6 and self.protocol == ADDRESS_ADVERTISED
 
+    @property
+    def leased(self) -> bool:
+        """Given for a time, by a DHCP server most likely."""
+        return self.family == IPV4 and self.valid != FOREVER
+
     def line(self, name: str) -> str:
         """``name`` is its link's: a label ``eth0:1`` is ``:1`` on any link."""
         label = self.label.removeprefix(name)

@@ -1,7 +1,7 @@
 """A move that also outlives a reboot: the owner's files and its daemon around what the kernel does.
 
-In this order: the daemon keeps out of it, the kernel moves, the files say the new, the daemon adopts. A power cut
-before the files are written starts the host as it always was.
+In this order: the daemon keeps out of it, the kernel moves, the files say the new, the daemon adopts, and the next
+start of the host is rehearsed. A power cut before the files are written starts the host as it always was.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
 from virtkit.net import ownership
-from virtkit.net.actions import Adopt, StandBack
-from virtkit.net.actions.files import plan_file
+from virtkit.net.actions import Adopt, Rehearse, StandBack
+from virtkit.net.actions.files import plan_file, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,15 +26,13 @@ UNTIL_REBOOT = "lasts until the next reboot: nobody configures {link} on this ho
 def bridged(system: System, owner: Owner, wish: Wish, move: Sequence[Action]) -> tuple[Action, ...]:
     """``move`` and what makes it last. NotSupportedError where the files cannot say it, before anything is touched."""
     files = ownership.load(owner.backend).bridged(system, owner, wish)
-    before, after = _around(owner.backend, wish.port, wish.bridge)
-    return (before, *move, *_written(system, owner.backend, files), after)
+    return _wrapped(system, owner.backend, wish.port, wish.bridge, files=files, move=move)
 
 
 def released(system: System, owner: Owner, bridge: str, port: str, move: Sequence[Action]) -> tuple[Action, ...]:
     """The reverse, for a bridge that these files make."""
     files = ownership.load(owner.backend).released(system, bridge, port)
-    before, after = _around(owner.backend, port, bridge)
-    return (before, *move, *_written(system, owner.backend, files), after)
+    return _wrapped(system, owner.backend, port, bridge, files=files, move=move)
 
 
 def about(owner: Owner | None, link: str) -> list[str]:
@@ -48,9 +46,18 @@ def about(owner: Owner | None, link: str) -> list[str]:
     return lines
 
 
-def _around(name: str, port: str, bridge: str) -> tuple[Action, Action]:
+def _wrapped(
+    system: System, name: str, port: str, bridge: str, *, files: Sequence[File], move: Sequence[Action]
+) -> tuple[Action, ...]:
     title = ownership.load(name).title
-    return StandBack(name, title, port, bridge), Adopt(name, title, port, bridge)
+    was = {file.path: text_of(system, file.path) for file in files}
+    return (
+        StandBack(name, title, port, bridge),
+        *move,
+        *_written(system, name, files),
+        Adopt(name, title, port, bridge),
+        Rehearse(name, title, port, bridge, was),
+    )
 
 
 def _written(system: System, name: str, files: Sequence[File]) -> list[Action]:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800  # NLM_F_*
 VETH_PEER = 1  # VETH_INFO_PEER: ifinfomsg and attributes of the other end
+IFLA_NET_NS_FD = 28
 IFLA_AF_SPEC, INET6_ADDR_GEN_MODE, ADDR_GEN_MODE_NONE = 26, 8, 1
 NUD_STALE, NTF_ROUTER = 0x04, 0x80
 GONE = frozenset({errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT})
@@ -78,6 +79,15 @@ def create_veth(name: str, peer: str) -> Request:
     info = nest(INFO_DATA, [Attribute(VETH_PEER, _named(peer), nested=True)])
     body = _named(name, nest(IFLA_LINKINFO, [text_attribute(INFO_KIND, "veth"), info]))
     return Request(f"create veth {name}", NEWLINK, CREATE | EXCLUSIVE, body)
+
+
+def create_twin(name: str, mac: str, peer: str, namespace: int) -> Request:
+    """A link whose other end, ``peer``, is in another network namespace, given by a file descriptor."""
+    far = _named(peer) + u32_attribute(IFLA_NET_NS_FD, namespace).pack()
+    info = nest(INFO_DATA, [Attribute(VETH_PEER, far, nested=True)])
+    own = Attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    body = _named(name, own, nest(IFLA_LINKINFO, [text_attribute(INFO_KIND, "veth"), info]))
+    return Request(f"create {name}", NEWLINK, CREATE | EXCLUSIVE, body)
 
 
 def set_alias(name: str, alias: str = OURS) -> Request:

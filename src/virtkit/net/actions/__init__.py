@@ -8,6 +8,7 @@ from virtkit.net.actions.files import ChangeFile, CreateFile, RemoveFile
 from virtkit.net.actions.firewall import AcceptBridged
 from virtkit.net.actions.handover import JoinBridge, LeaveBridge
 from virtkit.net.actions.link import SetLink
+from virtkit.net.actions.rehearse import Rehearse
 from virtkit.net.actions.sysctl import SetSysctl
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "DeleteBridge",
     "JoinBridge",
     "LeaveBridge",
+    "Rehearse",
     "RemoveFile",
     "SetLink",
     "SetSysctl",
