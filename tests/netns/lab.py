@@ -97,7 +97,8 @@ class Lab:
     def json(self, *arguments: str) -> list[dict[str, Any]]:
         """What iproute2 sees: it knows nothing of virtkit."""
         command = ["ip", "-n", self.host, "-j", "-d", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout or "[]")
         assert isinstance(found, list)
         return [entry for entry in found if entry]

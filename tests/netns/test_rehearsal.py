@@ -104,9 +104,8 @@ def test_what_no_start_ever_made_is_told_and_not_blamed(bridged: Lab) -> None:
 
 
 def test_dhcp_client_asks_over_the_bridge_and_gets_what_the_host_has(bridged: Lab) -> None:
-    bridged.ip(
-        "addr flush dev br0\nroute flush dev br0\naddr add 10.9.0.50/24 brd 10.9.0.255 dev br0 valid_lft 600 preferred_lft 600 metric 1024"
-    )
+    bridged.ip("addr flush dev br0\nroute flush dev br0")
+    bridged.ip("addr add 10.9.0.50/24 brd + dev br0 valid_lft 600 preferred_lft 600 metric 1024")
     bridged.ip("route del default via 2001:db8:9::1")
     bridged.ip("route add default via 10.9.0.1 proto dhcp src 10.9.0.50 metric 1024")
     bridged.ip("route add 10.9.0.1 dev br0 proto dhcp src 10.9.0.50 metric 1024 scope link")
