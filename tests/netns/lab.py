@@ -63,6 +63,11 @@ class Lab:
     state: Path  # virtkit's state directory
     root: Path  # the host's own (house.py)
 
+    @property
+    def guest(self) -> str:
+        """The name of a further namespace, for tests that want a machine on a bridge."""
+        return f"{self.host}-guest"
+
     def run(self, *command: str, check: bool = True, inside: str = "") -> subprocess.CompletedProcess[str]:
         there = self.command(*command, inside=inside)
         done = subprocess.run(there, capture_output=True, text=True, check=False, env=self.environment)
@@ -146,5 +151,5 @@ def settle(lab: Lab) -> None:
 
 
 def remove(lab: Lab) -> None:
-    for name in (lab.host, lab.gateway):
+    for name in (lab.host, lab.gateway, lab.guest):
         subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)

@@ -14,6 +14,8 @@ from virtkit.net.doctor.scene import Scene
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from virtkit.core.plan import Action
+
 __all__ = ["Finding", "examine", "plan_mend"]
 
 
@@ -26,6 +28,8 @@ def examine(system: System | None = None) -> list[Finding]:
 
 def plan_mend(findings: Sequence[Finding]) -> Plan:
     """All that virtkit can mend of them, each step once."""
-    steps = dict.fromkeys(step for found in findings for step in found.mend)
+    steps: list[Action] = []
+    for found in findings:
+        steps += (step for step in found.mend if step not in steps)
     cautions = dict.fromkeys(found.caution for found in findings if found.mend and found.caution)
     return Plan("mend the network", tuple(steps), tuple(cautions))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.net.model import Address, Link, Network
 
-TUNNELLED = {"tun", "macvtap", "vnet"}  # kinds of the links that a machine's NIC ends in
+INWARD = {"tun", "macvtap"}  # kinds of the links that a machine's NIC ends in
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Scene:
         return [address for address in self.network.addresses_of(link) if not address.automatic]
 
     def leads_out(self, link: Link) -> bool:
-        """Whether it looks like a way to the LAN: a card, a bond or a VLAN; not a machine's end or a bridge."""
-        if link.type != ETHERNET or link.flags & LOOPBACK or link.kind in {*TUNNELLED, "bridge"}:
+        """Whether it is a way to the LAN: a card, a bond, a VLAN; or a veth whose MAC address a bridge bears."""
+        if link.type != ETHERNET or link.flags & LOOPBACK or link.kind in {*INWARD, "bridge"}:
             return False
-        return link.kind != "veth" or not link.alias
+        return link.kind != "veth" or link.mac in {bridge.mac for bridge in self.bridges}
 
     def setting(self, family: str, link: str, name: str) -> str:
         """``net.<family>.conf.<link>.<name>``; empty where the kernel has none."""

@@ -28,14 +28,19 @@ class PortAddress:
 def _finding(scene: Scene, bridge: Link, port: Link) -> Finding:
     side = standing.side_of(scene.network, port.name)
     held = ", ".join(address.text for address in side.addresses)
+    taken = {address.network for address in scene.addresses(bridge)}
+    double = [address.text for address in side.addresses if address.network in taken]
+    lasting = f"make it last: nothing of layer 3 in the configuration of {port.name}"
     return Finding(
         "port_address",
         port.name,
         Harm.MUTE,
         seen=f"{port.name} is a port of {bridge.name} and holds {held}",
         why="frames for it are the bridge's: the address answers by chance, and guests do not reach the host by it",
-        mend=(JoinBridge(port.name, bridge.name, side.address_lines(), side.route_lines()),),
-        advice=f"make it last: nothing of layer 3 in the configuration of {port.name}",
+        mend=() if double else (JoinBridge(port.name, bridge.name, side.address_lines(), side.route_lines()),),
+        advice=f"{bridge.name} has one of the same network: ip address del {double[0]} dev {port.name}"
+        if double
+        else lasting,
     )
 
 

@@ -26,20 +26,25 @@ class SpanningTree:
                 yield _finding(bridge, bridge.bridge.forward_delay / HUNDREDTHS, _deaf(scene, bridge))
 
 
-def _deaf(scene: Scene, bridge: Link) -> list[str]:
-    ports = ((port.name, scene.attribute(port, "brport/state")) for port in scene.ports(bridge))
-    return [f"{name} is {STATES[state]}" for name, state in ports if state in STATES]
+def _deaf(scene: Scene, bridge: Link) -> dict[str, str]:
+    states = {port.name: scene.attribute(port, "brport/state") for port in scene.ports(bridge)}
+    return {name: STATES[state] for name, state in states.items() if state in STATES}
 
 
-def _finding(bridge: Link, delay: float, deaf: list[str]) -> Finding:
+def _finding(bridge: Link, delay: float, deaf: dict[str, str]) -> Finding:
+    """A deaf port would stay so until its timers end, though STP is off; one that is set up anew forwards at once."""
     seen = f"STP is on, forward delay {delay:g} s"
+    now = ", ".join(f"{name} is {state}" for name, state in deaf.items())
     return Finding(
         "spanning_tree",
         bridge.name,
         Harm.MUTE if deaf else Harm.WILL,
-        seen=f"{seen}; now {', '.join(deaf)}" if deaf else seen,
+        seen=f"{seen}; now {now}" if deaf else seen,
         why=f"a guest that starts or is plugged in is deaf for {2 * delay:g} s, longer than its DHCP client waits",
-        mend=(SetLink(bridge.name, "stp", "off"),),
+        mend=(
+            SetLink(bridge.name, "stp", "off"),
+            *(SetLink(name, "state", state) for name in deaf for state in ("down", "up")),
+        ),
         advice="make it last where the bridge is configured (STP=no, stp: false, bridge_stp off)",
         caution=f"{bridge.name}: STP is what stops a loop where two ports lead to the same switch; keep it there",
     )
