@@ -37,9 +37,8 @@ EMPTY = (
     "etc/network",
     "etc/sysconfig/network-scripts",
     "etc/systemd/network",
-    "run",
-    "tmp",
 )
+VOLATILE = ("run", "tmp")
 RUNTIME = ("run/dbus", "run/lock", "run/network", "run/systemd/netif/leases", "run/systemd/netif/links")
 DEVICES = ("null", "zero", "random", "urandom", "full", "tty", "kmsg")
 
@@ -93,6 +92,8 @@ def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
     for name in EMPTY:
         shutil.rmtree(root / name, ignore_errors=True)
         (root / name).mkdir(parents=True)
+    for name in VOLATILE:
+        subprocess.run(["mount", "-t", "tmpfs", "virtkit-lab", root / name], check=True)
     for name in RUNTIME:
         (root / name).mkdir(parents=True, exist_ok=True)
     shutil.chown(root / "run/systemd/netif", "systemd-network", "systemd-network")

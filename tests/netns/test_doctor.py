@@ -40,7 +40,7 @@ def found(lab: Lab) -> dict[str, dict[str, object]]:
 
 def reaches(lab: Lab, *, size: int = 56) -> bool:
     """The gateway from the guest."""
-    ping = ("ping", "-c", "5", "-i", "0.2", "-W", "1", "-M", "do", "-s", str(size), GATEWAY4)
+    ping = ("ping", "-c", "8", "-i", "0.3", "-W", "1", "-M", "do", "-s", str(size), GATEWAY4)
     return lab.run(*ping, inside=lab.guest, check=False).returncode == 0
 
 
