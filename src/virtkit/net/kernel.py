@@ -1,4 +1,4 @@
-"""The only door to netlink: read everything, change many things at once.
+"""The only door to netlink: read everything, change many things at once, hear what others change, look at a connection.
 
 The replies are the kernel's (sender 0) and are still checked byte by byte. A socket belongs to the network
 namespace of the process that opened it.
@@ -11,11 +11,11 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from virtkit.core.errors import NetworkError, NotSupportedError
 from virtkit.core.units import round_up
-from virtkit.net import decode
+from virtkit.net import decode, diag
 from virtkit.net.model import IPV4, IPV6, Network
 from virtkit.net.wire import (
     GETADDR,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from virtkit.net.diag import Connection, Endpoint
     from virtkit.net.model import Link
     from virtkit.net.requests import Request
 
@@ -49,6 +50,8 @@ ERROR, DONE, OVERRUN = 2, 3, 4  # NLMSG_*
 SOL_NETLINK, CAP_ACK, EXT_ACK = 270, 10, 11
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h; Python does not name them
 EXTENDED_ACK_MESSAGE = 1  # NLMSGERR_ATTR_MSG
+LINKS, IPV4_ADDRESSES, IPV4_ROUTES, IPV6_ADDRESSES, IPV6_ROUTES = 0x1, 0x10, 0x40, 0x100, 0x400  # RTMGRP_*
+NETLINK_SOCK_DIAG = 4
 IFLA_EXT_MASK, SKIP_STATISTICS = 29, 8  # RTEXT_FILTER_SKIP_STATS
 
 BUFFER = (
@@ -60,12 +63,15 @@ PATIENCE = 10  # seconds for one reply
 DUMP_TRIES = 20  # while others keep changing what is being read
 
 
-class Kernel:
-    """A netlink socket. Not for several threads at once."""
+class _Socket:
+    """Not for several threads at once."""
+
+    protocol: ClassVar[int] = socket.NETLINK_ROUTE
+    groups: ClassVar[int] = 0  # of whose messages everybody who asks gets a copy
 
     def __init__(self) -> None:
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, self.protocol)
             self._configure()
         except OSError as error:
             raise NetworkError(f"netlink: {_words(error.errno or 0)}") from error
@@ -81,6 +87,45 @@ class Kernel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _configure(self) -> None:
+        self._socket.setsockopt(SOL_NETLINK, EXT_ACK, 1)
+        self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)  # an acknowledgement does not repeat the request
+        for option in (SO_SNDBUFFORCE, SO_RCVBUFFORCE):
+            with suppress(PermissionError):  # only root may; reading works without
+                self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+        self._socket.settimeout(PATIENCE)
+        self._socket.bind((0, self.groups))
+
+    def _message(self, kind: int, flags: int, body: bytes) -> bytes:
+        self._sequence += 1
+        length = MessageHeader.SIZE + len(body)
+        start = MessageHeader(length, kind, flags | REQUEST, self._sequence, 0).pack()
+        return start + body + bytes(round_up(length, 4) - length)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.send(data)
+        except OSError as error:
+            raise NetworkError(f"netlink: send {len(data)} bytes: {_words(error.errno or 0)}") from error
+
+    def _receive(self) -> Iterator[Message]:
+        """The messages of the next datagram from the kernel."""
+        while True:
+            try:
+                data, _, flags, sender = self._socket.recvmsg(DATAGRAM)
+            except TimeoutError as error:
+                raise NetworkError(f"netlink: no reply within {PATIENCE} s") from error
+            except OSError as error:
+                raise NetworkError(f"netlink: receive: {_words(error.errno or 0)}") from error
+            if flags & socket.MSG_TRUNC:
+                raise NetworkError(f"netlink: reply is cut short, expected at most {DATAGRAM} bytes")
+            if sender[0] == 0:  # any process may send to this socket; only the kernel is listened to
+                return messages(data)
+
+
+class Kernel(_Socket):
+    """Links, addresses, routes: read and changed."""
 
     def links(self) -> tuple[Link, ...]:
         no_statistics = LinkHeader().pack() + u32_attribute(IFLA_EXT_MASK, SKIP_STATISTICS).pack()
@@ -117,41 +162,6 @@ class Kernel:
             if number and number not in request.fine:
                 raise NetworkError(f"{request.what}: {_words(number)}" + (f" ({why})" if why else ""))
 
-    def _configure(self) -> None:
-        self._socket.setsockopt(SOL_NETLINK, EXT_ACK, 1)
-        self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)  # an acknowledgement does not repeat the request
-        for option in (SO_SNDBUFFORCE, SO_RCVBUFFORCE):
-            with suppress(PermissionError):  # only root may; reading works without
-                self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER)
-        self._socket.settimeout(PATIENCE)
-        self._socket.bind((0, 0))
-
-    def _message(self, kind: int, flags: int, body: bytes) -> bytes:
-        self._sequence += 1
-        length = MessageHeader.SIZE + len(body)
-        start = MessageHeader(length, kind, flags | REQUEST, self._sequence, 0).pack()
-        return start + body + bytes(round_up(length, 4) - length)
-
-    def _send(self, data: bytes) -> None:
-        try:
-            self._socket.send(data)
-        except OSError as error:
-            raise NetworkError(f"netlink: send {len(data)} bytes: {_words(error.errno or 0)}") from error
-
-    def _receive(self) -> Iterator[Message]:
-        """The messages of the next datagram from the kernel."""
-        while True:
-            try:
-                data, _, flags, sender = self._socket.recvmsg(DATAGRAM)
-            except TimeoutError as error:
-                raise NetworkError(f"netlink: no reply within {PATIENCE} s") from error
-            except OSError as error:
-                raise NetworkError(f"netlink: receive: {_words(error.errno or 0)}") from error
-            if flags & socket.MSG_TRUNC:
-                raise NetworkError(f"netlink: reply is cut short, expected at most {DATAGRAM} bytes")
-            if sender[0] == 0:  # any process may send to this socket; only the kernel is listened to
-                return messages(data)
-
     def _dump(self, kind: int, body: bytes) -> list[bytes]:
         for _ in range(DUMP_TRIES):
             found = self._try_dump(kind, body)
@@ -184,6 +194,46 @@ class Kernel:
                 if message.type == ERROR and first <= message.sequence < first + count:
                     found[message.sequence - first] = _refusal(message)
         return [found[index] for index in range(count)]
+
+
+class Monitor(_Socket):
+    """Hears of every change of links, addresses and routes since it was opened, whoever made it."""
+
+    groups = LINKS | IPV4_ADDRESSES | IPV6_ADDRESSES | IPV4_ROUTES | IPV6_ROUTES
+
+    def heard(self) -> list[Message]:
+        """What came since the last call, oldest first; without waiting. What did not fit the buffer is missing."""
+        found: list[Message] = []
+        while True:
+            try:
+                data, _, flags, sender = self._socket.recvmsg(DATAGRAM, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return found
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise NetworkError(f"netlink: receive: {_words(error.errno or 0)}") from error
+                continue
+            if sender[0] == 0 and not flags & socket.MSG_TRUNC:
+                found += messages(data)
+
+
+class Connections(_Socket):
+    """TCP connections of this host, as the kernel's accounts show them (sock_diag(7))."""
+
+    protocol = NETLINK_SOCK_DIAG
+
+    def find(self, near: Endpoint, far: Endpoint) -> Connection | None:
+        """The one between these two; None: there is none (any more)."""
+        self._send(self._message(diag.BY_FAMILY, 0, diag.request(near, far)))
+        while True:
+            for message in self._receive():
+                if message.sequence != self._sequence:
+                    continue
+                if message.type != ERROR:
+                    return diag.connection(message.body)
+                if _refusal(message)[0] not in (errno.ENOENT, errno.ESTALE):
+                    _raise_refusal("look for a connection", message)
+                return None
 
 
 def _refusal(message: Message) -> tuple[int, str]:

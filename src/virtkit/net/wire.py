@@ -159,6 +159,7 @@ class Message(NamedTuple):
     flags: int
     sequence: int
     body: bytes
+    port: int = 0  # whose request it comes of: the netlink port of a process; 0: the kernel's own doing
 
 
 class Attribute(NamedTuple):
@@ -227,7 +228,8 @@ def messages(data: bytes) -> Iterator[Message]:
     while len(data) - at >= MessageHeader.SIZE:
         start = MessageHeader.parse(data, at)
         _check("message", start.length, MessageHeader.SIZE, len(data) - at)
-        yield Message(start.type, start.flags, start.sequence, data[at + MessageHeader.SIZE : at + start.length])
+        body = data[at + MessageHeader.SIZE : at + start.length]
+        yield Message(start.type, start.flags, start.sequence, body, start.port)
         at += round_up(start.length, ALIGN)
     if at < len(data):
         raise NetworkError(f"netlink: {len(data) - at} bytes after the last message, expected none")
