@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING
 
+from virtkit.net import processes, session
 from virtkit.net.model import FOREVER
 
 if TYPE_CHECKING:
@@ -44,30 +43,16 @@ def about_move(system: System, network: Network, side: Side, target: str) -> Ite
 
 
 def _session(system: System, network: Network, side: Side) -> Iterator[str]:
-    session = ssh_session(system)
-    if session is None:
+    found = session.find(system)
+    if found is None:
         return
-    client, server = session
-    if any(address.local == server for address in side.addresses):
-        yield f"your SSH session from {client} goes over {side.name}; it stays connected"
-    elif any(address.local == server for address in network.addresses):
-        yield f"your SSH session from {client} does not go over {side.name}"
-
-
-def ssh_session(system: System) -> tuple[str, str] | None:
-    """The client's and the server's address of the session this process belongs to.
-
-    sudo drops SSH_CONNECTION, so the processes above are asked too.
-    """
-    pid = os.getpid()
-    while pid > 1:
-        environment = system.read_or(f"/proc/{pid}/environ", "")
-        found = re.search(r"(?:^|\0)SSH_CONNECTION=(\S+) \d+ (\S+) \d+", environment)
-        if found:
-            return found[1], found[2]
-        parent = re.search(r"^PPid:\s*(\d+)", system.read_or(f"/proc/{pid}/status", ""), re.MULTILINE)
-        pid = int(parent[1]) if parent else 0
-    return None
+    yours = f"your SSH session from {found.client.address}"
+    if found.scope == side.name:
+        yield f"{yours} uses the link-local address of {side.name}, which does not move: come in by another address"
+    elif found.over(side):
+        yield f"{yours} goes over {side.name}; it stays connected"
+    elif any(address.local == found.server.address for address in network.addresses):
+        yield f"{yours} does not go over {side.name}: it is not at risk"
 
 
 def _leases(side: Side) -> Iterator[str]:
@@ -87,29 +72,8 @@ def _listeners(system: System, link: Link) -> Iterator[str]:
         words = line.split()
         if int(words[1].partition(":")[2], 16) == DHCP_CLIENT_PORT:
             sockets[words[9]] = "is a DHCP client, perhaps of"
-    for inode, process in _owners(system, set(sockets)):
+    for inode, process in processes.holding(system, set(sockets)):
         yield f"{process} {sockets[inode]} {link.name}; it does not move with the addresses: restart it on the new link"
-
-
-def _owners(system: System, inodes: set[str]) -> Iterator[tuple[str, str]]:
-    if not inodes:
-        return
-    for pid in filter(str.isdecimal, system.names("/proc")):
-        for inode in inodes & _sockets(system, pid):
-            name = system.read_or(f"/proc/{pid}/comm", "a process")
-            yield inode, f"{name} (pid {pid})"
-
-
-def _sockets(system: System, pid: str) -> set[str]:
-    found = set()
-    try:
-        for fd in os.scandir(system.path(f"/proc/{pid}/fd")):
-            target = os.readlink(fd.path)
-            if target.startswith("socket:["):
-                found.add(target[len("socket:[") : -1])
-    except OSError:  # the process is gone, or is not ours to look at
-        return found
-    return found
 
 
 def _settings(system: System, name: str, target: str) -> Iterator[str]:

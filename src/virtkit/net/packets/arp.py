@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from virtkit.core.structs import Struct, array, layout, u8, u16
 from virtkit.net.packets import ethernet
+from virtkit.net.packets.claim import Claim
 
 ETHERNET, IPV4 = 1, 0x0800
 REQUEST, REPLY = 1, 2
@@ -24,13 +25,6 @@ class Packet(Struct):
     sender: Annotated[bytes, array(4)]
     target_mac: Annotated[bytes, array(6)]
     target: Annotated[bytes, array(4)]
-
-
-class Claim(NamedTuple):
-    """Somebody says: this address is mine."""
-
-    address: bytes
-    mac: bytes
 
 
 def request(mac: bytes, sender: bytes, target: bytes) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from virtkit.core.structs import Struct, array, layout, u8, u16, u32
 from virtkit.net.packets import ethernet
+from virtkit.net.packets.claim import Claim
 
 ICMPV6 = 58  # next header
 HOP_LIMIT = 255  # what a router forwarded has less, and is no neighbour's
@@ -37,13 +38,6 @@ class Packet(Struct):
     checksum: u16
     flags: u32
     target: Annotated[bytes, array(16)]
-
-
-class Claim(NamedTuple):
-    """Somebody says: this address is mine."""
-
-    address: bytes
-    mac: bytes
 
 
 def solicitation(mac: bytes, sender: bytes, target: bytes) -> bytes:

@@ -1,0 +1,33 @@
+"""Nobody else on the link may have an address of ours: duplicate detection by ARP probes (RFC 5227, 2.1).
+
+The kernel does it for IPv6 by itself, and never for IPv4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from virtkit.net.probes.arp import Arp
+from virtkit.net.probes.probe import Answer, holder
+
+if TYPE_CHECKING:
+    from virtkit.net.model import Network
+
+
+@dataclass(frozen=True)
+class Unique(Arp):
+    """Well means silence, so it always takes the whole patience."""
+
+    kind: ClassVar[str] = "unique"
+
+    def describe(self) -> str:
+        return f"{self.address} is this host's alone"
+
+    def ask(self, network: Network, until: float) -> Answer:
+        link = holder(network, self.port, self.bridge)
+        if link is None:
+            return Answer(well=True, said=f"{self.address}: nobody can be asked")
+        for mac in self._claims(link, None, until):
+            return Answer(well=False, said=f"{self.address} on {link.name}: {mac.hex(':')} says that it is its own")
+        return Answer(well=True, said=f"{self.address} on {link.name}: nobody else has it")

@@ -1,0 +1,68 @@
+"""Who on this host holds a socket, and who changed the network."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from virtkit.core.system import System
+
+ROUTE = "0"  # NETLINK_ROUTE in /proc/net/netlink
+# What changes links by itself. A program of another network namespace is not meant.
+DAEMONS = frozenset(
+    {"NetworkManager", "systemd-network", "dhclient", "dhcpcd", "udhcpc", "connmand", "wickedd", "netifd", "netplan"}
+)  # as /proc/*/comm shows them, cut at 15 characters
+
+
+def holding(system: System, inodes: set[str]) -> Iterator[tuple[str, str]]:
+    """The sockets of ``inodes`` that processes have open: inode, and ``dhclient (pid 812)``."""
+    if not inodes:
+        return
+    for pid in filter(str.isdecimal, system.names("/proc")):
+        for inode in inodes & _sockets(system, pid):
+            yield inode, _spoken(system, pid)
+
+
+def of_netlink_port(system: System, port: int) -> str:
+    """Who has the netlink socket of this port number; empty: it is closed, or is nobody's."""
+    for line in system.read_or("/proc/thread-self/net/netlink", "").splitlines()[1:]:
+        words = line.split()
+        if words[1] == ROUTE and words[2] == str(port) and port:
+            return next((process for _, process in holding(system, {words[-1]})), "")
+    return ""
+
+
+def daemons(system: System) -> list[str]:
+    """Those of this network namespace that may have changed it."""
+    here = _namespace(system, "thread-self")
+    return [
+        _spoken(system, pid)
+        for pid in filter(str.isdecimal, system.names("/proc"))
+        if system.read_or(f"/proc/{pid}/comm", "") in DAEMONS and _namespace(system, pid) == here
+    ]
+
+
+def _spoken(system: System, pid: str) -> str:
+    return f"{system.read_or(f'/proc/{pid}/comm', 'a process')} (pid {pid})"
+
+
+def _namespace(system: System, pid: str) -> str:
+    try:
+        return os.readlink(system.path(f"/proc/{pid}/ns/net"))
+    except OSError:  # it is gone, or is not ours to look at
+        return ""
+
+
+def _sockets(system: System, pid: str) -> set[str]:
+    found = set()
+    try:
+        for fd in os.scandir(system.path(f"/proc/{pid}/fd")):
+            target = os.readlink(fd.path)
+            if target.startswith("socket:["):
+                found.add(target[len("socket:[") : -1])
+    except OSError:  # the process is gone, or is not ours to look at
+        return found
+    return found
