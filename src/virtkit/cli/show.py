@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json, Plan
 
 _TOGETHER = 512  # lines in one write
-_STAND_INS = {"✓": "ok", "✗": "x", "…": "...", "█": "#", "▓": "+", "▒": "-", "░": "."}
+_STAND_INS = {
+    "✓": "ok",
+    "✗": "x",
+    "…": "...",
+    "█": "#",
+    "▓": "+",
+    "▒": "-",
+    "░": ".",
+    "├": "|",
+    "└": "`",
+    "│": "|",
+    "─": "-",
+}
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:

@@ -1,16 +1,33 @@
-"""Links as a person looks at them: each with its addresses, its bridge or ports, and where it leads."""
+"""Links as a person looks at them: addresses, bridge or ports, where it leads, how much went through, whose it is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.net import refusals
+from virtkit.core.system import System
+from virtkit.net import ownership, refusals
+from virtkit.net.holders import holders
 from virtkit.net.kernel import Kernel
 from virtkit.net.model import LOOPBACK, MAIN_TABLE, SCOPES
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
+    from virtkit.net.backend import Owner
+    from virtkit.net.holders import Holder
     from virtkit.net.model import Address, Link, Network, Route
+
+TAPS = {"tun", "macvtap"}
+
+
+class Counters(NamedTuple):
+    """Since the link was made, from the host's side: what a machine sends, its tap receives."""
+
+    received: int  # bytes
+    sent: int
+    received_packets: int
+    sent_packets: int
+    errors: int  # both ways
+    dropped: int
 
 
 class View(NamedTuple):
@@ -20,6 +37,10 @@ class View(NamedTuple):
     routes: tuple[Route, ...]  # without those that the kernel makes for every link
     master: str
     ports: tuple[str, ...]
+    lower: str  # the link that it stands on: a VLAN's card; empty: none, or in another network namespace
+    counters: Counters
+    owner: Owner | None  # who configures it
+    holder: Holder | None  # of a tap
 
     @property
     def gateways(self) -> list[str]:
@@ -45,19 +66,27 @@ class View(NamedTuple):
             "addresses": [_address(address) for address in self.addresses],
             "routes": [route.line(link.index) for route in self.routes],
             "gateways": [*self.gateways],
+            "link": self.lower or None,
+            "counters": self.counters._asdict(),
+            "owner": {"backend": self.owner.backend, "files": [*self.owner.files]} if self.owner else None,
+            "holder": self.holder._asdict() if self.holder else None,
         }
 
 
-def show(name: str | None = None) -> list[View]:
+def show(name: str | None = None, system: System | None = None) -> list[View]:
     """All links in the kernel's order, or the one of this ``name``; NotFoundError."""
+    system = system or System()
     with Kernel() as kernel:
         network = kernel.network()
     links = [refusals.port_link(network, name)] if name else network.links
-    return [_view(network, link) for link in links]
+    held = holders(system) if any(link.kind in TAPS for link in links) else {}
+    return [_view(system, network, link, held.get(link.name)) for link in links]
 
 
-def _view(network: Network, link: Link) -> View:
+def _view(system: System, network: Network, link: Link, holder: Holder | None) -> View:
     master = network.by_index.get(link.master)
+    lower = None if link.elsewhere or link.kind == "veth" else network.by_index.get(link.lower)
+    own = link.kind in TAPS or bool(link.flags & LOOPBACK)
     return View(
         link,
         link.kind or ("loopback" if link.flags & LOOPBACK else "ethernet"),
@@ -65,6 +94,27 @@ def _view(network: Network, link: Link) -> View:
         tuple(route for route in network.routes_of(link) if not route.automatic),
         master.name if master else "",
         tuple(port.name for port in network.ports(link)),
+        lower.name if lower else "",
+        _counters(system, link),
+        None if own else ownership.find(system, link.name),
+        holder,
+    )
+
+
+def _counters(system: System, link: Link) -> Counters:
+    """Documentation/ABI/testing/sysfs-class-net-statistics."""
+
+    def read(name: str) -> int:
+        value = system.read_or(f"/sys/class/net/{link.name}/statistics/{name}", "0")
+        return int(value) if value.isdecimal() else 0
+
+    return Counters(
+        received=read("rx_bytes"),
+        sent=read("tx_bytes"),
+        received_packets=read("rx_packets"),
+        sent_packets=read("tx_packets"),
+        errors=read("rx_errors") + read("tx_errors"),
+        dropped=read("rx_dropped") + read("tx_dropped"),
     )
 
 

@@ -1,4 +1,4 @@
-"""``virtkit net show``."""
+"""``virtkit net show``: how this host's links stand to each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from virtkit.cli import options
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
@@ -28,28 +28,70 @@ def _show(args: argparse.Namespace, console: Console) -> int:
     if console.json:
         console.data([view.data() for view in views])
         return 0
-    columns = ("LINK", "KIND", "STATE", "MAC", "MTU", "ADDRESSES", "BRIDGE OR PORTS", "DEFAULT ROUTE")
-    console.table(columns, [_row(view) for view in views])
-    if args.name or console.verbose:
-        for view in views:
-            for route in view.routes:
-                console.line(f"{view.link.name}: route {route.line(view.link.index)}")
+    for view, before, below in _drawn(views):
+        console.line(f"{before}{_head(view)}")
+        for line in (*_facts(view), *(_routes(view) if args.name or console.verbose else ())):
+            console.line(f"{below}{line}")
     return 0
 
 
-def _row(view: View) -> Sequence[str]:
+def _drawn(views: Sequence[View]) -> Iterator[tuple[View, str, str]]:
+    """Each link with what stands before its name, and before the lines about it."""
+    names = {view.link.name for view in views}
+    for view in views:
+        if view.master not in names and view.lower not in names:
+            yield view, "", "│  " if _children(view, views) else "   "
+            yield from _branches(views, view, "")
+
+
+def _branches(views: Sequence[View], parent: View, indent: str) -> Iterator[tuple[View, str, str]]:
+    children = _children(parent, views)
+    for child in children:
+        last = child is children[-1]
+        deeper = indent + ("   " if last else "│  ")
+        yield child, indent + ("└─ " if last else "├─ "), deeper + ("│  " if _children(child, views) else "   ")
+        yield from _branches(views, child, deeper)
+
+
+def _children(view: View, views: Sequence[View]) -> list[View]:
+    """Ports, and what stands on it; a VLAN that is a port is drawn with its bridge."""
+    return [other for other in views if view.link.name == (other.master or other.lower)]
+
+
+def _head(view: View) -> str:
     link = view.link
-    belongs = f"in {view.master}" if view.master else " ".join(view.ports)
-    return (
-        link.name,
-        view.kind,
-        state(view),
-        link.mac,
-        str(link.mtu),
-        " ".join(address.text for address in view.addresses),
-        belongs,
-        " ".join(f"via {gateway}" if gateway else "direct" for gateway in view.gateways),
-    )
+    parts = [link.name, view.kind, state(view), link.mac, f"mtu {link.mtu}"]
+    if view.master and view.lower:
+        parts.append(f"on {view.lower}")
+    if link.bridge and link.bridge.stp:
+        parts.append("STP on")
+    return "  ".join(filter(None, parts))
+
+
+def _facts(view: View) -> Iterator[str]:
+    from virtkit.core.units import format_size
+
+    if view.holder:
+        named = f"machine {view.holder.machine}: " if view.holder.machine else ""
+        yield f"{named}{view.holder.process}, pid {view.holder.pid}"
+    if view.addresses:
+        yield "  ".join(address.text for address in view.addresses)
+    for gateway in view.gateways:
+        yield f"default route {f'via {gateway}' if gateway else 'directly'}"
+    counts = view.counters
+    if counts.received or counts.sent:
+        lost = [
+            f"{number} {word}" for number, word in ((counts.errors, "errors"), (counts.dropped, "dropped")) if number
+        ]
+        yield ", ".join([f"received {format_size(counts.received)}", f"sent {format_size(counts.sent)}", *lost])
+    if view.owner:
+        yield f"configured by {view.owner.backend}: {view.owner.because}"
+    if view.link.ours:
+        yield "made by virtkit"
+
+
+def _routes(view: View) -> Iterator[str]:
+    return (f"route {route.line(view.link.index)}" for route in view.routes)
 
 
 def state(view: View) -> str:
