@@ -24,6 +24,7 @@ SAMPLES: dict[str, Json] = {"str": "text", "int": 7, "bool": True, "list": [1], 
 FORMS: dict[str, Json] = {
     "address": "10.0.0.1/24",
     "path": "/tmp/a",
+    "probes": ["arp 10.0.0.1 eth0 br0"],
     "mac": "52:54:00:00:00:01",
     "vcpus": {"0": "1"},
     "emulator": "0-1",

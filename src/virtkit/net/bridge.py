@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
-from virtkit.net import notes, ownership, persistence, refusals, standing
+from virtkit.net import notes, ownership, persistence, refusals, standing, watching
 from virtkit.net.actions import CreateBridge, DeleteBridge, JoinBridge, LeaveBridge
 from virtkit.net.backend import Wish
 from virtkit.net.kernel import Kernel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtkit.core.plan import Action
     from virtkit.net.model import Link, Network
 
@@ -21,8 +23,12 @@ LOCAL_UNICAST = 0x02  # in the first byte of a MAC address: given by software, t
 DEFAULT_MTU = 1500
 
 
-def plan_bridge(name: str, port: str | None = None, *, system: System | None = None) -> Plan:
+def plan_bridge(
+    name: str, port: str | None = None, *, checks: Sequence[str] = (), system: System | None = None
+) -> Plan:
     """A bridge ``name``, over ``port`` if one is given: it then holds the port's addresses and routes.
+
+    ``checks`` are ``HOST:PORT`` that must accept connections after it as they do now.
 
     An empty plan: it is so already. UsageError, NotFoundError, BusyError, NotSupportedError with the reason.
     """
@@ -47,11 +53,14 @@ def plan_bridge(name: str, port: str | None = None, *, system: System | None = N
     if owner:
         wish = Wish(name, link.name, link.mac, link.mtu, side)
         actions = persistence.bridged(system, owner, wish, actions)
-    told = (*notes.about_move(system, network, side, name), *persistence.about(owner, link.name))
-    return Plan(title, actions, told)
+    watched = watching.plan(system, network, side, name, checks, joins=True)
+    told = (*notes.about_move(system, network, side, name), *watched.notes, *persistence.about(owner, link.name))
+    return Plan(title, (watched.action, *actions), told)
 
 
-def plan_delete_bridge(name: str, *, force: bool = False, system: System | None = None) -> Plan:
+def plan_delete_bridge(
+    name: str, *, force: bool = False, checks: Sequence[str] = (), system: System | None = None
+) -> Plan:
     """Give addresses and routes back to the bridge's port, then delete the bridge.
 
     A bridge that machines are attached to is never deleted; one that virtkit did not make only with ``force``:
@@ -78,7 +87,9 @@ def plan_delete_bridge(name: str, *, force: bool = False, system: System | None 
     owner = ownership.find(system, name)
     if owner:
         actions = persistence.released(system, owner, name, port.name, actions)
-    return Plan(title, actions, (*notes.about_move(system, network, side, port.name), *persistence.about(owner, name)))
+    watched = watching.plan(system, network, side, port.name, checks, joins=False)
+    told = (*notes.about_move(system, network, side, port.name), *watched.notes, *persistence.about(owner, name))
+    return Plan(title, (watched.action, *actions), told)
 
 
 def stable_mac(machine: str, name: str) -> str:
