@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SECONDS = 60  # that a guest may take to ask for an address and get it
 PINGS = 3
-NO_ADDRESS = "not tried: this host has no address on {bridge}"
+NO_ADDRESS = "not tried: this host has no address there"
 _POLL = 1.0  # seconds; an agent's answer under emulation takes that long
 
 
@@ -37,23 +37,25 @@ def prove(machine: Machine, mac: str, bridge: str, system: System, seconds: floa
     outside = _outside(system, bridge)
     end = time.monotonic() + seconds
     while True:
-        known = [found for found in addresses(machine, system) if found.mac == mac.lower()]
-        for found in known:
-            to_guest = ping(system, bridge, found.address) if outside else NO_ADDRESS.format(bridge=bridge)
-            if to_guest.startswith("0 "):  # its old address, that it still believes in; or not up yet
+        known = {}
+        for found in addresses(machine, system):
+            if found.mac != mac.lower():
                 continue
-            return Proof(found, to_guest, _from_guest(machine, step, outside, proven=bool(outside)))
+            answered, seen = ping(system, bridge, found.address) if outside else (PINGS, NO_ADDRESS)
+            if answered == PINGS:  # else it is the old address, which the guest still believes in, or not up yet
+                return Proof(found, seen, _from_guest(machine, step, outside, proven=bool(outside)))
+            known[found] = seen
         if time.monotonic() > end:
             raise VerifyError(step, _why_not(machine, known, mac, seconds))
         time.sleep(_POLL)
 
 
-def ping(system: System, bridge: str, address: str, count: int = PINGS) -> str:
-    """``3 of 3 pings answered``, sent over ``bridge``."""
-    command = ["ping", "-c", str(count), "-i", "0.2", "-W", "1", "-I", bridge, address]
-    told = system.run(command, check=False).stdout
-    counts = re.search(r"(\d+) packets transmitted, (\d+) received", told)
-    return f"{counts[2]} of {counts[1]} pings answered" if counts else f"0 of {count} pings answered"
+def ping(system: System, bridge: str, address: str) -> tuple[int, str]:
+    """How many of three were answered, sent over ``bridge``; and that in words."""
+    command = ["ping", "-c", str(PINGS), "-i", "0.2", "-W", "1", "-I", bridge, address]
+    counts = re.search(r"transmitted, (\d+) received", system.run(command, check=False).stdout)
+    answered = int(counts[1]) if counts else 0
+    return answered, f"{answered} of {PINGS} pings answered"
 
 
 def _outside(system: System, bridge: str) -> str:
@@ -80,9 +82,9 @@ def _from_guest(machine: Machine, step: str, target: str, *, proven: bool) -> st
     return f"{counts[2]} of {counts[1]} pings answered by {target}"
 
 
-def _why_not(machine: Machine, known: list[Address], mac: str, seconds: float) -> str:
+def _why_not(machine: Machine, known: dict[Address, str], mac: str, seconds: float) -> str:
     if known:
-        shown = ", ".join(f"{found.address} ({found.source})" for found in known)
-        return f"no answer after {seconds:g} s from {shown}"
+        shown = ", ".join(f"{found.address} ({found.source}): {seen}" for found, seen in known.items())
+        return f"not reached after {seconds:g} s: {shown}"
     hint = f"its console: virtkit vm console {machine.name}"
     return f"card {mac} has no address after {seconds:g} s that agent, leases or neighbours know; {hint}"
