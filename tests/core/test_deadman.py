@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from support.steps import Write, files
 from virtkit.core.deadman import Watch
-from virtkit.core.engine import run, undo, way_back
+from virtkit.core.engine import run, undo
 from virtkit.core.journal import Journal
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
+from virtkit.core.wayback import planned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ class WatchFile(Watch):
 def test_a_watch_is_never_compared_and_nothing_of_it_is_put_back(tmp_path: Path) -> None:
     system, journal = System(tmp_path), Journal(tmp_path / "journal")
     number = run(Plan("watched", (WatchFile("/a"), Write("/a"))), system, journal)
-    back, kept = way_back(journal.change(number))
+    back, kept = planned(journal.change(number))
     assert ([step.text for step in back], kept) == (["write /a"], [])
     assert undo(journal, number, system).back == ["write /a"]
     assert "a" not in files(tmp_path)

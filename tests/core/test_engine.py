@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.steps import POINTS, Fill, Write, WriteAlone, WriteData, files
-from virtkit.core.engine import newest, run, undo, way_back
+from virtkit.core.engine import newest, run, undo
 from virtkit.core.errors import NotFoundError, RolledBackError, UndoIncompleteError
 from virtkit.core.journal import Journal
 from virtkit.core.plan import Plan
 from virtkit.core.progress import Event, Finished, Started
 from virtkit.core.system import System
+from virtkit.core.wayback import planned
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_undo_goes_on_once_the_other_change_is_gone(system: System, journal: Jou
 
 def test_data_is_kept_until_its_deletion_is_asked_for(system: System, journal: Journal) -> None:
     number = run(Plan("disk", (WriteData("/disk"), Write("/b"))), system, journal)
-    back, kept = way_back(journal.change(number))
+    back, kept = planned(journal.change(number))
     assert ([s.text for s in back], [s.text for s in kept]) == (["write /b"], ["write /disk"])
     assert undo(journal, number, system).kept == ["write /disk"]
     assert system.read("/disk") == "new"

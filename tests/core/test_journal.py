@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.steps import Write, in_a_process
+from virtkit.core.change import Status
 from virtkit.core.engine import run
 from virtkit.core.errors import BusyError, NotFoundError, SystemCallError, VirtkitError
-from virtkit.core.journal import Journal, Status
+from virtkit.core.journal import Journal
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
 

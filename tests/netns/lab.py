@@ -20,6 +20,7 @@ T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 HOST_MAC, GATEWAY_MAC = "52:54:00:aa:00:11", "52:54:00:aa:00:01"
 HOST4, GATEWAY4, HOST6, GATEWAY6 = "10.9.0.11", "10.9.0.1", "2001:db8:9::11", "2001:db8:9::1"
+CONFIRMATIONS = {"--confirm", "--auto-confirm", "--no-confirm"}
 
 ENTER = 'mount -t sysfs -o ro sysfs "$0/sys" && exec chroot "$0" "$@"'
 
@@ -91,7 +92,18 @@ class Lab:
         return {**kept, "VIRTKIT_STATE_DIR": str(self.state)}
 
     def virtkit(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "virtkit", *arguments, check=check)
+        """Nobody is here to confirm what is done with -y, unless a test says how."""
+        words = set(arguments)
+        alone = ["--no-confirm"] if {"bridge", "-y"} <= words and not words & CONFIRMATIONS else []
+        return self.run(sys.executable, "-m", "virtkit", *arguments, *alone, check=check)
+
+    def closed(self) -> None:
+        """Until no change is open any more: a guardian has done what it had to."""
+        for _ in range(400):
+            if not list(self.state.glob("journal/*.switch")):
+                return
+            time.sleep(0.05)
+        raise AssertionError("a change is open after 20 s")
 
     def ip(self, lines: str, *, inside: str = "") -> None:
         """``ip -batch`` stops at the first line that is refused."""

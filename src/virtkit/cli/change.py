@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from virtkit.cli.agreement import DECLINED, agreed
 from virtkit.cli.options import PLAN_HAS_CHANGES
+from virtkit.cli.waiting import at_terminal
+from virtkit.core.deadman import Confirm
 from virtkit.core.engine import run
 from virtkit.core.journal import Journal
 from virtkit.core.system import System
@@ -31,8 +33,9 @@ def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin:
         and not agreed(plan.title, [*plan.lines(), *(f"note: {note}" for note in plan.notes)], console)
     ):
         return DECLINED
-    with console.progress() as report:
-        number = run(plan, System(), Journal.default(), report, origin=origin)
+    waits = any(isinstance(action, Confirm) for action in plan.actions)
+    with console.progress(waits=waits) as report:
+        number = run(plan, System(), Journal.default(), report, origin=origin, asked=at_terminal())
     _say(console, plan, number)
     return 0
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
+    from virtkit.core.change import Change
     from virtkit.core.engine import Undone
-    from virtkit.core.journal import Change
     from virtkit.core.plan import Json
 
 
@@ -34,14 +34,14 @@ def history(args: argparse.Namespace, console: Console) -> int:
 
     changes = Journal.default().changes()
     if console.json:
-        console.data([_data(change) for change in changes])
+        console.data([data(change) for change in changes])
     elif not changes:
         console.line("no changes yet")
     else:
         console.table(("ID", "WHEN", "STATE", "WHAT"), [_row(change) for change in changes])
         for change in changes:
             if console.verbose:
-                console.line(f"\n{change.number} {change.title}")
+                console.line(f"\n{change.number} {change.title}" + _why(change))
                 for step in change.steps:
                     console.line(f"  {step.status.value:8} {step.text}")
     return 0
@@ -49,14 +49,14 @@ def history(args: argparse.Namespace, console: Console) -> int:
 
 def undo(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.agreement import DECLINED, agreed
-    from virtkit.core import engine
+    from virtkit.core import engine, wayback
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
 
     journal = Journal.default()
     change = engine.newest(journal) if args.number is None else journal.change(args.number)
     title = f"undo change {change.number} ({change.title})"
-    back, kept = engine.way_back(change, delete_data=args.disks)
+    back, kept = wayback.planned(change, delete_data=args.disks)
     lines = [f"put back: {step.text}" for step in back]
     if args.plan:
         _show_plan(console, title, lines, [step.text for step in kept])
@@ -92,7 +92,13 @@ def _row(change: Change) -> tuple[str, str, str, str]:
     return str(change.number), when, change.state, change.title
 
 
-def _data(change: Change) -> Json:
+def _why(change: Change) -> str:
+    if change.reason and not change.committed:
+        return f": {change.reason}"
+    return f": confirmed by {change.confirmed}" if change.confirmed else ""
+
+
+def data(change: Change) -> Json:
     steps: list[Json] = [{"text": step.text, "kind": step.kind, "status": step.status.value} for step in change.steps]
     return {
         "change": change.number,
@@ -100,5 +106,9 @@ def _data(change: Change) -> Json:
         "origin": change.origin,
         "started": change.started,
         "state": change.state,
+        "waiting": change.waiting if change.running else None,
+        "confirmed": change.confirmed,
+        "reason": change.reason,
+        "pid": change.pid,
         "steps": steps,
     }

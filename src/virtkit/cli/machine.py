@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
+    from virtkit.core.deadman import Confirm
     from virtkit.core.engine import Undone
     from virtkit.core.plan import Plan
 
@@ -22,6 +23,8 @@ def build(parser: Arguments, verb: str) -> None:
         options.output(parser)
     else:
         options.change(parser)
+    if verb == "up":
+        options.confirmation(parser)
     if verb == "down":
         parser.add_argument("--disks", action="store_true", help="also delete the disks that the file made")
         parser.add_argument("--force", action="store_true", help="also take back what somebody else changed since")
@@ -30,9 +33,10 @@ def build(parser: Arguments, verb: str) -> None:
 
 def up(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
+    from virtkit.cli.confirm import wanted
     from virtkit.recipes.runner import origin
 
-    return carry_out(_plan(args), args, console, origin=origin(args.file))
+    return carry_out(_plan(args, wanted(args)), args, console, origin=origin(args.file))
 
 
 def plan(args: argparse.Namespace, console: Console) -> int:
@@ -42,11 +46,11 @@ def plan(args: argparse.Namespace, console: Console) -> int:
     return options.PLAN_HAS_CHANGES if made else 0
 
 
-def _plan(args: argparse.Namespace) -> Plan:
+def _plan(args: argparse.Namespace, confirm: Confirm | None = None) -> Plan:
     from virtkit.core.system import System
     from virtkit.recipes import machine, spec
 
-    return machine.plan_up(spec.load(args.file), System())
+    return machine.plan_up(spec.load(args.file), System(), confirm=confirm)
 
 
 def status(args: argparse.Namespace, console: Console) -> int:
@@ -72,14 +76,14 @@ def status(args: argparse.Namespace, console: Console) -> int:
 
 def down(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.agreement import DECLINED, agreed
-    from virtkit.core import engine
+    from virtkit.core import wayback
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
     from virtkit.recipes.runner import made_by, take_down
 
     journal = Journal.default()
     changes = made_by(journal, args.file)
-    ways = [engine.way_back(change, delete_data=args.disks) for change in changes]
+    ways = [wayback.planned(change, delete_data=args.disks) for change in changes]
     lines = [f"put back: {step.text}" for back, _ in ways for step in back]
     if args.plan:
         _show_plan(console, lines)

@@ -38,9 +38,13 @@ VERBS = {  # verb without a noun -> (module, what it does)
     "status": ("machine", "wanted, live and persistent state side by side"),
     "demo": ("demo", "build a guest and a LAN on this host and take an image to a running, bridged, pinned VM"),
     "history": ("history", "changes that virtkit made to this host"),
+    "confirm": ("confirm", "keep a change that waits for it; from a new connection"),
+    "rollback": ("confirm", "take back at once a change that waits for its confirmation"),
+    "recover": ("confirm", "put back what dead processes left open; the host's next start does it by itself"),
     "undo": ("history", "take a change back; without an ID the newest"),
 }
 NEED_LIBVIRT = ("vm", "up", "down", "plan", "status", "demo")
+SETTLE_THEMSELVES = ("disk", "undo")  # what they change is no host's network, or is just what is open
 INTERRUPTED = 130  # exit status
 _ASKING = ("SIGUSR1", "SIGINFO")  # as for dd and qemu-img: how far is it? Never the end of a virtkit
 
@@ -81,8 +85,17 @@ def _run(argv: Sequence[str], console: Console) -> int:
     console.configure(args)
     if args.command in NEED_LIBVIRT:
         _wake_libvirt(console)
+    if getattr(args, "plan", None) is False and args.command not in SETTLE_THEMSELVES:
+        _recover(console)
     run: Run = args.run
     return run(args, console)
+
+
+def _recover(console: Console) -> None:
+    """Before anything is planned: a change whose processes died is neither forgotten nor built upon."""
+    from virtkit.cli.confirm import put_back_what_died
+
+    put_back_what_died(console)
 
 
 def _wake_libvirt(console: Console) -> None:

@@ -48,3 +48,17 @@ def change(parser: Arguments) -> None:
         help="show what would change and stop: exit status 3, or 0 if nothing",
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def confirmation(parser: Arguments) -> None:
+    """Every command that may cut its administrator off has them."""
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--confirm",
+        metavar="SECONDS",
+        type=int,
+        default=60,
+        help="put everything back unless it is confirmed by then (60); -y does not confirm",
+    )
+    ways.add_argument("--auto-confirm", action="store_true", help="keep it as soon as all that worked before works")
+    ways.add_argument("--no-confirm", action="store_true", help="keep it without looking: a fault cuts this host off")

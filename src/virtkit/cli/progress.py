@@ -10,11 +10,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from virtkit.core.progress import Advanced, Course, Event, Finished, Note, Started
+from virtkit.cli.waiting import Appeal
+from virtkit.core.progress import Advanced, Course, Event, Finished, Note, Started, Waiting
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from virtkit.core.plan import Json
 
 PATIENCE = 0.3  # seconds before a line appears: what is over sooner needs none
 EVERY = 0.2  # seconds between two pictures, or two events
@@ -96,9 +99,13 @@ class Lines:
     def __init__(self) -> None:
         self._tenth: dict[str, int] = {}
         self._spoke = 0.0
+        self._appeal = Appeal()
 
     def __call__(self, event: Event, course: Course | None) -> None:
-        if isinstance(event, Note):
+        if isinstance(event, Waiting):
+            for line in self._appeal(event):
+                self._say(line)
+        elif isinstance(event, Note):
             self._say(f"{event.step}: {event.text}")
         elif isinstance(event, Started):
             self._tenth[event.step] = 0
@@ -165,17 +172,24 @@ class Events:
             self._told = time.monotonic()
         self._tell(fields(event, course))
 
-    def _tell(self, told: dict[str, str | int | float | None]) -> None:
+    def _tell(self, told: dict[str, Json]) -> None:
         import json  # only where it is asked for
 
         self._line(json.dumps(told))
 
 
-def fields(event: Event, course: Course | None) -> dict[str, str | int | float | None]:
+def fields(event: Event, course: Course | None) -> dict[str, Json]:
     """Documented in docs/en/qemu-img.md: names stay, new ones may come."""
-    told: dict[str, str | int | float | None] = {"event": type(event).__name__.lower(), "step": event.step}
+    told: dict[str, Json] = {"event": type(event).__name__.lower(), "step": event.step}
     if isinstance(event, Note):
         return {**told, "text": event.text}
+    if isinstance(event, Waiting):
+        waits: dict[str, Json] = {
+            "change": event.change,
+            "left": round(event.left, 1),
+            "confirm": f"virtkit confirm {event.change}",
+        }
+        return {**told, **waits, "watched": list(event.watched), "lost": list(event.lost)}
     if course is None:
         return told
     told |= {"done": course.done, "total": course.total}

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import SystemCallError, VirtkitError
-from virtkit.core.progress import Advanced, Event, Finished, Note, Sink, Started, silent
+from virtkit.core.progress import Advanced, Event, Finished, Note, Sink, Started, Waiting, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -174,9 +174,18 @@ class Console:
         self.error(VirtkitError(f"internal error: {said} (the traceback is on standard error)"))
 
     @contextmanager
-    def progress(self) -> Iterator[Sink]:
-        """The sink of a change, step by step: bars on a terminal, few lines elsewhere."""
-        if self.quiet:
+    def progress(self, *, waits: bool = False) -> Iterator[Sink]:
+        """The sink of a change, step by step: bars on a terminal, few lines elsewhere.
+
+        One that ``waits`` for its confirmation has to be heard: with ``--output json`` each event, and then the answer,
+        is an object on a line of its own.
+        """
+        if waits and self.json:
+            from virtkit.cli.progress import Events, Teller
+
+            self._streams = True
+            yield Teller(Events(self._now))
+        elif self.quiet and not waits:
             yield silent
         elif sys.stderr.isatty():
             with _bars() as sink:
@@ -243,6 +252,9 @@ def _bars() -> Iterator[Sink]:
         TimeRemainingColumn,
     )
 
+    from virtkit.cli.waiting import Appeal, countdown
+
+    appeal = Appeal()
     screen = Rich(stderr=True)
     columns = (
         SpinnerColumn("dots" if screen.encoding.startswith("utf") else "line"),
@@ -259,6 +271,11 @@ def _bars() -> Iterator[Sink]:
                 tasks[event.step] = bars.add_task(event.step, total=event.total)
             elif isinstance(event, Advanced) and event.step in tasks:
                 bars.update(tasks[event.step], completed=event.done)
+            elif isinstance(event, Waiting):
+                for line in appeal(event):
+                    bars.console.print(line, markup=False, highlight=False)
+                for waiting in tasks.values():
+                    bars.update(waiting, description=countdown(event), total=appeal.seconds, completed=event.left)
             elif isinstance(event, Note):
                 bars.console.print(f"{event.step}: {event.text}", markup=False, highlight=False)
             elif isinstance(event, Finished) and (task := tasks.pop(event.step, None)) is not None:

@@ -19,6 +19,7 @@ VirtkitError                      1   failed
     ├── VerifyError               1   a step took, but the machine does not show it
     ├── ConflictError             1   somebody else changed the value since
     ├── RolledBackError           4   it failed, and everything was put back
+    ├── HandedOverError           1   it waits for its confirmation still, in another process
     └── UndoIncompleteError       1   some of the change is still there
 
 The exit status is also the ``status`` of the JSON output and of the HTTP API. Two statuses have
@@ -132,6 +133,10 @@ class ConflictError(ChangeError):
 
 class RolledBackError(ChangeError):
     exit_status = 4
+
+
+class HandedOverError(ChangeError):
+    pass
 
 
 class UndoIncompleteError(ChangeError):

@@ -6,113 +6,42 @@ begin    the plan, before anything is touched       undoing  step N is about to 
 before   step N's state, before it is touched       undone   step N is as it was before
 done     step N's state, after it was verified      kept     step N holds data and was left on purpose
 commit   every step is done
+
+Of a change that may cut the administrator off (core/deadman):
+
+armed    it has to wait for its confirmation by then    taken    another process goes on with it
+holding  step N waits for the confirmation until then   back     everything is being put back, and why
+confirmed  it may stay
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import time
-from dataclasses import dataclass, field
-from enum import Enum
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 from virtkit import __version__
+from virtkit.core.boot import boot_id, this_process
+from virtkit.core.change import Change
 from virtkit.core.directories import sync_directory
 from virtkit.core.errors import BusyError, NotFoundError, SystemCallError, VirtkitError
-from virtkit.core.plan import Action, load_action
+from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
+    from virtkit.core.change import Line
     from virtkit.core.plan import Json, Plan
 
-Line: TypeAlias = "dict[str, Json]"
-
-
-class Status(Enum):
-    PLANNED = "planned"
-    BEGUN = "begun"  # may be half done
-    DONE = "done"
-    UNDOING = "undoing"  # may be half undone
-    UNDONE = "undone"
-    KEPT = "kept"
-
-
+_KEEP_SIZE = 0x01  # FALLOC_FL_KEEP_SIZE, linux/falloc.h; fallocate(2)
 LOCK_TRIES = 5  # 0.1 s: another process that only reads the history lets go at once
-STILL_THERE = (Status.BEGUN, Status.DONE, Status.UNDOING)
-
-
-@dataclass
-class Step:
-    kind: str
-    fields: dict[str, Json]
-    text: str
-    status: Status = Status.PLANNED
-    before: Json = None
-    after: Json = None
-
-    def action(self) -> Action:
-        return load_action(self.kind, self.fields)
-
-
-@dataclass
-class Change:
-    """What a journal file says, read line by line."""
-
-    number: int
-    title: str = ""
-    origin: str = ""  # what asked for it: a file's path, or empty
-    started: float = 0.0  # seconds since the epoch
-    committed: bool = False
-    running: bool = False  # a living process works on it
-    steps: list[Step] = field(default_factory=list)
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was ever touched."""
-        return any(step.status is not Status.PLANNED for step in self.steps)
-
-    @property
-    def remaining(self) -> list[Step]:
-        return [step for step in self.steps if step.status in STILL_THERE]
-
-    @property
-    def state(self) -> str:
-        if self.running:
-            return "running"
-        if not self.remaining:
-            kept = any(step.status is Status.KEPT for step in self.steps)
-            return "undone, data kept" if kept else "undone" if self.committed else "rolled back"
-        if not self.committed:
-            return "interrupted"
-        touched = any(step.status in (Status.UNDONE, Status.UNDOING, Status.KEPT) for step in self.steps)
-        return "partly undone" if touched else "done"
-
-    def follow(self, line: Line) -> None:
-        event = line["event"]
-        if event == "begin":
-            self._begin(line)
-        elif event == "commit":
-            self.committed = True
-        else:
-            self._step(str(event), self.steps[int(str(line["step"]))], line)
-
-    def _begin(self, line: Line) -> None:
-        self.title, self.origin, self.started = str(line["title"]), str(line["origin"]), float(str(line["time"]))
-        plan: list[dict[str, Json]] = line["plan"]  # type: ignore[assignment]  # _read() reports what is not so
-        self.steps = [Step(str(entry["kind"]), dict(entry["fields"]), str(entry["text"])) for entry in plan]  # type: ignore[arg-type]  # the same
-
-    def _step(self, event: str, step: Step, line: Line) -> None:
-        if event == "before":
-            step.status, step.before = Status.BEGUN, line["state"]
-        elif event == "done":
-            step.status, step.after = Status.DONE, line["state"]
-        else:
-            step.status = Status(event)
 
 
 class Log:
@@ -130,6 +59,26 @@ class Log:
             raise SystemCallError(f"write {self.path}", error) from error
         self.change.follow(line)
 
+    def reserve(self, size: int) -> None:
+        """Room for ``size`` more bytes of lines, so that none of them meets a full disk; else SystemCallError.
+
+        The file keeps its length (FALLOC_FL_KEEP_SIZE). A file system that reserves nothing (NFS) is asked for its
+        free room instead.
+        """
+        try:
+            _reserve(self._fd, size)
+        except OSError as error:
+            raise SystemCallError(f"reserve {format_size(size)} for {self.path}", error) from error
+
+    def take(self) -> None:
+        """From here on this process works on it."""
+        pid, birth = this_process()
+        self.write("taken", pid=pid, born=birth)
+
+    def withdraw(self) -> None:
+        """The promise is taken back: nothing was touched."""
+        self.path.unlink(missing_ok=True)
+
     def close(self) -> None:
         os.close(self._fd)
 
@@ -140,6 +89,21 @@ class Log:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _reserve(fd: int, size: int) -> None:
+    import ctypes  # only for changes that are guarded
+
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    end = os.fstat(fd).st_size
+    if fallocate(fd, _KEEP_SIZE, ctypes.c_int64(end), ctypes.c_int64(size)) == 0:
+        return
+    number = ctypes.get_errno()
+    if number == errno.EOPNOTSUPP:
+        free = os.fstatvfs(fd)
+        number = errno.ENOSPC if free.f_bavail * free.f_frsize < size else 0
+    if number:
+        raise OSError(number, os.strerror(number))
 
 
 def _append(fd: int, line: Line) -> None:
@@ -169,6 +133,17 @@ class Journal:
         home = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return cls(Path(home) / "virtkit" / "journal")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One process at a time looks whether a change that may cut the host off is open, and begins its own."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
     def begin(self, plan: Plan, origin: str = "") -> Log:
         """Promise ``plan``; nothing has been touched yet. SystemCallError if the promise cannot be kept on disk."""
         try:
@@ -178,10 +153,12 @@ class Journal:
         except OSError as error:
             raise SystemCallError(f"write a journal in {self.directory}", error) from error
         steps: list[Json] = [{**action.data(), "text": action.describe()} for action in plan.actions]
+        pid, birth = this_process()
+        facts: Line = {"guarded": plan.cuts_off, "boot": boot_id(), "pid": pid, "born": birth, "version": __version__}
         try:
-            log.write("begin", title=plan.title, origin=origin, plan=steps, version=__version__)
+            log.write("begin", title=plan.title, origin=origin, plan=steps, **facts)
         except BaseException:
-            log.path.unlink()
+            log.withdraw()
             log.close()
             raise
         return log
@@ -193,12 +170,7 @@ class Journal:
     def change(self, number: int) -> Change:
         """What the journal says of change ``number``, without waiting for a process that works on it."""
         path = self._path(number)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise NotFoundError(f"change {number}: not in the journal", hint="virtkit history") from error
-        except OSError as error:
-            raise SystemCallError(f"open {path}", error) from error
+        fd = self._open(number, os.O_RDONLY)
         try:
             running = not _lock(fd, fcntl.LOCK_SH)
             change, _ = _read(fd, number, path)
@@ -207,24 +179,37 @@ class Journal:
         change.running = running
         return change
 
-    def reopen(self, number: int) -> Log:
-        """Take over change ``number`` to undo it; BusyError while another process works on it."""
-        path = self._path(number)
+    def peek(self, number: int) -> Change:
+        """As ``change``, without a look at who works on it: that takes no lock from who waits for it."""
+        fd = self._open(number, os.O_RDONLY)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise NotFoundError(f"change {number}: not in the journal", hint="virtkit history") from error
-        except OSError as error:
-            raise SystemCallError(f"open {path}", error) from error
+            return _read(fd, number, self._path(number))[0]
+        finally:
+            os.close(fd)
+
+    def reopen(self, number: int) -> Log:
+        """Take over change ``number``; BusyError while another process works on it."""
+        path = self._path(number)
+        fd = self._open(number, os.O_RDWR | os.O_APPEND)
         try:
             if not _lock(fd, fcntl.LOCK_EX):
                 raise BusyError(f"change {number}: another virtkit is working on it", hint="virtkit history")
             change, end = _read(fd, number, path)
-            os.ftruncate(fd, end)  # a torn last line was never relied upon
+            if end < os.fstat(fd).st_size:  # else it would free the room that was reserved
+                os.ftruncate(fd, end)  # a torn last line was never relied upon
         except BaseException:
             os.close(fd)
             raise
         return Log(path, fd, change)
+
+    def _open(self, number: int, flags: int) -> int:
+        path = self._path(number)
+        try:
+            return os.open(path, flags | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"change {number}: not in the journal", hint="virtkit history") from error
+        except OSError as error:
+            raise SystemCallError(f"open {path}", error) from error
 
     def _create(self) -> Log:
         number = max(self._numbers(), default=0) + 1

@@ -108,6 +108,11 @@ class Plan:
     def __bool__(self) -> bool:
         return bool(self.actions)
 
+    @property
+    def cuts_off(self) -> bool:
+        """Whether it may cut the administrator off."""
+        return any(action.cuts_off for action in self.actions)
+
     def lines(self) -> list[str]:
         return [f"{action.sign} {action.describe()}" for action in self.actions]
 

@@ -34,11 +34,21 @@ class Note(NamedTuple):
     text: str
 
 
+class Waiting(NamedTuple):
+    """A change waits for its confirmation. Told twice a second."""
+
+    step: str  # the change's title
+    change: int  # its number
+    left: float  # seconds
+    watched: tuple[str, ...]  # what worked before the change
+    lost: tuple[str, ...]  # what of that does not work now
+
+
 class Finished(NamedTuple):
     step: str
 
 
-Event: TypeAlias = Started | Advanced | Note | Finished
+Event: TypeAlias = Started | Advanced | Note | Waiting | Finished
 Sink: TypeAlias = Callable[[Event], None]
 
 

@@ -118,6 +118,19 @@ class System:
             raise CommandError(command, done.returncode, done.stderr or done.stdout)
         return Completed(done.returncode, done.stdout, done.stderr)
 
+    def spawn(self, command: Sequence[str]) -> None:
+        """Start a program that outlives us: in a session of its own, nobody's child, with no file of ours open.
+
+        What becomes of it is not told: who needs to know lets it give a sign.
+        """
+        import subprocess
+
+        nowhere = subprocess.DEVNULL
+        orphan = ["sh", "-c", '"$@" &', "sh", *command]
+        subprocess.run(
+            orphan, stdin=nowhere, stdout=nowhere, stderr=nowhere, cwd="/", start_new_session=True, check=False
+        )
+
 
 def is_root() -> bool:
     return os.geteuid() == 0

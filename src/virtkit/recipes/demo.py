@@ -18,7 +18,8 @@ from virtkit.vm import connection
 from virtkit.vm.agent import Agent
 
 if TYPE_CHECKING:
-    from virtkit.core.journal import Change, Journal
+    from virtkit.core.change import Change
+    from virtkit.core.journal import Journal
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
 

@@ -20,6 +20,7 @@ from virtkit.vm.actions import Attach, Autostart, Define, Pin, Start
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from virtkit.core.deadman import Confirm
     from virtkit.core.plan import Action
     from virtkit.core.system import System
     from virtkit.recipes.spec import Document, Place
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from virtkit.vm.machine import Machine
 
 
-def plan_up(document: Document, system: System) -> Plan:
-    """SpecError lists, with their places, all that this host cannot do of the file; nothing is changed."""
+def plan_up(document: Document, system: System, *, confirm: Confirm | None = None) -> Plan:
+    """SpecError lists, with their places, all that this host cannot do of the file; nothing is changed.
+
+    ``confirm`` is asked behind each bridge that takes over this host's own link.
+    """
     faults: list[str] = []
     plan = Plan(f"up {document.path}")
     for name, network in document.spec.networks.items():
-        make = partial(net.plan_bridge, name, network.bridge.port)
+        make = partial(net.plan_bridge, name, network.bridge.port, confirm=confirm)
         plan += _tried(document, ("networks", name), faults, make)
     for name in document.spec.machines:
         plan += _tried(document, ("machines", name), faults, partial(_plan_machine, document, name, system))

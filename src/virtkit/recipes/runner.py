@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.core import engine
+from virtkit.core import engine, wayback
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from virtkit.core.journal import Change, Journal
+    from virtkit.core.change import Change
+    from virtkit.core.journal import Journal
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
 
@@ -23,7 +24,7 @@ def made_by(journal: Journal, file: Path) -> list[Change]:
     """The file's changes of which something is left, newest first: disks that an earlier down kept count too."""
     wanted = origin(file)
     changes = [change for change in journal.changes() if change.origin == wanted]
-    return [change for change in reversed(changes) if any(engine.way_back(change, delete_data=True))]
+    return [change for change in reversed(changes) if any(wayback.planned(change, delete_data=True))]
 
 
 def take_down(

@@ -10,7 +10,6 @@ from virtkit.net.actions.handover import JoinBridge, LeaveBridge
 from virtkit.net.actions.link import SetLink
 from virtkit.net.actions.rehearse import Rehearse
 from virtkit.net.actions.sysctl import SetSysctl
-from virtkit.net.actions.watch import Watch
 
 __all__ = [
     "AcceptBridged",
@@ -26,5 +25,4 @@ __all__ = [
     "SetLink",
     "SetSysctl",
     "StandBack",
-    "Watch",
 ]

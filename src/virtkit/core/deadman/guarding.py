@@ -1,0 +1,114 @@
+"""A change that may cut its administrator off begins only with room for its whole journal and a guardian beside it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from virtkit.core.boot import boottime
+from virtkit.core.deadman import Confirm, starting, unit
+from virtkit.core.deadman.switch import Switch, switches
+from virtkit.core.errors import BusyError, SystemCallError
+from virtkit.core.units import KIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from virtkit.core.change import Change
+    from virtkit.core.journal import Journal, Log
+    from virtkit.core.plan import Action, Plan
+    from virtkit.core.system import System
+
+_ROOM, _FACTOR = 64 * KIB, 16  # a step's states are larger than its line in the plan, but not by so much
+
+
+@contextmanager
+def begun(plan: Plan, system: System, journal: Journal, origin: str) -> Iterator[Log]:
+    """As ``Journal.begin``; BusyError while another change that may cut the host off is open."""
+    if not plan.cuts_off:
+        with journal.begin(plan, origin) as log:
+            yield log
+        return
+    with journal.alone():
+        _refuse_second(journal)
+        log = journal.begin(plan, origin)
+        switch = _prepared(log, journal)
+    with log:
+        try:
+            _stand_by(switch, log, plan.actions, system)
+        except BaseException:
+            log.withdraw()
+            settle(log.change, system, journal)
+            raise
+        try:
+            yield log
+        finally:
+            settle(log.change, system, journal)
+
+
+@contextmanager
+def undoing(log: Log, system: System, journal: Journal) -> Iterator[None]:
+    """The way back of a change that may cut the host off is guarded as well: the guardian finishes it."""
+    if not any(step.action().cuts_off for step in log.change.remaining):
+        yield
+        return
+    with journal.alone():
+        _refuse_second(journal, besides=log.change.number)
+        switch = Switch(journal.directory, log.change.number)
+        switch.create()
+    try:
+        starting.start(switch, system, {type(step.action()).__module__ for step in log.change.steps})
+        unit.install(system, journal.directory, starting.launched("recovery", journal.directory, system))
+        log.write("back", why="undo")
+        yield
+    finally:
+        settle(log.change, system, journal)
+
+
+def settle(change: Change, system: System, journal: Journal) -> None:
+    """Takes guardian and unit away from a change that is not open any more."""
+    if change.open and change.begun:
+        return
+    Switch(journal.directory, change.number).remove()
+    if not switches(journal.directory):
+        unit.remove(system)
+
+
+def _prepared(log: Log, journal: Journal) -> Switch:
+    """Nothing has been touched yet: a full disk is met here or not at all."""
+    switch = Switch(journal.directory, log.change.number)
+    try:
+        log.reserve(_ROOM + _FACTOR * log.path.stat().st_size)
+        switch.create()
+    except BaseException as error:
+        switch.remove()
+        log.withdraw()
+        log.close()
+        if isinstance(error, OSError):
+            raise SystemCallError(f"write {switch.path}", error) from error
+        raise
+    return switch
+
+
+def _stand_by(switch: Switch, log: Log, actions: tuple[Action, ...], system: System) -> None:
+    starting.start(switch, system, {type(action).__module__ for action in actions})
+    unit.install(system, switch.directory, starting.launched("recovery", switch.directory, system))
+    if confirm := next((action for action in actions if isinstance(action, Confirm)), None):
+        log.write("armed", deadline=boottime() + confirm.seconds)
+
+
+def _refuse_second(journal: Journal, besides: int = 0) -> None:
+    for switch in switches(journal.directory):
+        if switch.number == besides:
+            continue
+        change = journal.change(switch.number)
+        if not change.running and not change.open:
+            switch.remove()  # of a process that died between its last line and this
+            continue
+        number, since = change.number, time.strftime("%H:%M:%S", time.localtime(change.started))
+        if change.running:
+            who, hint = f"pid {change.pid} works on it", f"virtkit confirm {number}, or virtkit rollback {number}"
+        else:
+            who, hint = f"pid {change.pid} died over it", "virtkit recover"
+        raise BusyError(f"change {number} ({change.title}): is open since {since}, and {who}", hint=hint)
