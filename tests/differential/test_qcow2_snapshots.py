@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -273,5 +274,21 @@ def test_deleting_the_last_snapshot_gives_its_room_back(tmp_path: Path) -> None:
     before = top.file.allocated
     top.delete_snapshot("one")
     assert top.file.allocated < before - SIZE // 2
+    top.close()
+    assert_clean(image)
+
+
+def test_the_old_tables_of_a_large_image_stay_as_room_for_the_next_ones(tmp_path: Path) -> None:
+    cluster, tables = 64 << 10, 8
+    image = tmp_path / "large.qcow2"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", image, "4G")
+    top = live(image)
+    rooms = [top.file.allocated // cluster]
+    for name in ("one", "two", "three"):
+        top.create_snapshot(Snapshot("", name, 0))
+        rooms.append(top.file.allocated // cluster)
+    first, *others = [after - before for before, after in pairwise(rooms)]
+    assert first >= tables
+    assert max(others) <= 1  # an L1 table more
     top.close()
     assert_clean(image)

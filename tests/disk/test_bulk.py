@@ -93,3 +93,11 @@ def test_joined_ranges_are_the_same_numbers_and_none_goes_on_in_the_next(ranges:
     found = bulk.joined(bulk.Ranges(first, length))
     assert bulk.spread(found).tolist() == bulk.spread(bulk.Ranges(first, length)).tolist()
     assert not (found.first[1:] == (found.first + found.length)[:-1]).any()
+
+
+@settings(max_examples=deep(100), deadline=None)
+@given(numbers=st.lists(st.integers(0, 9) | st.integers((1 << 64) - 4, (1 << 64) - 1), max_size=60))
+def test_rows_are_the_same_numbers_and_none_goes_on_in_the_next(numbers: list[int]) -> None:
+    found = bulk.rows(np.array(numbers, np.uint64))
+    assert bulk.spread(found).tolist() == numbers
+    assert not (found.first[1:] == (found.first + found.length)[:-1]).any()

@@ -21,6 +21,6 @@ def numpy_always(*, wanted: bool = True) -> Iterator[None]:
         return
     with (
         patch.multiple(bulk, pays=lambda *_: True, BATCH=1),
-        patch.multiple(widecounts, _PAGE=1, _MANY=2, _MOST_WAITING=8, _MOST_PAGES=2),
+        patch.multiple(widecounts, _PAGE=1, _LONG=2, _MOST_WAITING=8, _MOST_PAGES=2),
     ):
         yield

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from virtkit.disk.file import File
 
     Words: TypeAlias = NDArray[np.uint64]
+    Numbers: TypeAlias = NDArray[np.unsignedinteger]
     Places: TypeAlias = NDArray[np.intp]
 
 BATCH = 2 * MIB  # bytes of tables looked at together
@@ -92,7 +93,7 @@ def as_numbers(stored: Words) -> Words:
     return stored.byteswap() if sys.byteorder == "little" else stored
 
 
-def tallied(numbers: Words) -> tuple[Words, Words | int]:
+def tallied(numbers: Numbers) -> tuple[Numbers, Words | int]:
     """Each number once, in order, and how often it is there: an array, or 1 where no number is there twice."""
     import numpy as np
 
@@ -120,6 +121,14 @@ def ramps(at: Places, words: Words, step: int) -> Places:
     if int(at[-1] - at[0]) >= at.size:
         breaks |= at[1:] - at[:-1] != 1
     return np.concatenate((np.zeros(1, np.intp), np.flatnonzero(breaks) + 1))
+
+
+def rows(numbers: Words) -> Ranges:
+    """Numbers in any order as ranges, as long as each is the one before and one more."""
+    import numpy as np
+
+    begins = np.flatnonzero(np.concatenate((np.ones(min(numbers.size, 1), np.bool_), numbers[1:] - numbers[:-1] != 1)))
+    return Ranges(numbers[begins], np.diff(begins, append=numbers.size).astype(np.uint64))
 
 
 def joined(ranges: Ranges) -> Ranges:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.core.units import divide_up
+from virtkit.disk.formats.qcow2.layout import ENTRY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,14 +60,15 @@ class Rooms:
 def _free(allocator: Allocator) -> Iterator[tuple[int, int]]:
     """[from, to); the last one has no end."""
     per_block = allocator.per_block
-    for index in range(len(allocator.table)):
+    blocks = divide_up(len(allocator.table.tobytes().rstrip(b"\0")), ENTRY)  # a table has room for more of them
+    for index in range(blocks):
         first = index * per_block
         if not allocator.place(index):
             yield first, first + per_block
         elif _may_have_free(allocator, index):
             for begin, end in allocator.block(index).free_runs(0, per_block):
                 yield first + begin, first + end
-    yield len(allocator.table) * per_block, _ENDLESS
+    yield blocks * per_block, _ENDLESS
 
 
 def _may_have_free(allocator: Allocator, index: int) -> bool:

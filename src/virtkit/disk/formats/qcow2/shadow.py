@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from virtkit.disk.formats.qcow2.allocator import Allocator
 
 _KEPT = 1 << 20  # counts in memory
+_WORTH = 4096  # a smaller part of the file is not given back; all tables are one 6554th with clusters of 64 KiB
 _FREED = re.compile(rb"\x01+")
 _IS_USED = bytes([0] + [1] * 255)  # translation tables
 _IS_FREE = bytes([1] + [0] * 255)
@@ -38,7 +39,7 @@ class Shadow:
         self._places: dict[int, int] = {}  # new ones, by number of the block
         self._blocks: dict[int, Block] = {}  # in memory; what was changed and is not there is at its new place
         self._most = max(_KEPT // allocator.per_block, 2)
-        self._emptied: set[int] = set()  # numbers of blocks in which a cluster may have become free
+        self._freed: dict[int, int] = {}  # by number of the block: clusters of it that became free, or more
         self._due: list[tuple[int, int, int]] = []
         self._rooms = Rooms(allocator)
         self._size = allocator.file.size
@@ -94,9 +95,9 @@ class Shadow:
         """Refcount block ``index`` gets a new place although it may not change."""
         self._block(index).dirty = True
 
-    def emptied(self, index: int) -> None:
-        """In refcount block ``index`` a cluster may have become free."""
-        self._emptied.add(index)
+    def freed(self, index: int, count: int) -> None:
+        """Clusters of refcount block ``index`` are used no more; it does not matter whether they were before."""
+        self._freed[index] = self._freed.get(index, 0) + count
 
     def require(self, cluster: int) -> None:
         """CorruptImageError where no refcount block is for a cluster that is in use."""
@@ -104,7 +105,7 @@ class Shadow:
             raise self.allocator.refuse(cluster, -1)
 
     def switch(self, **fields: int) -> None:
-        """Everything takes effect, ``fields`` of the header with it. The room of what is free now is given back."""
+        """Everything takes effect, ``fields`` of the header with it. Room that is free now is given back."""
         header, cluster = self.allocator.heading.head.header, self.allocator.cluster
         self.owe(header.refcount_table_offset // cluster, header.refcount_table_clusters, -1)
         self._settle()
@@ -129,8 +130,8 @@ class Shadow:
         for index, begin, end in self.allocator.parts(first, count):
             if not self._block(index).add(begin, end, change):
                 raise self.allocator.refuse(index * self.allocator.per_block + begin, change)
-            if change < 0 and 0 in self._block(index).used[begin:end]:
-                self.emptied(index)
+            if change < 0 and (free := self._block(index).used.count(0, begin, end)):
+                self.freed(index, free)
 
     def _block(self, index: int) -> Block:
         if index not in self._blocks:
@@ -178,11 +179,17 @@ class Shadow:
         return table
 
     def _give_back(self) -> None:
-        """Old refcount blocks last: they tell what was in use."""
+        """Old refcount blocks last: they tell what was in use.
+
+        Of a large image the old tables alone are next to nothing. They stay in the file for what is made next: to give
+        back thousands of clusters one by one takes longer than all else.
+        """
         cluster = self.allocator.cluster
+        if sum(self._freed.values()) * cluster * _WORTH < self.file.size:
+            return
         blocks = sorted(self.allocator.place(index) // cluster for index in self._places)
         late: list[tuple[int, int]] = []
-        for begin, end in self._freed():
+        for begin, end in self._given_up():
             place = bisect_left(blocks, begin)
             if place < len(blocks) and blocks[place] < end:
                 late.append((begin, end))
@@ -191,10 +198,10 @@ class Shadow:
         for begin, end in late:
             self.file.discard(begin * cluster, (end - begin) * cluster)
 
-    def _freed(self) -> Iterator[tuple[int, int]]:
+    def _given_up(self) -> Iterator[tuple[int, int]]:
         """Stretches that were in use and are no more: [from, to)."""
         cluster, order = self.allocator.cluster, self.allocator.order
-        for index in sorted(index for index in self._emptied if self.allocator.place(index)):
+        for index in sorted(index for index in self._freed if self.allocator.place(index)):
             old = Block(self.file.read(self.allocator.place(index), cluster), order)
             before = old.used.translate(_IS_USED)
             after = self._block(index).used.translate(_IS_FREE)

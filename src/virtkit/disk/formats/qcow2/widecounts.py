@@ -1,13 +1,13 @@
 """Refcounts of millions of clusters, read and changed a few megabytes at a time.
 
-A page is the counts of some refcount blocks one after the other. What a batch of tables names mostly lies in one page;
-what lies scattered waits, sorted by pages, until it is much.
+A page is the counts of some refcount blocks one after the other. What is to be counted waits, sorted by pages, until
+it is much: long rows of clusters as such, what lies scattered as numbers.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,19 +15,17 @@ from virtkit.core.units import divide_up
 from virtkit.disk import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from virtkit.core.errors import ImageError
-    from virtkit.disk.bulk import Words
+    from virtkit.disk.bulk import Numbers, Ranges, Words
     from virtkit.disk.formats.qcow2.shadow import Shadow
 
-Numbers: TypeAlias = "NDArray[np.unsignedinteger]"  # of clusters, in any order
-
 _PAGE = 1 << 20  # counts
-_MANY = 1 << 12  # numbers for which another page is looked at
-_MOST_WAITING = 1 << 20  # numbers
+_LONG = 1 << 9  # numbers in a row that are sooner counted by themselves than among others
+_MOST_WAITING = 1 << 19  # rows, or numbers
 _MOST_PAGES = 256  # of which is known what is used once
 _BYTE_ORDER = 3  # refcount order of counts that are one byte
 
@@ -44,26 +42,25 @@ class WideCounts:
         self._page = -1
         self._counts = np.empty(0, np.uint8)
         self._changed: set[int] = set()  # blocks of the page
-        self._waiting: dict[int, list[NDArray[np.uint32]]] = {}
-        self._waiting_size = 0
+        self._rows: dict[int, list[tuple[int, int]]] = {}  # by page: [from, to) in it
+        self._scattered: dict[int, list[Numbers]] = {}
+        self._waiting = 0
         self._change = 0
         self._single: dict[int, NDArray[np.uint8]] = {}
 
-    def add(self, numbers: Numbers, change: int) -> None:
+    def add(self, numbers: Words, change: int) -> None:
         """``change`` is 1 or -1, and the same until ``finish``; a number may come again. As ``Shadow.add``."""
         self._change = change
-        if len(numbers) >= _MANY and _is_row(numbers):
-            for page, first, last in self._row(numbers):
-                self._load(page)
-                self._add_row(first, last)
-            return
-        for page, part in self._pages(numbers):
-            if page == self._page:
-                self._add(page, part)
-            else:
-                self._waiting.setdefault(page, []).append(part)
-                self._waiting_size += len(part)
-        if self._waiting_size >= _MOST_WAITING:
+        rows = bulk.rows(numbers)
+        if len(numbers) >= _LONG * len(rows.first):
+            for page, first, last in self._parts(rows):
+                self._rows.setdefault(page, []).append((first, last))
+                self._waiting += 1
+        else:
+            for page, part in self._pages(numbers):
+                self._scattered.setdefault(page, []).append(part)
+                self._waiting += len(part)
+        if self._waiting >= _MOST_WAITING:
             self._add_waiting()
 
     def finish(self) -> None:
@@ -74,8 +71,9 @@ class WideCounts:
 
     def single(self, numbers: Words) -> NDArray[np.bool_]:
         """Which of them are used once. Nothing is added any more when this was asked."""
-        if len(numbers) >= _MANY and _is_row(numbers):
-            return np.concatenate([self._single_row(*row) for row in self._row(numbers)])
+        rows = bulk.rows(numbers)
+        if len(numbers) and len(numbers) >= _LONG * len(rows.first):
+            return np.concatenate([self._single_row(*part) for part in self._parts(rows)])
         found = np.zeros(len(numbers), np.bool_)
         for page, part in self._pages(numbers):
             bits = self._single_of(page)
@@ -95,14 +93,15 @@ class WideCounts:
             self._single[page] = np.packbits(self._counts == 1, bitorder="little")
         return self._single[page]
 
-    def _row(self, numbers: Numbers) -> Iterator[tuple[int, int, int]]:
-        """(page, from, to) of a row."""
-        first, end = int(numbers[0]), int(numbers[-1]) + 1
-        while first < end:
-            page, skip = divmod(first, self._size)
-            stop = min(skip + end - first, self._size)
-            yield page, skip, stop
-            first += stop - skip
+    def _parts(self, rows: Ranges) -> Iterator[tuple[int, int, int]]:
+        """(page, from, to) of each."""
+        for begin, length in zip(rows.first.tolist(), rows.length.tolist(), strict=True):
+            first, end = begin, begin + length
+            while first < end:
+                page, skip = divmod(first, self._size)
+                stop = min(skip + end - first, self._size)
+                yield page, skip, stop
+                first += stop - skip
 
     def _pages(self, numbers: Words) -> Iterator[tuple[int, Numbers]]:
         """(page, those within it, numbered from its first)."""
@@ -111,49 +110,53 @@ class WideCounts:
             yield int(page), (numbers[of == page] - page * np.uint64(self._size)).astype(np.uint32)
 
     def _add_waiting(self) -> None:
-        for page, parts in sorted(self._waiting.items()):
-            self._add(page, np.concatenate(parts))
-        self._waiting.clear()
-        self._waiting_size = 0
+        for page in sorted({*self._rows, *self._scattered}):
+            self._load(page)
+            for first, last in self._rows.get(page, ()):
+                self._add_row(first, last)
+            if page in self._scattered:
+                self._add(np.concatenate(self._scattered.pop(page)))
+        self._rows.clear()
+        self._waiting = 0
 
-    def _add(self, page: int, numbers: Numbers) -> None:
-        self._load(page)
-        places, repeated = np.unique(numbers, return_counts=True)
-        self._touch(places)
-        counts, times = self._counts[places], repeated.astype(np.uint64)
-        wrong = counts > self._limit - times if self._change > 0 else counts < times
+    def _add(self, numbers: Numbers) -> None:
+        places, times = bulk.tallied(numbers)
+        self._touch(block for block, _ in self._blocks(places))
+        counts = self._counts[places]
+        wrong = times > (self._limit - counts if self._change > 0 else counts)
         if wrong.any():
             raise self._refuse(int(places[wrong.argmax()]))
-        step = times.astype(counts.dtype)
+        step = np.asarray(times).astype(counts.dtype)
         self._counts[places] = counts = counts + step if self._change > 0 else counts - step
-        self._note_emptied(places[counts == 0])
+        self._note_free(places[counts == 0])
 
     def _add_row(self, first: int, last: int) -> None:
-        self._touch(np.array([*range(first, last, self._per_block), last - 1], np.uint64))
+        self._touch(range(first // self._per_block, divide_up(last, self._per_block)))
         counts = self._counts[first:last]
         most = int(counts.max() if self._change > 0 else counts.min())
         if most == (self._limit if self._change > 0 else 0):
             raise self._refuse(first + int((counts == most).argmax()))
         counts += np.asarray(self._change, np.int64).astype(counts.dtype)  # going down is going round
         if most == 1 and self._change < 0:
-            self._note_emptied(first + np.flatnonzero(counts == 0).astype(np.uint64))
+            self._note_free(first + np.flatnonzero(counts == 0))
 
     def _refuse(self, place: int) -> ImageError:
         return self._allocator.refuse(self._page * self._size + place, self._change)
 
-    def _touch(self, places: Numbers) -> None:
+    def _touch(self, blocks: Iterable[int]) -> None:
         """Within the page."""
-        for block in self._blocks(places):
+        for block in blocks:
             self._shadow.require((self._first + block) * self._per_block)
             self._changed.add(block)
 
-    def _note_emptied(self, places: Numbers) -> None:
-        for block in self._blocks(places):
-            self._shadow.emptied(self._first + block)
+    def _note_free(self, places: NDArray[np.integer]) -> None:
+        for block, count in self._blocks(places):
+            self._shadow.freed(self._first + block, count)
 
-    def _blocks(self, places: Numbers) -> list[int]:
-        """Of the page."""
-        return [int(block) for block in np.unique(places // np.asarray(self._per_block, places.dtype))]
+    def _blocks(self, places: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
+        """Those of the page in which such places are, and how many."""
+        found = np.bincount(places // self._per_block)
+        return ((block, int(found[block])) for block in np.flatnonzero(found).tolist())
 
     def _load(self, page: int) -> None:
         if page == self._page:
@@ -200,13 +203,6 @@ class WideCounts:
             first, last, at = block, block + 1, place
         if first < last and at:
             yield first, last, at
-
-
-def _is_row(numbers: Numbers) -> bool:
-    """Whether each is the one before and one more."""
-    if int(numbers[-1]) - int(numbers[0]) != len(numbers) - 1:
-        return False
-    return bool((numbers[1:] > numbers[:-1]).all())
 
 
 def _decoded(data: NDArray[np.uint8], order: int) -> NDArray[np.unsignedinteger]:
