@@ -20,10 +20,19 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
 
 AREAS = [area for area in ("core", "disk", "net", "vm", "host", "recipes") if find_spec(f"virtkit.{area}.actions")]
-SAMPLES: dict[str, Json] = {"str": "text", "int": 7, "bool": True, "list": [1], "dict": {"a": 1}, "None": None}
+SAMPLES: dict[str, Json] = {
+    "str": "text",
+    "int": 7,
+    "float": 1.5,
+    "bool": True,
+    "list": [1],
+    "dict": {"a": 1},
+    "None": None,
+}
 FORMS: dict[str, Json] = {
     "address": "10.0.0.1/24",
     "path": "/tmp/a",
+    "probes": ["arp 10.0.0.1 eth0 br0"],
     "mac": "52:54:00:00:00:01",
     "vcpus": {"0": "1"},
     "emulator": "0-1",

@@ -13,7 +13,7 @@ import pytest
 from guest import machines
 from virtkit import vm
 from virtkit.core import engine
-from virtkit.core.errors import NotFoundError, NotSupportedError, VerifyError
+from virtkit.core.errors import NotFoundError, NotSupportedError, RolledBackError, VerifyError
 from virtkit.core.system import System
 from virtkit.vm import connection, nics
 from virtkit.vm.actions import Attach
@@ -59,6 +59,36 @@ def test_the_card_moves_while_the_guest_runs_and_undo_moves_it_back(
     assert machines.virsh("domid", guest) == number_before
 
 
+def test_verified_the_move_tells_the_new_address_and_pings_in_both_directions(
+    guest: str, lans: tuple[Lan, Lan], journal: Journal
+) -> None:
+    here, there = lans
+    told: list[str] = []
+    plan = vm.attach(guest, there.bridge, verify=True)
+    number = engine.run(plan, System(), journal, lambda event: told.append(str(event)))
+    text = "\n".join(told)
+    assert f"{there.network}." in text
+    assert "'3 of 3 pings answered'" in text
+    assert f"pings answered by {there.network}.1" in text
+    engine.undo(journal, number, System())
+    assert machines.eventually(lambda: in_network(guest, here))
+
+
+def test_verified_a_move_to_a_lan_without_dhcp_is_put_back(guest: str, lans: tuple[Lan, Lan], journal: Journal) -> None:
+    """The bridge is there, and nothing answers on it."""
+    deaf = f"vkt{os.getpid() % 100000}c"
+    machines.run("ip", "link", "add", deaf, "type", "bridge")
+    try:
+        machines.run("ip", "address", "add", "10.213.79.1/24", "dev", deaf)
+        machines.run("ip", "link", "set", deaf, "up")
+        with pytest.raises(RolledBackError, match="everything was put back"):
+            machines.carry_out(vm.attach(guest, deaf, verify=True, seconds=6), journal)
+        assert sources(guest) == (lans[0].bridge, lans[0].bridge)
+        assert machines.eventually(lambda: in_network(guest, lans[0]))
+    finally:
+        machines.run("ip", "link", "delete", deaf)
+
+
 def test_a_tap_that_somebody_took_out_of_the_bridge_is_noticed(guest: str, lans: tuple[Lan, Lan]) -> None:
     (tap,) = members(lans[0].bridge)
     machines.run("ip", "link", "set", tap, "nomaster")
@@ -95,6 +125,11 @@ def test_a_change_killed_while_the_link_was_down_is_put_back_with_its_link_up(
     engine.undo(journal, number, System())
     assert sources(guest) == (lans[0].bridge, lans[0].bridge)
     assert machines.virsh("domif-getlink", guest, mac).endswith("up")
+
+
+def test_a_move_by_restart_stops_moves_and_starts(guest: str, lans: tuple[Lan, Lan]) -> None:
+    plan = vm.attach(guest, lans[1].bridge, restart=True, verify=True)
+    assert [action.kind for action in plan.actions] == ["vm.stop", "vm.attach", "vm.start", "vm.reach"]
 
 
 def test_what_is_not_there_is_said_before_anything_is_touched(guest: str, idle: str, lans: tuple[Lan, Lan]) -> None:

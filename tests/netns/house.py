@@ -92,6 +92,8 @@ def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
     for name in EMPTY:
         shutil.rmtree(root / name, ignore_errors=True)
         (root / name).mkdir(parents=True)
+    (root / "etc/resolv.conf").unlink(missing_ok=True)  # its servers are out of reach here
+    (root / "etc/resolv.conf").touch()
     for name in VOLATILE:
         subprocess.run(["mount", "-t", "tmpfs", "virtkit-lab", root / name], check=True)
     for name in RUNTIME:

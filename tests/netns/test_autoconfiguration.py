@@ -64,6 +64,8 @@ def _defaults(lab: Lab) -> list[tuple[str, str, int]]:
 
 @pytest.fixture
 def advertised(lab: Lab) -> Lab:
+    """The gateway forwards: a neighbour that says it is no router loses the routes over it (RFC 4861, 7.2.5)."""
+    lab.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", inside=lab.gateway)
     settle(lab)
     settle(replace(lab, host=lab.gateway))
     _advertise(lab)

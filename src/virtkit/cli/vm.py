@@ -81,6 +81,9 @@ def _build_attach(parser: Arguments) -> None:
     _named(parser)
     parser.add_argument("--bridge", metavar="BRIDGE", required=True, help="a bridge of this host")
     parser.add_argument("--nic", metavar="MAC", default="", help="which network card, if the machine has several")
+    parser.add_argument("--verify", action="store_true", help="put all back unless the guest is reached there")
+    parser.add_argument("--timeout", metavar="N", type=float, default=60, help="seconds that --verify waits (60)")
+    parser.add_argument("--restart", action="store_true", help="shut down, move, start: not while it runs")
 
 
 def _build_console(parser: Arguments) -> None:
@@ -173,7 +176,8 @@ def run_attach(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
 
-    return carry_out(vm.attach(args.name, args.bridge, mac=args.nic), args, console)
+    chosen = {"mac": args.nic, "verify": args.verify, "restart": args.restart, "seconds": args.timeout}
+    return carry_out(vm.attach(args.name, args.bridge, **chosen), args, console)
 
 
 def run_console(args: argparse.Namespace, console: Console) -> int:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
-from virtkit.net import notes, ownership, persistence, refusals, standing
+from virtkit.net import notes, ownership, persistence, refusals, standing, watching
 from virtkit.net.actions import CreateBridge, DeleteBridge, JoinBridge, LeaveBridge
 from virtkit.net.backend import Wish
 from virtkit.net.kernel import Kernel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtkit.core.deadman import Confirm
     from virtkit.core.plan import Action
     from virtkit.net.model import Link, Network
@@ -23,11 +25,17 @@ DEFAULT_MTU = 1500
 
 
 def plan_bridge(
-    name: str, port: str | None = None, *, confirm: Confirm | None = None, system: System | None = None
+    name: str,
+    port: str | None = None,
+    *,
+    checks: Sequence[str] = (),
+    confirm: Confirm | None = None,
+    system: System | None = None,
 ) -> Plan:
     """A bridge ``name``, over ``port`` if one is given: it then holds the port's addresses and routes.
 
-    ``confirm`` stands between the kernel's move and the files that make it last; None: nobody is asked.
+    ``checks`` are ``HOST:PORT`` that must accept connections after it as they do now. ``confirm`` stands between the
+    kernel's move and the files that make it last; None: nobody is asked.
 
     An empty plan: it is so already. UsageError, NotFoundError, BusyError, NotSupportedError with the reason.
     """
@@ -52,12 +60,18 @@ def plan_bridge(
     if owner:
         wish = Wish(name, link.name, link.mac, link.mtu, side)
         actions = persistence.bridged(system, owner, wish, actions)
-    told = (*notes.about_move(system, network, side, name), *persistence.about(owner, link.name))
-    return Plan(title, actions, told)
+    watched = watching.plan(system, network, side, name, checks, joins=True)
+    told = (*notes.about_move(system, network, side, name), *watched.notes, *persistence.about(owner, link.name))
+    return Plan(title, (watched.action, *actions), told)
 
 
 def plan_delete_bridge(
-    name: str, *, force: bool = False, confirm: Confirm | None = None, system: System | None = None
+    name: str,
+    *,
+    force: bool = False,
+    checks: Sequence[str] = (),
+    confirm: Confirm | None = None,
+    system: System | None = None,
 ) -> Plan:
     """Give addresses and routes back to the bridge's port, then delete the bridge.
 
@@ -85,7 +99,9 @@ def plan_delete_bridge(
     owner = ownership.find(system, name)
     if owner:
         actions = persistence.released(system, owner, name, port.name, actions)
-    return Plan(title, actions, (*notes.about_move(system, network, side, port.name), *persistence.about(owner, name)))
+    watched = watching.plan(system, network, side, port.name, checks, joins=False)
+    told = (*notes.about_move(system, network, side, port.name), *watched.notes, *persistence.about(owner, name))
+    return Plan(title, (watched.action, *actions), told)
 
 
 def _asked(confirm: Confirm | None) -> tuple[Action, ...]:

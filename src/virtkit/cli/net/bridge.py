@@ -21,12 +21,14 @@ def build(parser: Arguments) -> None:
     create = verbs.add_parser("create", help="a bridge, over a port if one is given, without losing the network")
     create.add_argument("name", metavar="NAME", help="the new bridge, as in br0")
     create.add_argument("--port", metavar="IF", help="the link whose addresses and routes move to the bridge")
+    _add_checks(create)
     options.change(create)
     options.confirmation(create)
     create.set_defaults(run=_create)
     delete = verbs.add_parser("delete", help="give addresses and routes back to the port, and delete the bridge")
     delete.add_argument("name", metavar="NAME")
     delete.add_argument("--force", action="store_true", help="also a bridge that virtkit did not make")
+    _add_checks(delete)
     options.change(delete)
     options.confirmation(delete)
     delete.set_defaults(run=_delete)
@@ -36,12 +38,18 @@ def build(parser: Arguments) -> None:
     show.set_defaults(run=_show_bridges)
 
 
+def _add_checks(parser: Arguments) -> None:
+    told = "accepts connections now and must after the move, or all is put back; may be given several times"
+    parser.add_argument("--check", metavar="HOST:PORT", action="append", default=[], help=told)
+
+
 def _create(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
     from virtkit.cli.confirm import wanted
     from virtkit.net import plan_bridge
 
-    return carry_out(plan_bridge(args.name, args.port, confirm=wanted(args)), args, console)
+    plan = plan_bridge(args.name, args.port, checks=args.check, confirm=wanted(args))
+    return carry_out(plan, args, console)
 
 
 def _delete(args: argparse.Namespace, console: Console) -> int:
@@ -49,7 +57,8 @@ def _delete(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.confirm import wanted
     from virtkit.net import plan_delete_bridge
 
-    return carry_out(plan_delete_bridge(args.name, force=args.force, confirm=wanted(args)), args, console)
+    plan = plan_delete_bridge(args.name, force=args.force, checks=args.check, confirm=wanted(args))
+    return carry_out(plan, args, console)
 
 
 def _show_bridges(args: argparse.Namespace, console: Console) -> int:

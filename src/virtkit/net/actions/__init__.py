@@ -10,6 +10,7 @@ from virtkit.net.actions.handover import JoinBridge, LeaveBridge
 from virtkit.net.actions.link import SetLink
 from virtkit.net.actions.rehearse import Rehearse
 from virtkit.net.actions.sysctl import SetSysctl
+from virtkit.net.actions.watch import Watch
 
 __all__ = [
     "AcceptBridged",
@@ -25,4 +26,5 @@ __all__ = [
     "SetLink",
     "SetSysctl",
     "StandBack",
+    "Watch",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virtkit.core.errors import ConflictError, NotFoundError, VerifyError
 from virtkit.core.plan import Action
 from virtkit.core.progress import Note
-from virtkit.net import handover, standing
+from virtkit.net import announcement, handover, standing
 from virtkit.net.kernel import Kernel
 from virtkit.net.model import LOWER_UP
 
@@ -41,7 +41,11 @@ class _Handover(Action):
         earlier = standing.load(before)
         with Kernel() as kernel:
             now = self._standing(kernel.network())
-            handover.bring(kernel, earlier.resumed(now))
+            self._bring(system, kernel, earlier.resumed(now))
+
+    def _bring(self, system: System, kernel: Kernel, should: Standing) -> None:
+        handover.bring(kernel, should)
+        announcement.send(system, kernel.network(), (self.port, self.bridge))
 
     @abstractmethod
     def _giver(self, now: Standing) -> Side:
@@ -94,7 +98,7 @@ class JoinBridge(_Handover):
 
     def apply(self, system: System, report: Sink) -> None:
         with Kernel() as kernel:
-            handover.bring(kernel, self._expect(kernel.network()).bridged())
+            self._bring(system, kernel, self._expect(kernel.network()).bridged())
             link = kernel.link(self.port)
         if link and not link.flags & LOWER_UP:
             report(Note(self.describe(), f"{self.port} has no carrier yet"))
@@ -124,7 +128,7 @@ class LeaveBridge(_Handover):
 
     def apply(self, system: System, report: Sink) -> None:
         with Kernel() as kernel:
-            handover.bring(kernel, self._expect(kernel.network()).released())
+            self._bring(system, kernel, self._expect(kernel.network()).released())
 
     def verify(self, system: System) -> None:
         with Kernel() as kernel:

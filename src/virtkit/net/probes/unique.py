@@ -5,6 +5,7 @@ The kernel does it for IPv6 by itself, and never for IPv4.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,10 +15,12 @@ from virtkit.net.probes.probe import Answer, holder
 if TYPE_CHECKING:
     from virtkit.net.model import Network
 
+ENOUGH = 0.3  # seconds: a station of the same link answers within some milliseconds
+
 
 @dataclass(frozen=True)
 class Unique(Arp):
-    """Well means silence, so it always takes the whole patience."""
+    """Well means silence, so it always takes all of its time."""
 
     kind: ClassVar[str] = "unique"
 
@@ -28,6 +31,6 @@ class Unique(Arp):
         link = holder(network, self.port, self.bridge)
         if link is None:
             return Answer(well=True, said=f"{self.address}: nobody can be asked")
-        for mac in self._claims(link, None, until):
+        for mac in self._claims(link, None, min(until, time.monotonic() + ENOUGH)):
             return Answer(well=False, said=f"{self.address} on {link.name}: {mac.hex(':')} says that it is its own")
         return Answer(well=True, said=f"{self.address} on {link.name}: nobody else has it")

@@ -1,0 +1,12 @@
+"""What changes a machine. Each action opens libvirt anew, so that any process can undo it.
+
+A machine that somebody undefined since is no fault: there is nothing left to put back on it.
+"""
+
+from __future__ import annotations
+
+from virtkit.vm.actions.cards import Attach, Reach
+from virtkit.vm.actions.life import Autostart, Define, Start, Stop, Undefine, check_undefine, undefine
+from virtkit.vm.actions.pins import Pin
+
+__all__ = ["Attach", "Autostart", "Define", "Pin", "Reach", "Start", "Stop", "Undefine", "check_undefine", "undefine"]

@@ -1,0 +1,90 @@
+"""Whether a guest is reached on a bridge, and reaches what lies behind it: proven by packets, in both directions."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtkit.core.errors import MachineError, VerifyError
+from virtkit.vm.addresses import addresses
+from virtkit.vm.agent import Agent
+
+if TYPE_CHECKING:
+    from virtkit.core.system import System
+    from virtkit.vm.addresses import Address
+    from virtkit.vm.machine import Machine
+
+SECONDS = 60  # that a guest may take to ask for an address and get it
+PINGS = 3
+NO_ADDRESS = "not tried: this host has no address there"
+_POLL = 1.0  # seconds; an agent's answer under emulation takes that long
+
+
+class Proof(NamedTuple):
+    address: Address
+    to_guest: str  # "3 of 3 pings answered", or why it was not tried
+    from_guest: str
+
+
+def prove(machine: Machine, mac: str, bridge: str, system: System, seconds: float = SECONDS) -> Proof:
+    """Wait for the guest's address on the card ``mac``; ping it over ``bridge``, and from it what the bridge leads to.
+
+    VerifyError: no address in time, or no answer on a way that could be tried, or neither way could be.
+    """
+    step = f"machine {machine.name} on {bridge}"
+    outside = _outside(system, bridge)
+    end = time.monotonic() + seconds
+    while True:
+        known = {}
+        for found in addresses(machine, system):
+            if found.mac != mac.lower():
+                continue
+            answered, seen = ping(system, bridge, found.address) if outside else (PINGS, NO_ADDRESS)
+            if answered == PINGS:  # else it is the old address, which the guest still believes in, or not up yet
+                return Proof(found, seen, _from_guest(machine, step, outside, proven=bool(outside)))
+            known[found] = seen
+        if time.monotonic() > end:
+            raise VerifyError(step, _why_not(machine, known, mac, seconds))
+        time.sleep(_POLL)
+
+
+def ping(system: System, bridge: str, address: str) -> tuple[int, str]:
+    """How many of three were answered, sent over ``bridge``; and that in words."""
+    command = ["ping", "-c", str(PINGS), "-i", "0.2", "-W", "1", "-I", bridge, address]
+    counts = re.search(r"transmitted, (\d+) received", system.run(command, check=False).stdout)
+    answered = int(counts[1]) if counts else 0
+    return answered, f"{answered} of {PINGS} pings answered"
+
+
+def _outside(system: System, bridge: str) -> str:
+    """What a guest should reach by the bridge: the gateway behind it, else the host's own address on it."""
+    shown = system.run(["ip", "-json", "route", "show", "default", "dev", bridge], check=False).stdout
+    gateways = [str(route["gateway"]) for route in json.loads(shown or "[]") if "gateway" in route]
+    held = system.run(["ip", "-json", "-4", "address", "show", "dev", bridge], check=False).stdout
+    own = [str(info["local"]) for link in json.loads(held or "[]") for info in link.get("addr_info", [])]
+    return (gateways or own or [""])[0]
+
+
+def _from_guest(machine: Machine, step: str, target: str, *, proven: bool) -> str:
+    if not target:
+        raise VerifyError(step, "this host has neither an address nor a route there: nothing to ping from or to")
+    try:
+        ran = Agent(machine).execute(["ping", "-c", str(PINGS), "-W", "2", target])
+    except MachineError as error:
+        if proven:
+            return f"not tried: {error.message}"
+        raise VerifyError(step, f"not reached in either direction: {error.message}") from error
+    counts = re.search(r"(\d+) packets transmitted, (\d+) (?:packets )?received", ran.stdout)
+    if counts is None or counts[2] == "0":
+        raise VerifyError(step, f"the guest gets no answer from {target}: {(ran.stderr or ran.stdout).strip()[-200:]}")
+    return f"{counts[2]} of {counts[1]} pings answered by {target}"
+
+
+def _why_not(machine: Machine, known: dict[Address, str], mac: str, seconds: float) -> str:
+    if known:
+        shown = ", ".join(f"{found.address} ({found.source}): {seen}" for found, seen in known.items())
+        return f"not reached after {seconds:g} s: {shown}"
+    hint = f"its console: virtkit vm console {machine.name}"
+    return f"card {mac} has no address after {seconds:g} s that agent, leases or neighbours know; {hint}"
