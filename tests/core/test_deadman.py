@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+from support.guarded import WatchFile
 from support.steps import Write, files
-from virtkit.core.deadman import Watch
 from virtkit.core.engine import run, undo
 from virtkit.core.journal import Journal
 from virtkit.core.plan import Plan
@@ -15,28 +14,6 @@ from virtkit.core.wayback import planned
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from virtkit.core.plan import Json
-
-
-@dataclass(frozen=True)
-class WatchFile(Watch):
-    """Misses a file that was there before."""
-
-    kind: ClassVar[str] = "test.watch_file"
-    path: str
-
-    def describe(self) -> str:
-        return f"watch {self.path}"
-
-    def capture(self, system: System) -> Json:
-        return system.exists(self.path)
-
-    def watched(self, before: Json) -> list[str]:
-        return [self.path] if before else []
-
-    def lost(self, system: System, before: Json) -> list[str]:
-        return [f"{self.path}: is gone"] if before and not system.exists(self.path) else []
 
 
 def test_a_watch_is_never_compared_and_nothing_of_it_is_put_back(tmp_path: Path) -> None:

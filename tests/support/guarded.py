@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from support.steps import TESTS, Write, files
+from virtkit.core import engine
 from virtkit.core.deadman import Confirm, Watch
 from virtkit.core.deadman.switch import Switch
 from virtkit.core.journal import Journal
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
 
 ALIVE = "/alive"
+WHOLE = dict.fromkeys(["a", "a.twin", "b", "b.twin"], "new") | {"alive": "old"}  # when all is done
+SOON, LATE = Confirm(2), Confirm(60)
 
 
 @dataclass(frozen=True)
 class Cut(Write):
-    """As Write, of the running kernel as far as the journal knows. ``trouble`` may be ``applied:stop``, too."""
+    """As Write, of the running kernel as far as the journal knows."""
 
     kind: ClassVar[str] = "test.cut"
     cuts_off: ClassVar[bool] = True
@@ -107,6 +111,34 @@ class Place:
             self.system.write(name, "old")
         return self.files
 
+    def waiting(self) -> bool:
+        return self.switch.exists and self.change.waiting is not None
+
+    def closed(self) -> None:
+        until(lambda: not self.switch.exists)
+
+    def guardians(self) -> list[int]:
+        """The journal stands on their command line."""
+        command = ["pgrep", "-f", f"guardian.*{self.folder}/journal"]
+        return [int(pid) for pid in subprocess.run(command, capture_output=True, check=False).stdout.split()]
+
+    def begin(self, confirm: Confirm = LATE, rest: str = "") -> Running:
+        """The plan up to where it waits."""
+        running = self.start(confirm=confirm, rest=rest)
+        until(self.waiting)
+        return running
+
+    def orphan(self, running: Running) -> None:
+        """Neither the process that makes the change nor its guardian is left."""
+        found = self.guardians()
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        running.kill()
+        running.communicate()
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not self.switch.guarded)
+
     def start(self, *command: str, confirm: Confirm | None = None, cut: str = "", rest: str = "") -> Running:
         """The plan in a process of its own; ``command`` is put in front of it."""
         asked = json.dumps([None if confirm is None else [confirm.seconds, confirm.auto], cut, rest])
@@ -114,8 +146,25 @@ class Place:
         there = [*command, sys.executable, "-c", RUN, self.folder, asked]
         return subprocess.Popen(there, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
 
+    def run(self, confirm: Confirm | None, rest: str = "") -> int:
+        """The plan in this process."""
+        return engine.run(plan(confirm, rest=rest), self.system, self.journal)
+
+    def python(self, code: str) -> subprocess.CompletedProcess[str]:
+        path = f"{TESTS.parent / 'src'}:{TESTS}"
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, check=False, timeout=60, capture_output=True, text=True
+        )
+
 
 Running = subprocess.Popen[str]
+
+
+def end(running: Running) -> tuple[int, str]:
+    """Its exit status, and what it said."""
+    said = running.communicate(timeout=20)[1]
+    return running.returncode, said
 
 
 def wanted(asked: str) -> tuple[Confirm | None, str, str]:

@@ -25,7 +25,7 @@ TESTS = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Write(Action):
-    """Two files get one text. ``trouble`` is ``<point>:<raise|verify|ctrl-c|kill>``."""
+    """Two files get one text. ``trouble`` is ``<point>:<raise|verify|ctrl-c|kill|stop>``."""
 
     kind: ClassVar[str] = "test.write"
     path: str
@@ -73,6 +73,8 @@ class Write(Action):
             return
         if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if how == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if how == "ctrl-c":
             raise KeyboardInterrupt
         if how == "verify":

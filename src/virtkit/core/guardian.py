@@ -41,11 +41,11 @@ def main(journal: str, root: str, number: int) -> None:
 
 def stand_by(journal: Journal, switch: Switch, system: System) -> None:
     """Until the change is whole or put back."""
-    pace = _Pace()
+    pace = _Pace(journal, switch.number)
     tries = 0
     while switch.exists:
         try:
-            change = journal.peek(switch.number)
+            change = pace.look()
             if pace.late(change):
                 _kill(change)
             why = f"the process that made it (pid {change.pid}) is dead"
@@ -65,15 +65,19 @@ def stand_by(journal: Journal, switch: Switch, system: System) -> None:
 class _Pace:
     """How a change gets on, seen from outside."""
 
-    def __init__(self) -> None:
-        self._seen: tuple[object, ...] = ()
-        self._since = boottime()
+    def __init__(self, journal: Journal, number: int) -> None:
+        self._journal, self._number = journal, number
+        self._change = journal.peek(number)
+        self._size, self._since = 0, boottime()
+
+    def look(self) -> Change:
+        if (size := self._journal.size(self._number)) != self._size:
+            self._size, self._since = size, boottime()
+            self._change = self._journal.peek(self._number)
+        return self._change
 
     def late(self, change: Change) -> bool:
         """Its deadline is over, or one step takes too long."""
-        seen = (*(step.status for step in change.steps), change.confirmed, change.reason, change.pid)
-        if seen != self._seen:
-            self._seen, self._since = seen, boottime()
         if change.deadline and not (change.confirmed or change.reason or change.committed):
             return boottime() > change.deadline + GRACE
         return boottime() - self._since > (BACK if change.reason or change.committed else FORWARD)

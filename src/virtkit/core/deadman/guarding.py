@@ -58,7 +58,7 @@ def undoing(log: Log, system: System, journal: Journal) -> Iterator[None]:
         switch = Switch(journal.directory, log.change.number)
         switch.create()
     try:
-        starting.start(switch, system, {type(step.action()).__module__ for step in log.change.steps})
+        starting.start(switch, system, [step.action() for step in log.change.steps])
         unit.install(system, journal.directory, starting.launched("recovery", journal.directory, system))
         log.write("back", why="undo")
         yield
@@ -92,7 +92,7 @@ def _prepared(log: Log, journal: Journal) -> Switch:
 
 
 def _stand_by(switch: Switch, log: Log, actions: tuple[Action, ...], system: System) -> None:
-    starting.start(switch, system, {type(action).__module__ for action in actions})
+    starting.start(switch, system, actions)
     unit.install(system, switch.directory, starting.launched("recovery", switch.directory, system))
     if confirm := next((action for action in actions if isinstance(action, Confirm)), None):
         log.write("armed", deadline=boottime() + confirm.seconds)

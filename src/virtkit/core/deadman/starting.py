@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from virtkit.core.deadman.switch import Switch
+    from virtkit.core.plan import Action
     from virtkit.core.system import System
 
 PATIENCE = 15.0  # seconds; half a second is usual
@@ -25,11 +26,9 @@ _LAUNCHED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launched.p
 _PROPERTIES = ("Restart=on-failure", "KillMode=process", "TimeoutStopSec=2", "OOMScoreAdjust=-900")
 
 
-def start(switch: Switch, system: System, modules: Iterable[str]) -> None:
+def start(switch: Switch, system: System, actions: Iterable[Action]) -> None:
     """Returns when the guardian stands by; NotSupportedError if it does not come."""
-    order = launched("guardian", switch.directory, system, modules, switch.number)
-    if not (_systemd_reaches_us(system) and _service(system, switch.number, order)):
-        system.spawn(order)
+    launch(switch, system, actions)
     deadline = time.monotonic() + PATIENCE
     while not switch.guarded:
         if time.monotonic() > deadline:
@@ -37,11 +36,19 @@ def start(switch: Switch, system: System, modules: Iterable[str]) -> None:
         time.sleep(0.01)
 
 
+def launch(switch: Switch, system: System, actions: Iterable[Action]) -> None:
+    """Without waiting for it. Where one stands by already, this one ends at once."""
+    modules = {type(action).__module__ for action in actions}
+    order = launched("guardian", switch.directory, system, modules, switch.number)
+    if not (_systemd_reaches_us(system) and _service(system, switch.number, order)):
+        system.spawn(order)
+
+
 def launched(work: str, journal: Path, system: System, modules: Iterable[str] = (), number: int = 0) -> list[str]:
     """The command for ``work``, with the modules that this process has."""
     order = {
         "path": [os.path.abspath(place) for place in sys.path],
-        "modules": sorted(set(modules)),
+        "modules": sorted(modules),
         "journal": str(journal.absolute()),
         "root": str(system.root),
         "number": number,

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.boot import boottime
+from virtkit.core.deadman import starting
 from virtkit.core.deadman.observer import Observer
 from virtkit.core.deadman.switch import Answer, Switch, Verdict
 from virtkit.core.errors import ChangeError, HandedOverError
@@ -59,6 +60,8 @@ def hold(log: Log, index: int, confirm: Confirm, waiter: Waiter) -> None:
             if time.monotonic() - told >= TELL:
                 told = time.monotonic()
                 waiter.report(_event(log, observer))
+                if not waiter.switch.guarded:  # somebody killed it
+                    starting.launch(waiter.switch, waiter.system, [step.action() for step in log.change.steps])
             time.sleep(POLL)
     if answer.verdict is Verdict.ROLLBACK:
         raise ChangeError(f"taken back by {answer.by}")
