@@ -59,6 +59,7 @@ class Boot:
     commands: tuple[tuple[str, ...], ...] = ()  # in this order, each to its end; a failure is told with the outcome
     daemon: tuple[str, ...] = ()  # after them, the one that stays; empty: none does
     carried: tuple[str, ...] = ()  # directories below /run that others fill at each start: taken along as they are
+    ready: str = ""  # a file that the daemon makes when it has read its configuration; empty: not known
     patience: float = 15.0  # seconds from the daemon's start until the links are as they should be
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
     from virtkit.net.backend import File
+
+DROP_INS = ".d"  # the end of the name of a directory with additions to a file
 
 
 def plan_file(system: System, file: File) -> Action | None:
@@ -41,7 +44,24 @@ class _File(Action):
         return files.capture(system, self.path)
 
     def undo(self, system: System, before: Json) -> None:
+        if before is not None:
+            self._make_place(system)
         files.restore(system, self.path, before)
+        if before is None:
+            self._remove_place(system)
+
+    def _make_place(self, system: System) -> None:
+        """The directory for drop-ins, which appears with the first of them."""
+        place = system.path(self.path).parent
+        if place.name.endswith(DROP_INS):
+            place.mkdir(exist_ok=True)
+
+    def _remove_place(self, system: System) -> None:
+        """It goes with the last of them."""
+        place = system.path(self.path).parent
+        if place.name.endswith(DROP_INS):
+            with suppress(OSError):  # not empty, or gone
+                place.rmdir()
 
     def _expect(self, system: System, was: str | None) -> None:
         """The plan was made for the file as it stood then."""
@@ -49,6 +69,7 @@ class _File(Action):
             raise ConflictError(f"{self.path}: was changed since the plan was made")
 
     def _write(self, system: System, text: str, mode: int | None) -> None:
+        self._make_place(system)
         files.rewrite(system, self.path, text.encode("utf-8", "surrogateescape"), mode)
 
     def _shows(self, system: System, text: str | None) -> None:
@@ -113,6 +134,7 @@ class RemoveFile(_File):
     def apply(self, system: System, report: Sink) -> None:
         self._expect(system, self.was)
         system.remove(self.path)
+        self._remove_place(system)
 
     def verify(self, system: System) -> None:
         self._shows(system, None)

@@ -10,7 +10,7 @@ by hand was not going to survive the next start before, either, and is told but 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CommandError, NotFoundError
@@ -75,11 +75,10 @@ def play(system: System, scene: Scene) -> Outcome:
     return Outcome.load(done.stdout)
 
 
-def on_files(system: System, boot: Boot, port: str, bridge: str, files: Sequence[File], *, seconds: float) -> Outcome:
-    """Not compared with anything: what the daemon makes and says of ``files``, for a backend's validator."""
-    with Kernel() as kernel:
-        network = kernel.network()
-    return play(system, _scene(system, network, boot, port, bridge, files=files, patience=seconds))
+def on_files(system: System, boot: Boot, files: Sequence[File]) -> Outcome:
+    """Without any link: what the commands and the daemon say of ``files``, for a backend's validator."""
+    texts = {file.path: file.text for file in files}
+    return play(system, _staged(boot, Scene(files=texts, ready=boot.ready)))
 
 
 def _scene(
@@ -91,22 +90,28 @@ def _scene(
     *,
     wanted: Picture | None = None,
     files: Sequence[File] = (),
-    patience: float = 0,
 ) -> Scene:
     if port not in network.by_name:
         raise NotFoundError(f"{port}: no such link")
-    return Scene(
+    scene = Scene(
         port,
         bridge,
-        [Twin(link.name, link.mac) for link in _below(network, network.by_name[port])],
-        [list(command) for command in boot.commands],
-        list(boot.daemon),
-        list(boot.carried),
-        {file.path: file.text for file in files},
-        {path: value for path in SETTINGS if (value := system.read_or(path, ""))},
-        wanted or {},
-        _lease(network, port, bridge),
-        patience or boot.patience,
+        twins=[Twin(link.name, link.mac) for link in _below(network, network.by_name[port])],
+        files={file.path: file.text for file in files},
+        settings={path: value for path in SETTINGS if (value := system.read_or(path, ""))},
+        wanted=wanted or {},
+        lease=_lease(network, port, bridge),
+    )
+    return _staged(boot, scene)
+
+
+def _staged(boot: Boot, scene: Scene) -> Scene:
+    return replace(
+        scene,
+        commands=[list(command) for command in boot.commands],
+        daemon=list(boot.daemon),
+        carried=list(boot.carried),
+        patience=boot.patience,
     )
 
 

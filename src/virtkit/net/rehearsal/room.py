@@ -139,7 +139,8 @@ def _settled(scene: Scene) -> picture.Picture:
         while True:
             found, now = picture.take(kernel.network(), scene.port, scene.bridge), time.monotonic()
             since = (since or now) if scene.wanted and not picture.compare(scene.wanted, found) else None
-            if now >= deadline or (since and now - since >= STEADY):
+            read = scene.ready and os.path.exists(scene.ready)
+            if now >= deadline or read or (since and now - since >= STEADY):
                 return found
             time.sleep(POLL)
 

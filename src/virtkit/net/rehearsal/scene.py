@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -28,17 +28,18 @@ class Lease(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    port: str
-    bridge: str
-    twins: list[Twin]
-    commands: list[list[str]]
-    daemon: list[str]
-    carried: list[str]  # directories below /run
-    files: dict[str, str | None]  # laid over the host's; None: taken away
-    settings: dict[str, str]  # path below /proc/sys -> value
-    wanted: Picture  # empty: nothing is waited for
-    lease: Lease | None
-    patience: float  # seconds
+    port: str = ""  # empty: there is none, and nothing is compared
+    bridge: str = ""
+    twins: list[Twin] = field(default_factory=list)
+    commands: list[list[str]] = field(default_factory=list)
+    daemon: list[str] = field(default_factory=list)
+    carried: list[str] = field(default_factory=list)  # directories below /run
+    files: dict[str, str | None] = field(default_factory=dict)  # laid over the host's; None: taken away
+    settings: dict[str, str] = field(default_factory=dict)  # path below /proc/sys -> value
+    wanted: Picture = field(default_factory=dict)  # empty: nothing is waited for
+    lease: Lease | None = None
+    ready: str = ""  # a file that ends the waiting; empty: the links do
+    patience: float = 0.0  # seconds
 
     def dump(self) -> str:
         return json.dumps(asdict(self))

@@ -1,0 +1,132 @@
+"""systemd-networkd: files of its own beside the administrator's, which stay as they are (render.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import CommandError, NotFoundError, NotSupportedError
+from virtkit.net import rehearsal
+from virtkit.net.backend import Boot, File, Owner
+from virtkit.net.backends.networkd import found, render
+from virtkit.net.backends.networkd.links import kept_from_bridge
+from virtkit.net.networkd import state, takeover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from virtkit.core.progress import Sink
+    from virtkit.core.system import System
+    from virtkit.net.backend import Wish
+    from virtkit.net.backends.networkd.found import NetworkFile
+
+OF_NETPLAN = "netplan"  # in the name of every file that netplan generates
+WRITERS = {"cloud-init": "cloud-init", "/run/": "the host's start (kernel command line or initial RAM disk)"}
+TROUBLE = ("Unknown ", "Failed to parse", "Invalid ", "ignoring assignment", "Missing '='")  # in its log, of a file
+CLIENT_WITH_IAID = "ff"  # RFC 4361: type 255, the IAID in 4 bytes, the DUID
+RUNTIME = "/run/systemd/netif"
+
+
+class Networkd:
+    title = "systemd-networkd"
+    precedence = 30
+
+    def owner(self, system: System, link: str) -> Owner | None:
+        path = state.network_file(system, link)
+        if not path or OF_NETPLAN in path.rpartition("/")[2]:
+            return None
+        writer = next((who for sign, who in WRITERS.items() if sign in path), "")
+        source = found.load(system, path)
+        paths = (path, *(drop_in for drop_in, _ in source.drop_ins))
+        return Owner("networkd", paths, f"{path} matches it ({state.LINKS})", writer)
+
+    def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
+        source = found.load(system, owner.files[0])
+        render.check(source, wish.port)
+        others = found.network_files(system)
+        _check_free(system, others, wish.bridge)
+        bridge = found.bridge_traits(wish.bridge, wish.mac)
+        rivals = [file.name for file in others if file.name < source.name and file.may_match(bridge)]
+        alone = not rivals and render.serves_alone(source, wish.port)
+        prefix = render.prefix_before([source.name, *rivals])
+        made = render.files(wish, source, prefix, _iaid(system, wish.port), alone=alone)
+        return (*made, *kept_from_bridge(system, wish))
+
+    def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        ours = [path for path in _made_here(system) if found.text(system, path).startswith(render.mark(bridge))]
+        if not ours:
+            path = found.netdev_names(system).get(bridge) or state.network_file(system, bridge)
+            hint = f"take {bridge} out of these files, then: networkctl reload"
+            raise NotSupportedError(f"{path}: is for {bridge}, and virtkit did not write it", hint=hint)
+        return tuple(File(path, None) for path in ours)
+
+    def problems(self, system: System, files: Sequence[File]) -> list[str]:
+        """What the daemon itself says when it reads them, in a room of its own."""
+        try:
+            log = rehearsal.on_files(system, self.boot(system, "", ""), files).log
+        except (CommandError, NotFoundError):  # the rehearsal will say so
+            return []
+        names = tuple(file.path for file in files)
+        return [line for line in log if line.startswith(names) and any(sign in line for sign in TROUBLE)]
+
+    def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """It lets a link go without answering; but a new bridge with the port's MAC may match a file."""
+        new = found.bridge_traits(bridge, found.traits(system, port).mac)
+        if any(file.may_match(new) for file in found.network_files(system)):
+            takeover.keep_out(system, bridge)
+
+    def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        holder, others = _holder(system, port, bridge)
+        link = found.traits(system, holder)
+        link = found.bridge_traits(holder, link.mac) if holder == bridge else link
+        path = next((file.path for file in found.network_files(system) if file.may_match(link)), "")
+        takeover.take_over(system, path, holder, others, report)
+
+    def missing(self, system: System, port: str, bridge: str) -> str:
+        holder, others = _holder(system, port, bridge)
+        return takeover.waiting(system, holder, others) if state.running(system) else ""
+
+    def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        self.adopt(system, port, bridge, report)
+
+    def boot(self, system: System, port: str, bridge: str) -> Boot:
+        folders = [f"{RUNTIME}/{name}" for name in ("links", "leases", "lldp")]
+        owned = ("install", "-d", "-o", "systemd-network", "-g", "systemd-network", RUNTIME, *folders)
+        return Boot((owned,), (state.program(system),), ("/run/systemd/network",), ready=f"{RUNTIME}/state")
+
+
+def _holder(system: System, port: str, bridge: str) -> tuple[str, tuple[str, ...]]:
+    """Who has layer 3, and the other one of the two if it is networkd's business."""
+    if system.exists(f"/sys/class/net/{port}/master"):
+        return bridge, (port,)
+    return port, ()
+
+
+def _made_here(system: System) -> Iterator[str]:
+    """The drop-ins first: undone last, a directory of ours is empty when it goes."""
+    folders = [f"{name}/" for name in system.names(found.PLACE) if name.endswith(".d")]
+    for folder in (*folders, ""):
+        for suffix in (".conf",) if folder else (".network", ".netdev"):
+            yield from (path for path in found.paths(system, folder, suffix) if path.startswith(found.PLACE))
+
+
+def _check_free(system: System, files: Sequence[NetworkFile], bridge: str) -> None:
+    """NotSupportedError where files are for a link of the bridge's name already."""
+    named = {bridge: found.netdev_names(system).get(bridge, "")}
+    paths = [file.path for file in files if bridge in file.values("Match", "Name")]
+    for path in filter(None, [*named.values(), *paths]):
+        raise NotSupportedError(f"{path}: is for {bridge} already", hint=f"networkctl status {bridge}")
+
+
+def _iaid(system: System, port: str) -> int | None:
+    """By which a DHCP server knows the host: by default made from the link's name, and the bridge has another.
+
+    None: no client with an IAID runs on the port.
+    """
+    client = state.lease(system, port).get("CLIENTID", "")
+    if client.startswith(CLIENT_WITH_IAID):
+        return int(client[2:10], 16)
+    other = state.of(system, port).get("DHCP6_CLIENT_IAID", "")
+    return int(other, 16) if other else None
+
+
+BACKEND = Networkd()
