@@ -85,7 +85,10 @@ class Backend(Protocol):
         """What the backend's own offline validator says of its configuration with ``files`` in it; empty: nothing."""
 
     def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """Before the move: the daemon must not answer it (give addresses back, take the bridge down)."""
+        """Before the move, either way, and before its undo: the daemon must not answer it.
+
+        As a daemon would that gives addresses back, takes the bridge down, or puts the port back into it.
+        """
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """After the move, with the new files in place: the daemon takes port and bridge as they stand.

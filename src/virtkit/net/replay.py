@@ -70,10 +70,13 @@ def route_on(route: Route, old: int, new: int) -> Route:
 
 def second_choice(route: Route) -> Route:
     """The same with a metric that makes any other like it be taken instead."""
-    metric = route.metric + 1
+    return with_metric(route, route.metric + 1)
+
+
+def with_metric(route: Route, metric: int) -> Route:
     start = route.raw[: RouteHeader.SIZE]
-    body = (u32_attribute(RTA_PRIORITY, metric) if a.type == RTA_PRIORITY else a for a in _route_attributes(route))
-    return replace(route, metric=metric, raw=start + Attributes(body).pack())
+    rest = (attribute for attribute in _route_attributes(route) if attribute.type != RTA_PRIORITY)
+    return replace(route, metric=metric, raw=start + Attributes([*rest, u32_attribute(RTA_PRIORITY, metric)]).pack())
 
 
 def add(address: Address, name: str, *, at_once: bool = True) -> Request:

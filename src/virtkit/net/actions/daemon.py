@@ -46,9 +46,10 @@ class StandBack(Action):
 
 @dataclass(frozen=True)
 class Adopt(Action):
-    """Comes last; its way back is that of the files, the move and :class:`StandBack`."""
+    """Comes last, so that undo comes first: the daemon keeps out of the way back, too."""
 
     kind: ClassVar[str] = "net.adopt"
+    unseen: ClassVar[bool] = True
 
     backend: str
     title: str  # of the backend
@@ -69,4 +70,4 @@ class Adopt(Action):
             raise VerifyError(self.describe(), missing)
 
     def undo(self, system: System, before: Json) -> None:
-        """Nothing: the daemon is told by :class:`StandBack`, when its old files and the kernel are back."""
+        ownership.load(self.backend).stand_back(system, self.port, self.bridge, silent)

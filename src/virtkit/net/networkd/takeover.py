@@ -1,11 +1,14 @@
 """systemd-networkd takes over links as they stand, without a packet lost and without being started anew.
 
-Three things are in the way, all seen with 252 and none of them documented:
+What is in the way was seen with 252, and is documented nowhere:
 
-- it drops the addresses that it finds on a link and puts its own in their place: KeepConfiguration=yes, in a drop-in
-  below /run that is gone when it has taken over, keeps them;
+- it drops the addresses that it finds on a link and puts its own in their place: KeepConfiguration=yes keeps them. It
+  stands in a drop-in below /run until the next start of the host: if it went earlier, the next reload for whatever
+  reason would configure the link anew, and drop them for a moment;
 - a bridge that exists already is not "ready", and its port waits for it without end, until the kernel says something
-  about the bridge: so it is made to;
+  about the bridge: so it is made to; and so with the link-local address that it waits for;
+- a port that leaves a bridge is gone, it thinks (the kernel says so to those who listen for bridges), and come anew:
+  it would be put into the bridge again. So it is told before that the port is none of its business;
 - what it sets anew lacks what it has no field for (mending.py).
 """
 
@@ -17,9 +20,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.core.progress import Note
-from virtkit.net import requests, standing
+from virtkit.net import replay, requests, standing
 from virtkit.net.kernel import Kernel
 from virtkit.net.mending import mend
+from virtkit.net.model import UNICAST
 from virtkit.net.networkd import state
 
 if TYPE_CHECKING:
@@ -27,18 +31,23 @@ if TYPE_CHECKING:
 
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
+    from virtkit.net.standing import Side
 
 RUNTIME = "/run/systemd/network"  # below /etc in rank, and gone with a reboot
-HANDS_OFF = "[Match]\nName={bridge}\n\n[Link]\nUnmanaged=yes\n"
-KEEP = "[Network]\nKeepConfiguration=yes\n"
-NETDEV_PATIENCE = 0.3  # seconds that it needs at most to look for the bridge's device after a reload
+HANDS_OFF = "[Match]\nName={link}\n\n[Link]\nUnmanaged=yes\n"
+KEEP = """# Written by virtkit, until the next start of the host: no reload drops an address for a moment.
+[Network]
+KeepConfiguration=yes
+"""
+BY_ADDRESS, NONE = "0", "1"  # addr_gen_mode: fe80:: made from the MAC, none made
+LAST_CHOICE = 0xFFFFFFF0  # a metric
 PATIENCE = 20.0  # seconds; it waits 12 for a router's advertisement before a link counts as configured
-POLL = 0.05  # seconds
+POLL = 0.1  # seconds
 
 
-def keep_out(system: System, bridge: str) -> None:
-    """Before a bridge is made whose MAC or name a file matches already: else it gets the port's addresses as well."""
-    _write(system, _hands_off(bridge), HANDS_OFF.format(bridge=bridge))
+def keep_out(system: System, link: str) -> None:
+    """From now on it is none of its business. Not for a link with addresses: it would take them away."""
+    _write(system, _hands_off(link), HANDS_OFF.format(link=link))
     if state.running(system):
         system.run(["networkctl", "reload"])
 
@@ -46,19 +55,19 @@ def keep_out(system: System, bridge: str) -> None:
 def take_over(system: System, network_file: str, holder: str, others: tuple[str, ...], report: Sink) -> None:
     """``holder`` is configured by ``network_file``, and has what that file says; ``others`` follow from other files."""
     for name in (holder, *others):
-        _remove(system, _hands_off(name))
+        system.remove(_hands_off(name))
     if not state.running(system):
         report(Note(f"{holder}: networkd takes it over", "it does not run, and will find the files when it starts"))
         return
     with Kernel() as kernel:
         before = standing.side_of(kernel.network(), holder)
-        with _kept(system, network_file):
+        _write(system, f"{RUNTIME}/{os.path.basename(network_file)}.d/zz-virtkit.conf", KEEP)
+        with _networks_announced(kernel, before):
             system.run(["networkctl", "reload"])
-            time.sleep(NETDEV_PATIENCE)
-            _speak_of(kernel, (holder, *others))
             deadline = time.monotonic() + PATIENCE
             while time.monotonic() < deadline and waiting(system, holder, others):
                 time.sleep(POLL)
+                _speak_of(system, kernel, (holder, *others))
         mend(kernel, before)
 
 
@@ -80,34 +89,46 @@ def _lease_missing(system: System, holder: str) -> str:
     return ""
 
 
-def _speak_of(kernel: Kernel, names: tuple[str, ...]) -> None:
-    """An alias that is set, even to what it is, makes the kernel tell everybody about the link."""
-    for name in names:
-        link = kernel.link(name)
-        if link and link.kind == "bridge":
-            kernel.transaction([requests.set_alias(name, link.alias)])
+def _speak_of(system: System, kernel: Kernel, names: tuple[str, ...]) -> None:
+    """What is set to what it is already makes the kernel tell everybody about it."""
+    network = kernel.network()
+    for name in filter(network.by_name.__contains__, names):
+        link = network.by_name[name]
+        own = [address for address in network.addresses_of(link) if address.automatic]
+        alias = [requests.set_alias(name, link.alias)] if link.kind == "bridge" else []
+        kernel.transaction([*alias, *(replay.add(address, name, at_once=False) for address in own)])
+        if not own:
+            _make_link_local(system, name)
 
 
 @contextmanager
-def _kept(system: System, network_file: str) -> Iterator[None]:
-    drop_in = f"{RUNTIME}/{os.path.basename(network_file)}.d/zz-virtkit.conf"
-    _write(system, drop_in, KEEP)
+def _networks_announced(kernel: Kernel, side: Side) -> Iterator[None]:
+    """It sets no route whose gateway is in none of the networks that it has heard of.
+
+    Of a link that it takes for a new one it has not heard the routes that are there: so each of them comes once more,
+    meanwhile, where nobody uses it.
+    """
+    plain = [route for route in side.routes if not any(hop.gateway for hop in route.nexthops) and not route.drifts]
+    again = [replay.with_metric(route, LAST_CHOICE) for route in plain if route.type == UNICAST]
+    kernel.transaction([replay.append(route, side.name) for route in again])
     try:
         yield
     finally:
-        _remove(system, drop_in)
+        kernel.transaction([replay.withdraw(route, side.name) for route in again])
 
 
-def _hands_off(bridge: str) -> str:
-    return f"{RUNTIME}/00-virtkit-{bridge}.network"
+def _make_link_local(system: System, name: str) -> None:
+    """A link that is up gets none when it is allowed to by netlink: it has to be forbidden and allowed again."""
+    mode = f"/proc/sys/net/ipv6/conf/{name}/addr_gen_mode"
+    if system.read_or(mode, "") == BY_ADDRESS:
+        system.write(mode, NONE)
+        system.write(mode, BY_ADDRESS)
+
+
+def _hands_off(link: str) -> str:
+    return f"{RUNTIME}/00-virtkit-{link}.network"
 
 
 def _write(system: System, path: str, text: str) -> None:
     system.path(path).parent.mkdir(parents=True, exist_ok=True)
     system.replace(path, text.encode())
-
-
-def _remove(system: System, path: str) -> None:
-    system.remove(path)
-    if path.endswith(".conf") and not system.names(os.path.dirname(path)) and system.exists(os.path.dirname(path)):
-        system.path(path).parent.rmdir()

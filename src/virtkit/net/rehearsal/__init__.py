@@ -77,8 +77,8 @@ def play(system: System, scene: Scene) -> Outcome:
 
 def on_files(system: System, boot: Boot, files: Sequence[File]) -> Outcome:
     """Without any link: what the commands and the daemon say of ``files``, for a backend's validator."""
-    texts = {file.path: file.text for file in files}
-    return play(system, _staged(boot, Scene(files=texts, ready=boot.ready)))
+    scene = Scene(files=_texts(files), modes=_modes(files), ready=boot.ready)
+    return play(system, _staged(boot, scene))
 
 
 def _scene(
@@ -97,12 +97,21 @@ def _scene(
         port,
         bridge,
         twins=[Twin(link.name, link.mac) for link in _below(network, network.by_name[port])],
-        files={file.path: file.text for file in files},
+        files=_texts(files),
+        modes=_modes(files),
         settings={path: value for path in SETTINGS if (value := system.read_or(path, ""))},
         wanted=wanted or {},
         lease=_lease(network, port, bridge),
     )
     return _staged(boot, scene)
+
+
+def _texts(files: Sequence[File]) -> dict[str, str | None]:
+    return {file.path: file.text for file in files}
+
+
+def _modes(files: Sequence[File]) -> dict[str, int]:
+    return {file.path: file.mode for file in files if file.mode is not None}
 
 
 def _staged(boot: Boot, scene: Scene) -> Scene:

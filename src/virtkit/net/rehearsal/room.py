@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from virtkit.core.errors import VirtkitError
+from virtkit.core.files import NEW_MODE
 from virtkit.core.system import System
 from virtkit.net import requests
 from virtkit.net.kernel import Kernel
@@ -38,12 +39,13 @@ ENVIRONMENT = {
 
 def main() -> None:
     scene = Scene.load(sys.stdin.read())
+    os.umask(0o022)
     carried = _carry(scene.carried)
     _enclose()
-    for path, content in carried.items():
-        _lay(path, content)
+    for path, (mode, content) in carried.items():
+        _lay(path, content, mode)
     for path, text in scene.files.items():
-        _lay(path, None if text is None else text.encode("utf-8", "surrogateescape"))
+        _lay(path, None if text is None else text.encode("utf-8", "surrogateescape"), scene.modes.get(path, NEW_MODE))
     far = FarEnd(scene.twins, scene.lease)
     _connect(scene, far)
     log = _start(scene)
@@ -54,10 +56,10 @@ def main() -> None:
     os._exit(0)  # the far end listens for ever
 
 
-def _carry(directories: list[str]) -> dict[str, bytes]:
+def _carry(directories: list[str]) -> dict[str, tuple[int, bytes]]:
     """The files of the host's /run that are taken along, before that is out of sight."""
     found = (path for directory in directories for path in Path(directory).rglob("*"))
-    return {str(path): path.read_bytes() for path in found if path.is_file()}
+    return {str(path): (path.stat().st_mode & 0o7777, path.read_bytes()) for path in found if path.is_file()}
 
 
 def _enclose() -> None:
@@ -95,15 +97,17 @@ def _mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") 
         raise OSError(ctypes.get_errno(), f"mount {kind or 'again'} on {target}: {os.strerror(ctypes.get_errno())}")
 
 
-def _lay(path: str, content: bytes | None) -> None:
+def _lay(path: str, content: bytes | None, mode: int) -> None:
+    """``mode`` is for a file that is not there yet."""
     place = Path(path)
     if content is None:
         place.unlink(missing_ok=True)
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    mode = place.stat().st_mode & 0o7777 if place.exists() else 0o600
+    new = not place.exists()
     place.write_bytes(content)
-    place.chmod(mode)
+    if new:
+        place.chmod(mode)
 
 
 def _connect(scene: Scene, far: FarEnd) -> None:

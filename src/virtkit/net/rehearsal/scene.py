@@ -35,6 +35,7 @@ class Scene:
     daemon: list[str] = field(default_factory=list)
     carried: list[str] = field(default_factory=list)  # directories below /run
     files: dict[str, str | None] = field(default_factory=dict)  # laid over the host's; None: taken away
+    modes: dict[str, int] = field(default_factory=dict)  # of those that are new, where it is not 0o644
     settings: dict[str, str] = field(default_factory=dict)  # path below /proc/sys -> value
     wanted: Picture = field(default_factory=dict)  # empty: nothing is waited for
     lease: Lease | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CommandError, NotFoundError, NotSupportedError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 OF_NETPLAN = "netplan"  # in the name of every file that netplan generates
 WRITERS = {"cloud-init": "cloud-init", "/run/": "the host's start (kernel command line or initial RAM disk)"}
 TROUBLE = ("Unknown ", "Failed to parse", "Invalid ", "ignoring assignment", "Missing '='")  # in its log, of a file
+PLACE_IN_FILE = re.compile(r"^\S+?:(\d+:)? ")
 CLIENT_WITH_IAID = "ff"  # RFC 4361: type 255, the IAID in 4 bytes, the DUID
 RUNTIME = "/run/systemd/netif"
 
@@ -65,13 +67,20 @@ class Networkd:
             log = rehearsal.on_files(system, self.boot(system, "", ""), files).log
         except (CommandError, NotFoundError):  # the rehearsal will say so
             return []
-        names = tuple(file.path for file in files)
-        return [line for line in log if line.startswith(names) and any(sign in line for sign in TROUBLE)]
+        ours = tuple(f"{file.path}:" for file in files)
+        said = {line: PLACE_IN_FILE.sub("", line) for line in log if any(sign in line for sign in TROUBLE)}
+        known = {words for line, words in said.items() if not line.startswith(ours)}
+        return [line for line, words in said.items() if line.startswith(ours) and words not in known]
 
     def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """It lets a link go without answering; but a new bridge with the port's MAC may match a file."""
+        """It lets a link go without answering; but a port that leaves would be put back (takeover.py).
+
+        And a new bridge with the port's MAC may match a file, and would get the port's addresses too soon.
+        """
         new = found.bridge_traits(bridge, found.traits(system, port).mac)
-        if any(file.may_match(new) for file in found.network_files(system)):
+        if _joined(system, port):
+            takeover.keep_out(system, port)
+        elif any(file.may_match(new) for file in found.network_files(system)):
             takeover.keep_out(system, bridge)
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
@@ -96,9 +105,11 @@ class Networkd:
 
 def _holder(system: System, port: str, bridge: str) -> tuple[str, tuple[str, ...]]:
     """Who has layer 3, and the other one of the two if it is networkd's business."""
-    if system.exists(f"/sys/class/net/{port}/master"):
-        return bridge, (port,)
-    return port, ()
+    return (bridge, (port,)) if _joined(system, port) else (port, ())
+
+
+def _joined(system: System, port: str) -> bool:
+    return system.exists(f"/sys/class/net/{port}/master")
 
 
 def _made_here(system: System) -> Iterator[str]:
