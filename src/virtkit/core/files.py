@@ -45,6 +45,16 @@ def restore(system: System, path: str, state: Json) -> None:
     _put(system, path, b64decode(str(state["content"])), state)
 
 
+def text_of(system: System, path: str) -> str | None:
+    """The file byte for byte, undecodable ones as surrogate escapes; None where there is none."""
+    try:
+        return system.path(path).read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SystemCallError(f"read {path}", error) from error
+
+
 def rewrite(system: System, path: str, content: bytes, mode: int | None = None) -> None:
     """Other bytes in the same file: ``mode``, owner and attributes stay unless given; a new file is root's, 0o644."""
     before = capture(system, path)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
+from virtkit.core.files import text_of
 from virtkit.net import ownership
 from virtkit.net.actions import Adopt, Rehearse, StandBack
-from virtkit.net.actions.files import plan_file, text_of
+from virtkit.net.actions.files import plan_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

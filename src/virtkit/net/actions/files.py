@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from virtkit.core import files
 from virtkit.core.errors import ConflictError, VerifyError
+from virtkit.core.files import text_of
 from virtkit.core.plan import Action
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ def plan_file(system: System, file: File) -> Action | None:
     if was is None:
         return CreateFile(file.path, file.text, file.mode)
     return None if was == file.text else ChangeFile(file.path, was, file.text, file.mode)
-
-
-def text_of(system: System, path: str) -> str | None:
-    """The file byte for byte, undecodable ones as surrogate escapes; None where there is none."""
-    found = system.path(path)
-    return found.read_bytes().decode("utf-8", "surrogateescape") if found.exists() else None
 
 
 @dataclass(frozen=True)

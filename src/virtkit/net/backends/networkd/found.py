@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.net.actions.files import text_of
+from virtkit.core.files import text_of
 from virtkit.net.networkd import unitfile
 
 if TYPE_CHECKING:
