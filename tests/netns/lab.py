@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -163,5 +165,10 @@ def settle(lab: Lab) -> None:
 
 
 def remove(lab: Lab) -> None:
+    """With every process that still runs there: DHCP clients and other daemons that scripts started."""
     for name in (lab.host, lab.gateway, lab.guest):
+        found = subprocess.run(["ip", "netns", "pids", name], check=False, capture_output=True, text=True)
+        for pid in found.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)

@@ -1,0 +1,192 @@
+"""Debian's ifupdown, and ifupdown2 as Proxmox VE has it: /etc/network/interfaces. No daemon runs: scripts at boot do.
+
+So there is nobody to stand back or to adopt but the DHCP client that ``ifup`` left behind, and ifupdown's own memory
+of what it brought up, by which a later ``ifdown br0`` finds the bridge.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import BusyError, NotSupportedError
+from virtkit.net import dhcpclient
+from virtkit.net.backend import Boot, File, Owner
+from virtkit.net.backends.ifupdown import bridging, state, writers
+from virtkit.net.backends.ifupdown.syntax import matches
+from virtkit.net.backends.ifupdown.tree import MAIN, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from virtkit.core.progress import Sink
+    from virtkit.core.system import System
+    from virtkit.net.backend import Wish
+    from virtkit.net.backends.ifupdown.tree import Tree
+
+IFUPDOWN2 = "/usr/share/ifupdown2"
+HOOKS = ("/etc/network/if-pre-up.d/bridge", "/lib/bridge-utils/ifupdown.sh", "/sbin/brctl")
+CLASSES = ("auto", "hotplug")
+PENDING = "/etc/network/interfaces.new"  # of Proxmox VE: applied at the next start, or by hand
+
+
+class Ifupdown:
+    title = "ifupdown"
+    precedence = 40
+
+    def owner(self, system: System, link: str) -> Owner | None:
+        """Nobody's is a link that is only defined, or was brought up by hand: it does not come up at boot."""
+        if not system.exists(MAIN) or not (system.exists(state.IFUP) or system.exists(IFUPDOWN2)):
+            return None
+        tree = load(system)
+        stanzas = [stanza for stanza in tree.stanzas() if stanza.name == link or stanza.name.startswith(f"{link}:")]
+        chosen = _chosen(tree, link)
+        if not chosen or not tree.named(link):
+            return None
+        files = tuple(dict.fromkeys([*(stanza.path for stanza in stanzas), *chosen]))
+        up = f", and {state.IFSTATE} has it" if link in state.brought_up(system) else ""
+        because = f"{tree.named(link)[0].place} defines it, and it comes up at boot{up}"
+        return Owner("ifupdown", files, because, writers.writer(system, files))
+
+    def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
+        _check_host(system)
+        tree = load(system)
+        _check_clients(system, tree, wish.port)
+        return _files(bridging.bridged(tree, wish, _dialect(system)))
+
+    def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        _check_host(system)
+        tree = load(system)
+        _check_clients(system, tree, bridge)
+        return _files(bridging.released(tree, bridge, port))
+
+    def problems(self, system: System, files: Sequence[File]) -> list[str]:
+        """What ``ifup --no-act`` says of every link that these files define; ifupdown2's own parser has no dry run."""
+        if not system.exists(state.IFQUERY) or system.exists(IFUPDOWN2):
+            return []
+        tree = load(system, {file.path: file.text for file in files})
+        names = {stanza.name for file in files for stanza in tree.documents[file.path].stanzas()}
+        return _said(system, tree, sorted(names - {"lo"}))
+
+    def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """A lease that is renewed during the move would bring the address back to where it left."""
+        for link in (port, bridge):
+            dhcpclient.hold(dhcpclient.running(system, link))
+
+    def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        self._settle(system, port, bridge)
+
+    def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        self._settle(system, port, bridge)
+
+    def missing(self, system: System, port: str, bridge: str) -> str:
+        tree = load(system)
+        holder, giver = (bridge, port) if tree.named(bridge) else (port, bridge)
+        if left := dhcpclient.running(system, giver):
+            return f"a DHCP client of {giver} still runs (pid {left[0].pid})"
+        clients = [client.family for client in dhcpclient.running(system, holder) if not client.stopped]
+        for family in _leased(tree, holder):
+            if family not in clients:
+                return f"no DHCP{'v6' if family == '6' else ''} client on {holder}"
+        known = state.brought_up(system)
+        if not system.exists(IFUPDOWN2) and port in known and holder not in known:
+            return f"{state.IFSTATE} does not have {holder}"
+        return ""
+
+    def boot(self, system: System, port: str, bridge: str) -> Boot:
+        """As networking.service and udev's hotplug helper do, for the links that have to do with these two."""
+        if system.exists(IFUPDOWN2):
+            raise NotSupportedError("ifupdown2: keeps its state where a rehearsal would change the host's")
+        tree = load(system)
+        names = _concerned(tree, port, bridge)
+        classes = (("mkdir", "-p", "/run/network"), *((state.IFUP, f"--allow={kind}", *names) for kind in CLASSES))
+        return Boot(classes, patience=5)
+
+    def _settle(self, system: System, port: str, bridge: str) -> None:
+        """Client and memory follow the files, in either direction."""
+        tree = load(system)
+        holder, giver = (bridge, port) if tree.named(bridge) else (port, bridge)
+        dhcpclient.move(system, dhcpclient.running(system, giver), giver, holder)
+        dhcpclient.resume(dhcpclient.running(system, holder))
+        known = state.brought_up(system)
+        if system.exists(IFUPDOWN2) or not {port, bridge} & known.keys():
+            return
+        names = {stanza.name for stanza in tree.stanzas()}
+        wanted = [name for name in names if _base(name) == holder]
+        gone = [name for name in known if _base(name) in (port, bridge) and name not in (*names, port)]
+        state.remember(system, sorted(wanted), sorted(gone))
+
+
+def _base(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def _concerned(tree: Tree, port: str, bridge: str) -> list[str]:
+    """The two, their aliases, and what the port stands on, in the order in which they are brought up."""
+    lower = [port.rpartition(".")[0], *_words(tree, port, "vlan_raw_device", "bond_slaves", "slaves")]
+    lower += [stanza.name for stanza in tree.stanzas() if port in stanza.values("bond_master")]
+    order = [word for _, _, line in tree.selections() for word in line.words[1:]]
+    names = dict.fromkeys([*order, *(stanza.name for stanza in tree.stanzas())])
+    return [name for name in names if _base(name) in (port, bridge, *lower) and tree.named(name)]
+
+
+def _words(tree: Tree, link: str, *options: str) -> list[str]:
+    return [word for stanza in tree.named(link) for value in stanza.values(*options) for word in value.split()]
+
+
+def _chosen(tree: Tree, link: str) -> list[str]:
+    """The files that have the link brought up at boot, or when it is plugged in."""
+    return [
+        path
+        for path, _, line in tree.selections()
+        if line.keyword == "auto" or line.keyword in ("allow-auto", "allow-hotplug")
+        if any(matches(word, link) for word in line.words[1:])
+    ]
+
+
+def _dialect(system: System) -> bridging.Dialect:
+    return bridging.IFUPDOWN2 if system.exists(IFUPDOWN2) else bridging.DEBIAN
+
+
+def _files(texts: Mapping[str, str]) -> tuple[File, ...]:
+    return tuple(File(path, text) for path, text in texts.items())
+
+
+def _check_host(system: System) -> None:
+    if system.exists(PENDING):
+        reason = "changes that wait there would be lost, or undo these"
+        raise BusyError(f"{PENDING}: is there: {reason}", hint=f"ifreload -a, or rm {PENDING}")
+    if system.exists(IFUPDOWN2):
+        return
+    if absent := [hook for hook in HOOKS if not system.exists(hook)]:
+        reason = "without bridge-utils no bridge is made at boot, and the host would be dead then"
+        raise NotSupportedError(f"{absent[0]}: is missing: {reason}", hint="apt install bridge-utils")
+
+
+def _leased(tree: Tree, link: str) -> list[str]:
+    """The families, 4 and 6, whose addresses come from a DHCP server."""
+    found = {(stanza.family, stanza.method) for stanza in tree.named(link)}
+    return [number for family, number in (("inet", "4"), ("inet6", "6")) if (family, "dhcp") in found]
+
+
+def _check_clients(system: System, tree: Tree, link: str) -> None:
+    clients = dhcpclient.running(system, link)
+    dhcpclient.check(clients, link)
+    for family in _leased(tree, link):
+        if family not in {client.family for client in clients}:
+            found = f"{link}: method is dhcp, but no DHCP{'v6' if family == '6' else ''} client runs on it"
+            raise NotSupportedError(found, hint=f"ifup --force {link}")
+
+
+def _said(system: System, tree: Tree, names: Sequence[str]) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="virtkit-") as folder:
+        flat = Path(folder) / "interfaces"
+        flat.write_text(tree.flat, errors="surrogateescape")
+        options = ["--no-act", "--no-mappings", "--no-scripts", "-i", str(flat), "--state-dir", folder]
+        done = system.run([state.IFUP, *options, *names], check=False)
+    said = [line.removeprefix("ifup: ").replace(str(flat), MAIN) for line in done.stderr.splitlines() if line]
+    return said if done.status else []
+
+
+BACKEND = Ifupdown()

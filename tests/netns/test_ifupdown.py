@@ -1,0 +1,217 @@
+"""A Debian host's only link becomes a bridge's port, with the real ifupdown, its hooks and its DHCP client."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netns import picture
+from netns.lab import HOST4, HOST6, HOST_MAC, settle
+from netns.traffic import lossless
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from netns.lab import Lab
+
+pytestmark = pytest.mark.netns
+
+CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
+DELETE = ("net", "bridge", "delete", "br0", "-y")
+HOOK = "/lib/bridge-utils/ifupdown.sh"
+LO = "auto lo\niface lo inet loopback\n\n"
+STATIC = f"""# The primary network interface
+auto eth0 eth0:1
+iface eth0 inet static
+\taddress {HOST4}/24
+\tgateway 10.9.0.1
+\tmetric 100
+\t# dns-* options are implemented by the resolvconf package, if installed
+\tdns-nameservers 10.9.0.1
+\tup ip route add 10.50.0.0/16 via 10.9.0.1 dev eth0
+\tdown ip route del 10.50.0.0/16 via 10.9.0.1 dev eth0
+
+iface eth0 inet6 static
+\taddress {HOST6}/64
+\tgateway 2001:db8:9::1
+iface eth0:1 inet static
+\taddress 10.9.0.77/24
+"""
+DHCP = "allow-hotplug eth0\niface eth0 inet dhcp\n\tmetric 100\n"
+LEASED = "10.9.0.120"
+
+
+def _configure(lab: Lab, text: str) -> Path:
+    """As a boot leaves it."""
+    for phase in ("pre-up", "up", "down", "post-down"):
+        (lab.root / f"etc/network/if-{phase}.d").mkdir()
+    for phase in ("pre-up", "post-down"):
+        (lab.root / f"etc/network/if-{phase}.d/bridge").symlink_to(HOOK)
+    file = lab.root / "etc/network/interfaces"
+    file.write_text(LO + text)
+    lab.ip("addr flush dev eth0\nlink set eth0 down")
+    lab.run("ifup", "-a")
+    lab.run("ifup", "--allow=hotplug", "eth0")
+    if "eth0=eth0" in _state(lab):
+        settle(lab)
+    return file
+
+
+def _state(lab: Lab) -> list[str]:
+    return sorted(lab.run("ifquery", "--state").stdout.split())
+
+
+def _clients(lab: Lab) -> list[list[str]]:
+    """The command lines of the host's DHCP clients that are not stopped."""
+    found = []
+    for pid in lab.run("ip", "netns", "pids", lab.host, inside=lab.gateway).stdout.split():
+        with open(f"/proc/{pid}/cmdline") as file:
+            words = file.read().split("\0")
+        with open(f"/proc/{pid}/status") as file:
+            stopped = "State:\tT" in file.read()
+        if words[0] == "dhclient" and not stopped:
+            found.append(words)
+    return found
+
+
+@contextmanager
+def _server(lab: Lab, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Leases are renewed after 4 s, so that a client that lost its link shows."""
+    options = ["--conf-file=/dev/null", "--port=0", "--interface=lan0", "--bind-interfaces", "--dhcp-authoritative"]
+    options += [f"--dhcp-leasefile={folder}/leases", f"--dhcp-range={LEASED},{LEASED},2m", "--dhcp-option-force=58,4"]
+    server = lab.start("dnsmasq", "--no-daemon", *options, inside=lab.gateway)
+    try:
+        time.sleep(0.3)
+        yield server
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def _lifetime(lab: Lab, link: str) -> int:
+    (shown,) = lab.json("-4", "addr", "show", "dev", link)
+    (address,) = (found for found in shown["addr_info"] if found["local"] == LEASED)
+    return int(address["valid_life_time"])
+
+
+def test_static_host_is_bridged_and_released_without_loss(lab: Lab) -> None:
+    file = _configure(lab, STATIC)
+    file.chmod(0o640)
+    os.chown(file, 0, 33)
+    os.setxattr(file, "user.why", b"kept")
+    before, text, held = picture.everything(lab), file.read_bytes(), picture.held(lab, "eth0")
+    with lossless(lab, [HOST4, HOST6, "10.9.0.77"]):
+        said = lab.virtkit(*CREATE).stderr
+    assert "rehearse the next start of the host, with ifupdown" in said
+    assert picture.held(lab, "br0") == held
+    assert _state(lab) == ["br0:1=br0:1", "br0=br0", "eth0=eth0", "lo=lo"]
+    assert "nothing to change" in lab.virtkit(*CREATE).stdout
+    settle(lab)
+    with lossless(lab, [HOST4, HOST6]):
+        lab.virtkit(*DELETE)
+    assert picture.everything(lab) == before
+    assert _state(lab) == ["eth0:1=eth0:1", "eth0=eth0", "lo=lo"]
+    assert file.read_bytes() == text
+    lab.virtkit("undo", "-y")
+    assert _state(lab) == ["br0:1=br0:1", "br0=br0", "eth0=eth0", "lo=lo"]
+    lab.virtkit("undo", "-y")
+    assert picture.everything(lab) == before
+    found = file.stat()
+    assert (file.read_bytes(), found.st_mode & 0o7777, found.st_gid) == (text, 0o640, 33)
+    assert os.getxattr(file, "user.why") == b"kept"
+    assert _state(lab) == ["eth0:1=eth0:1", "eth0=eth0", "lo=lo"]
+
+
+def test_ifupdown_takes_the_bridge_down_and_up_again(lab: Lab) -> None:
+    """What we left is what ``ifup`` makes, and ``ifdown`` finds it."""
+    _configure(lab, STATIC)
+    lab.virtkit(*CREATE)
+    settle(lab)
+    held = picture.held(lab, "br0")
+    lab.run("ifdown", "br0:1", "br0", "eth0")
+    assert {link["ifname"] for link in lab.json("link")} == {"lo", "eth0"}
+    lab.run("ifup", "-a")
+    settle(lab)
+    assert picture.held(lab, "br0") == held
+    (bridge,) = lab.json("link", "show", "br0")
+    assert (bridge["address"], bridge["linkinfo"]["info_data"]["stp_state"]) == (HOST_MAC, 0)
+
+
+def test_lease_and_its_client_move_to_the_bridge_and_back(lab: Lab, tmp_path: Path) -> None:
+    with _server(lab, tmp_path):
+        _configure(lab, DHCP)
+        held = picture.held(lab, "eth0")
+        identity = (tmp_path / "leases").read_text().split()[1:]
+        with lossless(lab, [LEASED]):
+            lab.virtkit(*CREATE)
+            assert picture.held(lab, "br0") == held
+            assert [words[-4:-1] for words in _clients(lab)] == [["br0", "-e", "IF_METRIC=100"]]
+            time.sleep(5)  # the lease was renewed meanwhile, by the client on the bridge
+            assert _lifetime(lab, "br0") > 120 - 4
+        assert (tmp_path / "leases").read_text().split()[1:] == identity
+        assert picture.held(lab, "eth0") == {"addresses": [], "routes": []}
+        with lossless(lab, [LEASED]):
+            lab.virtkit("undo", "-y")
+        assert picture.held(lab, "eth0") == held
+        assert [words[-4] for words in _clients(lab)] == ["eth0"]
+        assert not (lab.root / "var/lib/dhcp/dhclient.br0.leases").exists()
+        time.sleep(5)
+        assert _lifetime(lab, "eth0") > 120 - 4
+
+
+def test_client_that_gets_no_lease_takes_the_bridge_back(lab: Lab, tmp_path: Path) -> None:
+    """Server and router are silent: dhclient drops the address, and all is put back."""
+    with _server(lab, tmp_path) as server:
+        file = _configure(lab, DHCP)
+        server.kill()
+        (lab.root / "etc/dhcp/dhclient.conf").write_text("timeout 2;\nreboot 1;\n")
+        lab.ip("addr flush dev lan0", inside=lab.gateway)
+        held, text = picture.held(lab, "eth0"), file.read_bytes()
+        done = lab.virtkit(*CREATE, check=False)
+        assert done.returncode == 4, done.stderr
+        assert f"dhclient gave up {LEASED}/24" in done.stderr
+        assert (picture.held(lab, "eth0"), file.read_bytes()) == (held, text)
+        assert [words[-4] for words in _clients(lab)] == ["eth0"]
+        assert _state(lab) == ["eth0=eth0", "lo=lo"]
+
+
+def test_host_that_would_be_dead_at_boot_is_not_touched(lab: Lab) -> None:
+    file = _configure(lab, STATIC)
+    before, text = picture.everything(lab), file.read_bytes()
+    hook = lab.root / "etc/network/if-pre-up.d/bridge"
+    hook.unlink()
+    refused = lab.virtkit(*CREATE, check=False)
+    assert (refused.returncode, "apt install bridge-utils" in refused.stderr) == (1, True), refused.stderr
+    hook.symlink_to(HOOK)
+    file.write_text(file.read_text() + "iface eth7 inet static\n\tnetmask\n")
+    text = file.read_bytes()
+    refused = lab.virtkit(*CREATE, check=False)
+    assert re.search(r"interfaces:\d+: option with empty value", refused.stderr), refused.stderr
+    (lab.root / "etc/network/interfaces.new").write_text("auto lo\n")
+    refused = lab.virtkit(*CREATE, check=False)
+    assert "ifreload -a" in refused.stderr
+    assert (picture.everything(lab), file.read_bytes()) == (before, text)
+
+
+def test_writers_above_are_named(lab: Lab) -> None:
+    _configure(lab, f"source interfaces.d/*\n{'#' * 3}\n")
+    folder = lab.root / "etc/network/interfaces.d"
+    folder.mkdir()
+    (folder / "50-cloud-init").write_text(f"auto eth0\niface eth0 inet static\n address {HOST4}/24\n")
+    plan = lab.virtkit(*CREATE[:-1], "--plan", check=False).stdout
+    assert "/etc/network/interfaces.d/50-cloud-init: written by cloud-init" in plan
+    assert "/etc/cloud/cloud.cfg.d" in plan
+    (lab.root / "etc/pve").mkdir()
+    assert "written by Proxmox VE" in lab.virtkit(*CREATE[:-1], "--plan", check=False).stdout
+
+
+def test_link_that_does_not_come_up_at_boot_has_no_owner(lab: Lab) -> None:
+    _configure(lab, "iface eth0 inet static\n\taddress 10.9.0.11/24\n")
+    assert "nobody configures eth0" in lab.virtkit(*CREATE[:-1], "--plan", check=False).stdout
