@@ -29,7 +29,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
         pytest.skip("needs qemu-system-x86_64")
     place = tmp_path_factory.mktemp("lvm")
     try:
-        kernel, initramfs = workshop.build(place)
+        kernel, initramfs = workshop.build(place, workshop.LVM)
     except NotSupportedError as error:
         pytest.skip(error.message)
     disk = place / "disk.raw"

@@ -1,4 +1,4 @@
-"""A guest with LVM, Python and this very virtkit: the demo's guest and a second archive behind its initramfs."""
+"""A guest with Python, this very virtkit and a kit: the demo's guest and a second archive behind its initramfs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import rich
 
@@ -23,9 +23,8 @@ from virtkit.recipes.guest.packages import Package
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOTS = ("lvm2", "python3-minimal", "libpython3-stdlib")
-WANTED = re.compile(r"lib(?!perl)|lvm2$|dmsetup$|python3.*-minimal$|zlib1g$")
-MODULES = ("dm_mod", "dm_snapshot", "dm_thin_pool")
+PYTHON = ("python3-minimal", "libpython3-stdlib")
+ALWAYS = r"lib(?!perl)|python3.*-minimal$|zlib1g$"
 LEFT_OUT = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "unittest"}
 LVM_CONF = b"""\
 activation { udev_sync=0 udev_rules=0 monitoring=0 }
@@ -33,52 +32,88 @@ devices { obtain_device_list_from_udev=0 }
 global { thin_check_executable="" }
 """
 DRIVE = """\
-while read -r module; do insmod "/lib/dm/$module.ko"; done </lib/dm/order
+while read -r module; do insmod "/lib/workshop.d/$module.ko"; done </lib/workshop.d/order
 """
 START = """\
 export PATH=/sbin:/bin:/usr/bin LC_ALL=C.UTF-8 VIRTKIT_STATE_DIR=/run/virtkit PYTHONPATH=/opt
 """
 
 
-def build(folder: Path) -> tuple[Path, Path]:
+class Kit(NamedTuple):
+    """What a guest has besides Python and virtkit."""
+
+    packages: tuple[str, ...]
+    programs: tuple[str, ...]  # of the packages, with the links that lead to them
+    modules: tuple[str, ...]
+    drivers: tuple[str, ...]  # where the kernel's package has them, as patterns below ``kernel/``
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+LVM = Kit(
+    ("lvm2",),
+    ("sbin/lvm", "sbin/dmsetup"),
+    ("dm_mod", "dm_snapshot", "dm_thin_pool"),
+    ("drivers/md/*",),
+    (("etc/lvm/lvm.conf", LVM_CONF),),
+)
+NETWORK = Kit(
+    ("iproute2", "iputils-ping"),
+    ("bin/ip", "bin/ping"),
+    ("8021q", "bonding", "bridge", "veth"),
+    (
+        "net/8021q/*",
+        "net/802/*",
+        "net/llc/*",
+        "net/bridge/*",
+        "net/tls/*",
+        "drivers/net/bonding/*",
+        "drivers/net/veth*",
+    ),
+)
+
+
+def build(folder: Path, kit: Kit) -> tuple[Path, Path]:
     """Kernel and initramfs; NotSupportedError where there are no Debian packages."""
     system = System()
     kernel, initramfs = guest.kernel_and_initramfs(system)
-    wanted = _packages(system)
+    wanted = _packages(system, kit)
     archives = store.cache(system) / "workshop"
     archives.mkdir(exist_ok=True)
     packages.fetch(wanted, archives, system, silent)
     with TemporaryDirectory() as place:
         root = Path(place)
         packages.unpack(wanted, archives, root, system)
-        archive = cpio.archive([*_programs(root), *_python(root), *_modules(root), *_source()])
+        archive = cpio.archive([*_programs(root, kit), *_python(root), *_modules(root, kit), *_source()])
     first = initramfs.read_bytes()
     target = folder / "initramfs"
     target.write_bytes(first + bytes(-len(first) % 4) + archive)
     return kernel, target
 
 
-def _packages(system: System) -> list[Package]:
+def _packages(system: System, kit: Kit) -> list[Package]:
     only = [f"--no-{word}" for word in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
-    listed = system.run(["apt-cache", "depends", "--recurse", *only, *ROOTS]).stdout.splitlines()
-    names = sorted({line for line in listed if line and line[0] not in " |<" and WANTED.match(line)})
+    listed = system.run(["apt-cache", "depends", "--recurse", *only, *kit.packages, *PYTHON]).stdout.splitlines()
+    named = {line for line in listed if line and line[0] not in " |<"}
+    names = sorted(name for name in named if re.match(ALWAYS, name) or name in {*kit.packages, "dmsetup"})
     shown = system.run(["apt-cache", "show", "--no-all-versions", *names]).stdout
     records = list(packages._records(shown))
     return [Package(record["Package"], record["Version"], int(record["Size"])) for record in records]
 
 
-def _programs(root: Path) -> Iterator[cpio.Member]:
-    lvm, dmsetup = _at(root, "sbin/lvm"), _at(root, "sbin/dmsetup")
+def _programs(root: Path, kit: Kit) -> Iterator[cpio.Member]:
+    programs = {name: _at(root, name) for name in kit.programs}
     python = next(path for path in sorted((root / "usr/bin").glob("python3.*")) if not path.is_symlink())
-    for path, target in ((lvm, "sbin/lvm"), (dmsetup, "sbin/dmsetup"), (python, "usr/bin/python3")):
+    for target, path in {**programs, "usr/bin/python3": python}.items():
         yield cpio.file(target, path.read_bytes(), executable=True)
-    for path in sorted(lvm.parent.iterdir()):
-        if path.is_symlink() and path.readlink() == Path("lvm"):
-            yield cpio.link(f"sbin/{path.name}", "lvm")
+    for path in programs.values():
+        for link in sorted(path.parent.iterdir()):
+            if link.is_symlink() and link.readlink() == Path(path.name):
+                yield cpio.link(f"{path.parent.name}/{link.name}", path.name)
     extensions = sorted(root.glob("usr/lib/python3.*/lib-dynload/_ctypes.*.so"))
-    for library in _libraries(root, [lvm, dmsetup, python, *extensions]):
+    for library in _libraries(root, [*programs.values(), python, *extensions]):
         yield cpio.file(f"{LIBRARIES[0]}/{library.name}", library.read_bytes(), executable=True)
-    yield cpio.file("etc/lvm/lvm.conf", LVM_CONF)
+    for name, content in kit.files:
+        yield cpio.file(name, content)
     yield cpio.file("lib/workshop", START.encode())
     yield cpio.file("lib/drivers", DRIVE.encode())
 
@@ -121,10 +156,14 @@ def _tree(folder: Path, target: str) -> Iterator[cpio.Member]:
             yield cpio.file(f"{target}/{path.name}", path.read_bytes())
 
 
-def _modules(root: Path) -> Iterator[cpio.Member]:
+def _modules(root: Path, kit: Kit) -> Iterator[cpio.Member]:
     """Of the very kernel that is booted."""
     package = next((store.cache(System()) / "guest" / "packages.d").glob("linux-image-*.deb"))
-    patterns = [f"./{place}/*/{part}" for place in DRIVERS for part in ("kernel/drivers/md/*", "kernel/lib/*")]
+    patterns = [
+        f"./{place}/*/{part}"
+        for place in DRIVERS
+        for part in (*(f"kernel/{found}" for found in kit.drivers), "kernel/lib/*")
+    ]
     patterns += [f"./{place}/*/modules.builtin" for place in DRIVERS]
     unpacked = root / "kernel"
     unpacked.mkdir()
@@ -132,7 +171,7 @@ def _modules(root: Path) -> Iterator[cpio.Member]:
         tar = ["tar", "-x", "-C", str(unpacked), "--wildcards", *patterns]
         subprocess.run(tar, stdin=files.stdout, check=False, capture_output=True)  # one of the places is not there
     release = next(path for place in DRIVERS for path in (unpacked / place).glob("*"))
-    modules = Modules(release).in_order(MODULES)
+    modules = Modules(release).in_order(kit.modules)
     for name, content in modules.items():
-        yield cpio.file(f"lib/dm/{name}.ko", content)
-    yield cpio.file("lib/dm/order", "".join(f"{name}\n" for name in modules).encode())
+        yield cpio.file(f"lib/workshop.d/{name}.ko", content)
+    yield cpio.file("lib/workshop.d/order", "".join(f"{name}\n" for name in modules).encode())

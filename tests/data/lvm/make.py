@@ -37,7 +37,7 @@ sleep 1
 def main() -> None:
     with TemporaryDirectory() as folder:
         place = Path(folder)
-        kernel, initramfs = workshop.build(place)
+        kernel, initramfs = workshop.build(place, workshop.LVM)
         disk = place / "disk.raw"
         with disk.open("wb") as file:
             file.truncate(2 << 30)
