@@ -114,10 +114,14 @@ def test_a_bridge_over_a_bond_carries_its_address_and_loses_nothing(agent: Agent
     shell(agent, "ip link del bond0; ip link set eth0 up; ip link set eth1 up")
 
 
-def test_a_vlan_on_top_of_a_bridge_works_through_the_move(agent: Agent) -> None:
+def test_vlans_on_the_port_and_on_top_of_the_bridge_work(agent: Agent) -> None:
     shell(agent, "ip addr add 10.9.0.11/24 dev eth0; ping -c 1 10.9.0.1")
-    said, lost = moved(agent, "10.9.0.1", "bridge create br0 --port eth0 -y")
-    assert lost == 0, said
+    shell(agent, "ip link add link eth0 name eth0.100 type vlan id 100; ip addr add 10.9.100.12/24 dev eth0.100")
+    shell(agent, "ip link set eth0.100 up; ping -c 1 10.9.100.1")
+    said, lost = moved(agent, "10.9.100.1", "bridge create br0 --port eth0 -y")
+    assert (held(agent, "br0"), held(agent, "eth0.100"), lost) == (["10.9.0.11/24"], ["10.9.100.12/24"], 0), said
+    assert " 3 received" in shell(agent, "ping -q -c 3 -w 10 10.9.0.1")
+    shell(agent, "ip link del eth0.100")
     shell(agent, "ip link add link br0 name br0.100 type vlan id 100; ip addr add 10.9.100.11/24 dev br0.100")
     shell(agent, "ip link set br0.100 up")
     assert " 3 received" in shell(agent, "ping -q -c 3 -w 10 10.9.100.1")

@@ -47,6 +47,7 @@ class Kit(NamedTuple):
     modules: tuple[str, ...]
     drivers: tuple[str, ...]  # where the kernel's package has them, as patterns below ``kernel/``
     files: tuple[tuple[str, bytes], ...] = ()
+    folders: tuple[str, ...] = ()  # of the packages, with all that is in them
 
 
 LVM = Kit(
@@ -69,6 +70,14 @@ NETWORK = Kit(
         "drivers/net/bonding/*",
         "drivers/net/veth*",
     ),
+)
+
+IFUPDOWN = Kit(
+    (*NETWORK.packages, "ifupdown", "bridge-utils"),
+    (*NETWORK.programs, "sbin/ifup", "sbin/brctl"),
+    ("bridge", "veth", "ext4"),
+    (*NETWORK.drivers, "fs/ext4/*", "fs/jbd2/*", "fs/mbcache*", "crypto/crc32c*"),
+    folders=("etc/network", "lib/bridge-utils"),
 )
 
 
@@ -114,6 +123,8 @@ def _programs(root: Path, kit: Kit) -> Iterator[cpio.Member]:
         yield cpio.file(f"{LIBRARIES[0]}/{library.name}", library.read_bytes(), executable=True)
     for name, content in kit.files:
         yield cpio.file(name, content)
+    for name in kit.folders:
+        yield from _files(_at(root, name), name)
     yield cpio.file("lib/workshop", START.encode())
     yield cpio.file("lib/drivers", DRIVE.encode())
 
@@ -142,6 +153,16 @@ def _python(root: Path) -> Iterator[cpio.Member]:
 def _source() -> Iterator[cpio.Member]:
     for package in (virtkit, rich):
         yield from _tree(Path(str(package.__file__)).parent, f"opt/{package.__name__}")
+
+
+def _files(folder: Path, target: str) -> Iterator[cpio.Member]:
+    """As a package has them: scripts are programs."""
+    for path in sorted(folder.rglob("*")):
+        name = f"{target}/{path.relative_to(folder)}"
+        if path.is_symlink():
+            yield cpio.link(name, os.readlink(path))
+        elif path.is_file():
+            yield cpio.file(name, path.read_bytes(), executable=os.access(path, os.X_OK))
 
 
 def _tree(folder: Path, target: str) -> Iterator[cpio.Member]:

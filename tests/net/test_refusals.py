@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from net.samples import PORT, address, link, network
-from virtkit.core.errors import NotSupportedError, UsageError
+from virtkit.core.errors import BusyError, NotSupportedError, UsageError
 from virtkit.core.system import System
 from virtkit.net import refusals
 
@@ -48,12 +48,17 @@ def test_network_file_system_elsewhere_is_no_reason(tmp_path: Path) -> None:
     refusals.check_port(System(tmp_path), network(), link(PORT), "br0")
 
 
-def test_vlan_on_the_port_is_listed(tmp_path: Path) -> None:
-    vlan = replace(link(PORT), index=9, name="eth0.100", kind="vlan", lower=PORT)
-    shown = network()
-    shown = replace(shown, links=(*shown.links, vlan))
-    with pytest.raises(Exception, match=r"carries eth0\.100 \(vlan\)"):
+@pytest.mark.parametrize("kind", ["macvlan", "ipvlan", "macsec"])
+def test_what_would_lose_its_frames_to_the_bridge_is_named(tmp_path: Path, kind: str) -> None:
+    upper = replace(link(PORT), index=9, name="up0", kind=kind, lower=PORT)
+    shown = replace(network(), links=(*network().links, upper))
+    with pytest.raises(BusyError, match=rf"carries up0 \({kind}\)"):
         refusals.check_port(System(tmp_path), shown, link(PORT), "br0")
+
+
+def test_a_vlan_on_the_port_goes_on_working(tmp_path: Path) -> None:
+    upper = replace(link(PORT), index=9, name="eth0.100", kind="vlan", lower=PORT)
+    refusals.check_port(System(tmp_path), replace(network(), links=(*network().links, upper)), link(PORT), "br0")
 
 
 def test_label_that_would_be_too_long_on_the_bridge_is_refused(tmp_path: Path) -> None:

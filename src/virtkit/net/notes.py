@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.net import processes, session
+from virtkit.net import processes, refusals, session
 from virtkit.net.model import FOREVER
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def about_move(system: System, network: Network, side: Side, target: str) -> Ite
         yield f"routes that move: {', '.join(route.text for route in side.routes)}"
     if any(route.destination == "default" for route in side.routes):
         yield f"the default route goes over {side.name}; it moves in the same instant, and connections stay"
+    for upper in refusals.stacked(network, network.by_name[side.name]):
+        yield f"{upper.name} ({upper.kind}) stays on {side.name} and goes on working; its frames do not reach {target}"
     yield from _session(system, network, side)
     yield from _leases(side)
     yield from _listeners(system, network.by_name[side.name])

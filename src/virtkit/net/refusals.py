@@ -56,12 +56,19 @@ def _check_kind(system: System, link: Link) -> None:
         raise NotSupportedError(f"{link.name}: type is {link.type}, expected {ETHERNET} (Ethernet)")
 
 
-def _check_uppers(network: Network, link: Link) -> None:
-    uppers = [
-        f"{upper.name} ({upper.kind or 'unknown kind'})"
+def stacked(network: Network, link: Link) -> list[Link]:
+    """What stands on the link: VLANs, macvlans ..."""
+    return [
+        upper
         for upper in network.links
         if upper.lower == link.index and not upper.elsewhere and upper.kind != "veth" and upper.index != link.index
     ]
+
+
+def _check_uppers(network: Network, link: Link) -> None:
+    """A VLAN gets its frames before the bridge does (__netif_receive_skb_core in net/core/dev.c); nothing else does."""
+    others = [upper for upper in stacked(network, link) if upper.kind != "vlan"]
+    uppers = [f"{upper.name} ({upper.kind or 'unknown kind'})" for upper in others]
     if uppers:
         raise BusyError(f"{link.name}: carries {', '.join(uppers)}, which would lose their frames to the bridge")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
 
 EVERY = 0.5  # seconds between two looks
+HANGS = 10.0  # seconds for one look: a busy host is slow, and that is no loss
 
 
 @dataclass
@@ -45,7 +46,7 @@ class _View:
         """What has been missing for longer than the watch has patience."""
         if self.missed is not None and now - self.missed >= self.watch.patience:
             return self.lost
-        if self.looking is not None and now - self.looking >= self.watch.patience + EVERY:
+        if self.looking is not None and now - self.looking >= HANGS:
             return [f"{self.watch.describe()}: no answer for {now - self.looking:.0f} s"]
         return []
 
