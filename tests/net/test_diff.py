@@ -25,7 +25,7 @@ routes = st.lists(hosts, unique=True, max_size=6).map(
 @given(addresses, routes)
 def test_nothing_is_asked_where_all_is_as_it_should_be(held: tuple[Address, ...], led: tuple[Route, ...]) -> None:
     shown = network(held, led)
-    assert diff.requests(shown, standing(shown), standing(shown)) == []
+    assert diff.steps(shown, standing(shown), standing(shown)).all == []
 
 
 @given(addresses, routes)
@@ -34,7 +34,7 @@ def test_each_thing_is_added_before_the_port_joins_and_deleted_last(
 ) -> None:
     shown = network(held, led)
     now = standing(shown)
-    asked = [request.what for request in diff.requests(shown, now, now.bridged())]
+    asked = [request.what for request in diff.steps(shown, now, now.bridged()).all]
     join = asked.index("eth0: make it a port of br0")
     assert {f"br0: add {a.text}" for a in held} <= set(asked[:join])
     assert not [what for what in asked[:join] if "delete" in what]
@@ -47,7 +47,7 @@ def test_each_thing_is_added_before_the_port_joins_and_deleted_last(
 @given(routes)
 def test_routes_without_a_gateway_come_first(led: tuple[Route, ...]) -> None:
     shown = network((), led)
-    asked = [r.what for r in diff.requests(shown, standing(shown), standing(shown).bridged()) if "route" in r.what]
+    asked = [r.what for r in diff.steps(shown, standing(shown), standing(shown).bridged()).all if "route" in r.what]
     gateways = ["via" in what for what in asked]
     assert gateways == sorted(gateways)
 
@@ -56,7 +56,7 @@ def test_port_leaves_after_its_routes_and_before_the_bridges_addresses_go() -> N
     held, led = address("10.9.0.11/24", BRIDGE), route("default", BRIDGE, via="10.9.0.1")
     shown = network((held,), (led,), joined=True)
     now = standing(shown)
-    asked = [request.what for request in diff.requests(shown, now, now.released())]
+    asked = [request.what for request in diff.steps(shown, now, now.released()).all]
     assert asked == [
         "eth0: add 10.9.0.11/24",
         "eth0: route default via 10.9.0.1",
@@ -70,19 +70,19 @@ def test_route_that_the_kernel_makes_with_the_address_is_not_asked_for() -> None
     made = replay.route_on(route("2001:db8::/64", metric=256, protocol=2), PORT, PORT)
     shown = network((address("2001:db8::1/64"),), (made,))
     now = standing(shown)
-    assert not [r.what for r in diff.requests(shown, now, now.bridged()) if "route" in r.what]
+    assert not [r.what for r in diff.steps(shown, now, now.bridged()).all if "route" in r.what]
 
 
 def test_first_route_of_a_slot_that_is_anothers_is_not_replaced() -> None:
     theirs, ours = route("10.0.0.0/8", index=9), route("10.0.0.0/8")
     shown = network((), (theirs, ours))
     now = standing(shown)
-    assert "br0: add route 10.0.0.0/8" in [r.what for r in diff.requests(shown, now, now.bridged())]
+    assert "br0: add route 10.0.0.0/8" in [r.what for r in diff.steps(shown, now, now.bridged()).all]
 
 
 def test_two_routes_of_one_slot_both_move() -> None:
     pair = (route("10.0.0.0/8", via="10.9.0.1"), route("10.0.0.0/8", via="10.9.0.2"))
     shown = network((), pair)
     now = standing(shown)
-    asked = [r.what for r in diff.requests(shown, now, now.bridged()) if "10.0.0.0" in r.what]
+    asked = [r.what for r in diff.steps(shown, now, now.bridged()).all if "10.0.0.0" in r.what]
     assert asked == ["br0: route 10.0.0.0/8 via 10.9.0.1", "br0: add route 10.0.0.0/8 via 10.9.0.2"]

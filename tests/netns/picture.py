@@ -17,6 +17,7 @@ def everything(lab: Lab) -> dict[str, Entries]:
         "routes": _steady(lab.json("-4", "route", "show", "table", "all")),
         "routes6": _steady(lab.json("-6", "route", "show", "table", "all")),
         "rules": _steady(lab.json("rule")),
+        "rules6": _steady(lab.json("-6", "rule")),
     }
 
 

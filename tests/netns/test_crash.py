@@ -35,7 +35,7 @@ sys.exit(main(sys.argv[4:]))
 CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y", "--no-confirm")
 MOMENTS = [
     *(("Log.write", event, times) for times in range(1, 7) for event in ("call", "return")),
-    *(("Kernel.transaction", "return", times) for times in range(1, 6)),
+    *(("Kernel.transaction", "return", times) for times in range(1, 8)),
 ]
 
 

@@ -54,7 +54,7 @@ def plan_bridge(
     refusals.check_port(system, network, link, name)
     side = standing.side_of(network, link.name)
     create = CreateBridge(name, link.mac, link.mtu)
-    join = JoinBridge(link.name, name, side.address_lines(), side.route_lines())
+    join = JoinBridge(link.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
     actions: tuple[Action, ...] = (create, join, *_asked(confirm))
     owner = ownership.find(system, link.name)
     if owner:
@@ -94,7 +94,7 @@ def plan_delete_bridge(
     if port is None:
         return Plan(title, (DeleteBridge(name),))
     side = standing.side_of(network, name)
-    leave = LeaveBridge(port.name, name, side.address_lines(), side.route_lines())
+    leave = LeaveBridge(port.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
     actions: tuple[Action, ...] = (leave, *_asked(confirm), DeleteBridge(name))
     owner = ownership.find(system, name)
     if owner:
@@ -126,7 +126,7 @@ def _check_as_asked(network: Network, bridge: Link, port: Link | None) -> None:
         raise BusyError(f"{bridge.name}: exists, its ports are {ports}, expected {port.name}", hint=hint)
     side = standing.side_of(network, port.name)
     if not side.empty:
-        held = ", ".join([*side.address_lines(), *side.route_lines()])
+        held = ", ".join(side.lines())
         raise BusyError(f"{port.name}: is a port of {bridge.name}, but still holds {held}")
 
 

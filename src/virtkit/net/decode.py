@@ -8,17 +8,34 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NetworkError
-from virtkit.core.units import divide_up
-from virtkit.net.model import FOREVER, IPV4, IPV6, Address, Bridge, Link, Neighbour, Nexthop, Route, Rule
+from virtkit.core.units import divide_up, round_up
+from virtkit.net.model import (
+    FOREVER,
+    IPV4,
+    IPV6,
+    PROTOCOLS,
+    Address,
+    Bridge,
+    Link,
+    Neighbour,
+    Nexthop,
+    NexthopObject,
+    Route,
+    Rule,
+)
 from virtkit.net.wire import (
+    ALIGN,
     AddressHeader,
     AddressLifetimes,
+    Attribute,
     Attributes,
     LinkHeader,
     NeighbourHeader,
+    NexthopObjectHeader,
     RouteCache,
     RouteHeader,
     RuleHeader,
+    SettingsHeader,
     head,
     nexthops,
 )
@@ -71,7 +88,15 @@ _SPELLED_OUT = {
     RTA_TABLE, RTA_PREF, RTA_NH_ID,
 }  # fmt: skip
 
-FRA_IIFNAME, FRA_PRIORITY, FRA_OIFNAME = 3, 6, 17
+FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_TABLE, FRA_OIFNAME = 1, 2, 3, 6, 15, 17
+INVERTED = 2  # FIB_RULE_INVERT: the only flag of a rule that a request sets
+LOOKUP = 1  # FR_ACT_TO_TBL
+RULE_WORDS = {10: "fwmark", 16: "fwmask", 21: "proto", 22: "ipproto"}
+_SPELLED_OUT_RULE = {FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_TABLE, FRA_OIFNAME}
+NO_SUPPRESSION = Attribute(14, b"\xff" * 4)  # FRA_SUPPRESS_PREFIXLEN: none, which each dump says again
+NHA_ID, NHA_OIF, NHA_GATEWAY = 1, 5, 6
+
+NETCONFA_IFINDEX, NETCONFA_RP_FILTER = 1, 3
 
 NDA_DST, NDA_LLADDR = 1, 2
 NEIGHBOUR_PERMANENT = 0x80
@@ -156,7 +181,40 @@ def route(body: bytes) -> Route:
 def rule(body: bytes) -> Rule:
     start, attributes = head(RuleHeader, body), Attributes.parse(body, RuleHeader.SIZE)
     incoming, outgoing = attributes.text(FRA_IIFNAME), attributes.text(FRA_OIFNAME)
-    return Rule(start.family, attributes.number(FRA_PRIORITY), incoming, outgoing)
+    rest = tuple(_rule_rest(start, attributes))
+    return Rule(start.family, attributes.number(FRA_PRIORITY), incoming, outgoing, rest, body)
+
+
+def _rule_rest(start: RuleHeader, attributes: Attributes) -> Iterator[str]:
+    for word, length, kind in (("from", start.source_length, FRA_SRC), ("to", start.destination_length, FRA_DST)):
+        if length:
+            yield f"{word} {_ip(start.family, attributes.raw(kind))}/{length}"
+    yield from (["not"] if start.flags & INVERTED else [])
+    yield from ([f"tos {start.tos}"] if start.tos else [])
+    table = attributes.number(FRA_TABLE, start.table)
+    yield f"lookup {table}" if start.action == LOOKUP else f"action {start.action}"
+    for attribute in attributes:
+        value = Attributes([attribute]).number(attribute.type) if len(attribute.value) in (1, U32) else None
+        if attribute.type in RULE_WORDS and value is not None:
+            yield f"{RULE_WORDS[attribute.type]} {value}"
+        elif attribute.type not in _SPELLED_OUT_RULE and attribute != NO_SUPPRESSION:
+            yield f"attribute-{attribute.type} {attribute.value.hex()}"
+
+
+def nexthop_object(body: bytes) -> NexthopObject:
+    start, attributes = head(NexthopObjectHeader, body), Attributes.parse(body, NexthopObjectHeader.SIZE)
+    rest = [f"attribute-{a.type} {a.value.hex()}" for a in attributes if a.type not in (NHA_ID, NHA_OIF, NHA_GATEWAY)]
+    return NexthopObject(
+        attributes.number(NHA_ID),
+        attributes.number(NHA_OIF),
+        _ip(start.family, attributes.raw(NHA_GATEWAY)),
+        (
+            *(["onlink"] if start.flags & ONLINK else []),
+            f"proto {PROTOCOLS.get(start.protocol, start.protocol)}",
+            *rest,
+        ),
+        body,
+    )
 
 
 def neighbour(body: bytes) -> Neighbour | None:
@@ -167,6 +225,13 @@ def neighbour(body: bytes) -> Neighbour | None:
         return None
     permanent = bool(start.state & NEIGHBOUR_PERMANENT)
     return Neighbour(start.index, start.family, there, mac, permanent, start.flags)
+
+
+def source_check(body: bytes) -> tuple[int, int]:
+    """A link's index (ALL_LINKS and the default's are negative) and its rp_filter."""
+    attributes = Attributes.parse(body, round_up(SettingsHeader.SIZE, ALIGN))
+    index = attributes.number(NETCONFA_IFINDEX)
+    return index - (1 << 32 if index >> 31 else 0), attributes.number(NETCONFA_RP_FILTER)
 
 
 def _destination(start: RouteHeader, attributes: Attributes) -> str:

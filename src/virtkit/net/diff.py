@@ -12,11 +12,11 @@ goes out in either case, what it sends through a bridge without a port is lost.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.net import replay
+from virtkit.net import crossing, replay
 from virtkit.net.model import FROM_KERNEL, IPV4, IPV6, UNICAST
-from virtkit.net.requests import copy_neighbour, set_master, set_up
+from virtkit.net.requests import copy_neighbour, forget_stations, set_flooding, set_master, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,31 +28,55 @@ if TYPE_CHECKING:
 IPV6_METRIC = 256  # of a prefix route, unless the address says otherwise
 
 
-def requests(network: Network, now: Standing, should: Standing) -> list[Request]:
-    """Nothing, if it is as it should be. Otherwise to be sent in one piece, then compared again.
+class Steps(NamedTuple):
+    """In order; each to be sent in one piece, or all of them. Nothing, if it is as it should be."""
 
-    A second round removes what the kernel added by itself to the addresses and was not there before.
+    before: list[Request]  # after these the host answers on either path
+    move: list[Request]
+    after: list[Request]  # the old path ends
+
+    @property
+    def all(self) -> list[Request]:
+        return [*self.before, *self.move, *self.after]
+
+
+def steps(network: Network, now: Standing, should: Standing, spare: str = "") -> Steps:
+    """To be done, then compared again: a second round removes what the kernel added by itself to the addresses.
+
+    ``spare`` is a port of the bridge that stands in for the port until it has joined, and again when it leaves: then
+    the routes over the bridge may end after that. ICMPv6 answers over the link that asked need them.
     """
     pair = frozenset({now.bridge.index, now.port.index})
     sides = [(now.bridge, should.bridge), (now.port, should.port)]
-    added = [*chain.from_iterable(_added(*side) for side in sides)]
-    removed = [*chain.from_iterable(_removed(*side) for side in sides)]
-    routed = [*chain.from_iterable(_routed(network, *side, pair) for side in sides)]
+    added = [*chain.from_iterable((*_added(*side), *_established(*side)) for side in sides)]
+    removed = [*chain.from_iterable((*_abolished(*side), *_removed(*side)) for side in sides)]
+    routed = [*chain.from_iterable((*_routed(network, *side, pair), *_placed(*side)) for side in sides)]
     hand = _changed_hands(now, should)
     joins = bool(should.port.master)
     withdrawing = bool(hand and not joins) or not (added or removed or hand)
-    return [
-        *([set_up(now.port.name)] if should.port.up and not now.port.up else []),
-        *added,
-        *(_copied_neighbours(network, now, should) if hand else ()),
-        *(hand if joins else ()),
-        *(request for _, request in sorted(routed, key=lambda pair: pair[0])),
-        *(chain.from_iterable(_withdrawn(*side) for side in sides) if withdrawing else ()),
-        *(() if joins else hand),
-        *removed,
-        *chain.from_iterable(_as_before(*side) for side in sides),
-        *([set_up(now.port.name, up=False)] if now.port.up and not should.port.up else []),
-    ]
+    links = [network.by_index[index] for index in pair if index in network.by_index]
+    loosening, tightening = crossing.loosened(network, links) if hand else ([], [])
+    ways = [request for _, request in sorted(routed, key=lambda pair: pair[0])]
+    ended = [*chain.from_iterable(_withdrawn(*side) for side in sides)] if withdrawing else []
+    valve = [set_flooding(spare, on=not joins)] if hand and spare else []
+    if valve and not joins:  # a bridge that still knows a port that is gone sends to nobody
+        valve.insert(0, forget_stations(now.port.name))
+    return Steps(
+        [
+            *([set_up(now.port.name)] if should.port.up and not now.port.up else []),
+            *loosening,
+            *added,
+            *(_copied_neighbours(network, now, should) if hand else ()),
+        ],
+        [*hand, *valve, *ways] if joins else [*ways, *([] if spare else ended), *valve, *hand],
+        [
+            *(ended if joins or spare else []),
+            *removed,
+            *tightening,
+            *chain.from_iterable(_as_before(*side) for side in sides),
+            *([set_up(now.port.name, up=False)] if now.port.up and not should.port.up else []),
+        ],
+    )
 
 
 def filled(network: Network, now: Side, should: Side) -> list[Request]:
@@ -120,6 +144,23 @@ def _routed(network: Network, now: Side, should: Side, pair: frozenset[int]) -> 
         place = replay.supplant if free and route.slot not in taken else replay.append
         taken.add(route.slot)
         yield any(hop.gateway for hop in route.nexthops), place(route, now.name)
+
+
+def _placed(now: Side, should: Side) -> Iterator[tuple[bool, Request]]:
+    present = {nexthop.id for nexthop in now.nexthops}
+    for nexthop in should.nexthops:
+        if nexthop.id not in present:
+            yield True, replay.place(nexthop, now.name)
+
+
+def _established(now: Side, should: Side) -> Iterator[Request]:
+    present = {rule.line(now.name) for rule in now.rules}
+    return (replay.establish(rule) for rule in should.rules if rule.line(should.name) not in present)
+
+
+def _abolished(now: Side, should: Side) -> Iterator[Request]:
+    wanted = {rule.line(should.name) for rule in should.rules}
+    return (replay.abolish(rule) for rule in now.rules if rule.line(now.name) not in wanted)
 
 
 def _withdrawn(now: Side, should: Side) -> Iterator[Request]:

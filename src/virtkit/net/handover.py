@@ -1,7 +1,7 @@
 """Carries a port and its bridge from how they stand to how they should stand, without a packet lost.
 
-The kernel reports a bridge's first carrier at most once a second, and until then the bridge sends nothing: so the
-bridge gets its carrier before the port comes, from a pair of throw-away links.
+The kernel takes notice of a link's first carrier at most once a second, and until then drops what is sent over it: so
+the bridge gets its carrier before the port comes, from a pair of throw-away links.
 """
 
 from __future__ import annotations
@@ -10,9 +10,17 @@ import time
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NetworkError, NotFoundError
-from virtkit.net import diff, standing
+from virtkit.net import crossing, diff, standing
 from virtkit.net.model import OPERATIONAL
-from virtkit.net.requests import create_veth, delete_link, set_alias, set_master, set_up, without_link_local
+from virtkit.net.requests import (
+    create_veth,
+    delete_link,
+    set_alias,
+    set_flooding,
+    set_master,
+    set_up,
+    without_link_local,
+)
 
 if TYPE_CHECKING:
     from virtkit.net.kernel import Kernel
@@ -30,10 +38,11 @@ def bring(kernel: Kernel, should: Standing) -> None:
     if should.port.master and not now.bridge.index:
         raise NotFoundError(f"{should.port.master}: no such link, expected the bridge for {should.port.name}")
     joins = should.port.master == should.bridge.name and not now.joined
+    leaves = now.joined and not should.port.master
     try:
-        if joins and not should.bridge.empty:
+        if (joins and not should.bridge.empty) or (leaves and not should.port.empty):
             remove_leftovers(kernel, should.port)
-            _warm_up(kernel, now.bridge, _warmer(should.port))
+            _pass_over(kernel, should, now.bridge, joins=joins)
         _converge(kernel, should)
     finally:
         remove_leftovers(kernel, should.port)
@@ -51,11 +60,26 @@ def _converge(kernel: Kernel, should: Standing) -> None:
     for _ in range(ROUNDS):
         network = kernel.network()
         now = standing.read(network, should.port.name, should.bridge.name)
-        left = diff.requests(network, now, should)
+        left = diff.steps(network, now, should).all
         if not left:
             return
         kernel.transaction(left)
     raise NetworkError(f"{should.port.name}: still to do after {ROUNDS} rounds: {left[0].what}")
+
+
+def _pass_over(kernel: Kernel, should: Standing, bridge: Side, *, joins: bool) -> None:
+    """The change of hands itself, with a spare port that stands in for the port meanwhile."""
+    near, far = _warmer(should.port)
+    _warm_up(kernel, bridge, near, far, joins=joins)
+    network = kernel.network()
+    now = standing.read(network, should.port.name, should.bridge.name)
+    port, spare = network.by_name[should.port.name], network.by_name[far]
+    kernel.transaction(diff.steps(network, now, should).before)
+    with crossing.way_out(port, spare) as out:
+        with crossing.way_in(port, spare) as both:
+            _, move, after = diff.steps(network, now, should, spare=near if out and both else "")
+            kernel.transaction(move if both else [*move, *after])
+        kernel.transaction(after if both else [])
 
 
 def _warmer(port: Side) -> tuple[str, str]:
@@ -63,21 +87,22 @@ def _warmer(port: Side) -> tuple[str, str]:
     return f"vkw{port.index}", f"vkp{port.index}"
 
 
-def _warm_up(kernel: Kernel, bridge: Side, pair: tuple[str, str]) -> None:
+def _warm_up(kernel: Kernel, bridge: Side, near: str, far: str, *, joins: bool) -> None:
     """A bridge whose carrier does not come is joined all the same: it costs a second of silence, not the host."""
-    near, far = pair
+    pair = (near, far)
     kernel.transaction(
         [
             create_veth(near, far),
             *(set_alias(name) for name in pair),
             *(without_link_local(name) for name in pair),
             set_master(near, bridge.index, bridge.name),
+            set_flooding(near, on=joins),
             *(set_up(name) for name in pair),
         ]
     )
     deadline = time.monotonic() + CARRIER_PATIENCE
     while time.monotonic() < deadline:
-        link = kernel.link(bridge.name)
-        if link and link.operstate == OPERATIONAL:
+        ready = {link.name for link in kernel.links() if link.operstate == OPERATIONAL}
+        if {bridge.name, *pair} <= ready:
             return
         time.sleep(CARRIER_POLL)

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from virtkit.core.errors import NetworkError, NotSupportedError
 from virtkit.core.units import round_up
-from virtkit.net import decode, diag
+from virtkit.net import decode, diag, traffic
 from virtkit.net.model import IPV4, IPV6, Network
 from virtkit.net.wire import (
     GETADDR,
     GETLINK,
     GETNEIGH,
+    GETNETCONF,
+    GETNEXTHOP,
     GETROUTE,
     GETRULE,
     AddressHeader,
@@ -29,8 +31,10 @@ from virtkit.net.wire import (
     Message,
     MessageHeader,
     NeighbourHeader,
+    NexthopObjectHeader,
     RouteHeader,
     RuleHeader,
+    SettingsHeader,
     head,
     messages,
     u32_attribute,
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
     from virtkit.net.diag import Connection, Endpoint
     from virtkit.net.model import Link
+    from virtkit.net.nft import Part
     from virtkit.net.requests import Request
 
 REQUEST, ACK, DUMP, INTERRUPTED = 1, 4, 0x300, 0x10  # NLM_F_*
@@ -51,7 +56,7 @@ SOL_NETLINK, CAP_ACK, EXT_ACK = 270, 10, 11
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h; Python does not name them
 EXTENDED_ACK_MESSAGE = 1  # NLMSGERR_ATTR_MSG
 LINKS, IPV4_ADDRESSES, IPV4_ROUTES, IPV6_ADDRESSES, IPV6_ROUTES = 0x1, 0x10, 0x40, 0x100, 0x400  # RTMGRP_*
-NETLINK_SOCK_DIAG = 4
+NETLINK_SOCK_DIAG, NETLINK_NETFILTER = 4, 12
 IFLA_EXT_MASK, SKIP_STATISTICS = 29, 8  # RTEXT_FILTER_SKIP_STATS
 
 BUFFER = (
@@ -138,12 +143,16 @@ class Kernel(_Socket):
         """Everything that the model holds."""
         routes = [body for family in (IPV4, IPV6) for body in self._dump(GETROUTE, RouteHeader(family).pack())]
         neighbours = map(decode.neighbour, self._dump(GETNEIGH, NeighbourHeader().pack()))
+        settings = self._dump(GETNETCONF, SettingsHeader(IPV4).pack())
         return Network(
             links=self.links(),
             addresses=tuple(map(decode.address, self._dump(GETADDR, AddressHeader().pack()))),
             routes=tuple(map(decode.route, routes)),
             rules=tuple(map(decode.rule, self._dump(GETRULE, RuleHeader().pack()))),
             neighbours=tuple(found for found in neighbours if found),
+            nexthops=tuple(map(decode.nexthop_object, self._dump(GETNEXTHOP, NexthopObjectHeader().pack()))),
+            queues=tuple(map(traffic.queue, self._dump(traffic.GETQDISC, traffic.TrafficHeader().pack()))),
+            source_checks=dict(map(decode.source_check, settings)),
         )
 
     def transaction(self, requests: Sequence[Request]) -> None:
@@ -180,6 +189,8 @@ class Kernel(_Socket):
                     continue
                 whole = whole and not message.flags & INTERRUPTED
                 if message.type in (ERROR, DONE):
+                    if _refusal(message)[0] == errno.EOPNOTSUPP:  # a kernel of before such tables
+                        return []
                     _raise_refusal(f"read table {kind}", message)
                     return found if whole else None
                 if message.type == OVERRUN:
@@ -234,6 +245,25 @@ class Connections(_Socket):
                 if _refusal(message)[0] not in (errno.ENOENT, errno.ESTALE):
                     _raise_refusal("look for a connection", message)
                 return None
+
+
+class PacketFilter(_Socket):
+    """Rules of nftables that end with this socket."""
+
+    protocol = NETLINK_NETFILTER
+
+    def add(self, batch: Sequence[Part]) -> None:
+        """All or nothing; NetworkError with the first refusal."""
+        first, *parts, last = batch
+        edged = [self._message(first.type, first.flags, first.body)]
+        waiting = set(range(self._sequence + 1, self._sequence + 1 + len(parts)))
+        edged += [self._message(part.type, part.flags | ACK, part.body) for part in parts]
+        self._send(b"".join([*edged, self._message(last.type, last.flags, last.body)]))
+        while waiting:
+            for message in self._receive():
+                if message.type == ERROR:
+                    _raise_refusal("add rules", message)
+                    waiting.discard(message.sequence)
 
 
 def _refusal(message: Message) -> tuple[int, str]:

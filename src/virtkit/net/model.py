@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 UP = 0x1  # IFF_UP
 LOOPBACK = 0x8  # IFF_LOOPBACK
@@ -26,6 +29,8 @@ FROM_KERNEL = 2  # RTPROT_KERNEL
 FROM_ADVERTISEMENT = 9  # RTPROT_RA
 ADDRESS_ADVERTISED, ADDRESS_LINK_LOCAL = 2, 3  # IFAPROT_KERNEL_RA, IFAPROT_KERNEL_LL, since Linux 5.18
 FOREVER = 0xFFFFFFFF  # a lifetime
+ALL_LINKS = -1  # NETCONFA_IFINDEX_ALL: the settings in conf/all
+STRICT = 1  # rp_filter: a packet must come in over the link that leads back to its source
 
 Slot: TypeAlias = tuple[int, int, str, int, int]  # family, table, destination, type of service, metric
 
@@ -230,12 +235,38 @@ def _hop_line(hop: Nexthop, index: int, *, many: bool) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """A policy rule; only what ties it to a link."""
+    """A policy rule."""
 
     family: int
     priority: int
     incoming: str  # the link's name; empty: any
     outgoing: str
+    rest: tuple[str, ...] = ()  # every other condition, and what is done
+    raw: bytes = field(default=b"", repr=False)
+
+    def names(self, link: str) -> bool:
+        return link in (self.incoming, self.outgoing)
+
+    def line(self, name: str) -> str:
+        """``name`` is its link's, which is left out."""
+        ways = [("iif", self.incoming), ("oif", self.outgoing)]
+        named = [word if link == name else f"{word} {link}" for word, link in ways if link]
+        return " ".join([f"{self.priority}: {'IPv4' if self.family == IPV4 else 'IPv6'}", *named, *self.rest])
+
+
+@dataclass(frozen=True)
+class NexthopObject:
+    """A way that routes name by its number (ip-nexthop(8)); they follow it to another link by themselves."""
+
+    id: int
+    index: int  # of the link; 0: none (a group, a blackhole)
+    gateway: str
+    rest: tuple[str, ...]
+    raw: bytes = field(repr=False)
+
+    @property
+    def line(self) -> str:
+        return " ".join([f"nexthop {self.id}", *([f"via {self.gateway}"] if self.gateway else []), *self.rest])
 
 
 @dataclass(frozen=True)
@@ -249,6 +280,16 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """A queueing discipline of a link."""
+
+    index: int  # of the link
+    kind: str
+    handle: int  # 0: the kernel's default
+    parent: int  # TC_H_*
+
+
+@dataclass(frozen=True)
 class Network:
     """Everything at one moment (nearly: each table is read by itself). In the kernel's order, which has a meaning."""
 
@@ -257,6 +298,9 @@ class Network:
     routes: tuple[Route, ...]
     rules: tuple[Rule, ...]
     neighbours: tuple[Neighbour, ...]
+    nexthops: tuple[NexthopObject, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    source_checks: Mapping[int, int] = field(default_factory=dict)  # rp_filter by a link's index, and for ALL_LINKS
 
     @cached_property
     def by_name(self) -> dict[str, Link]:
@@ -274,3 +318,9 @@ class Network:
 
     def routes_of(self, link: Link) -> list[Route]:
         return [route for route in self.routes if route.uses(link.index)]
+
+    def rules_of(self, link: Link) -> list[Rule]:
+        return [rule for rule in self.rules if rule.names(link.name)]
+
+    def nexthops_of(self, link: Link) -> list[NexthopObject]:
+        return [nexthop for nexthop in self.nexthops if nexthop.index == link.index]

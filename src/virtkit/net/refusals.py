@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError, UsageError
@@ -79,10 +80,14 @@ def _check_holdings(network: Network, link: Link, bridge: str) -> None:
     routes = network.routes_of(link)
     if len(routes) > MOST_ROUTES:
         raise NotSupportedError(f"{name}: has {len(routes)} routes, expected at most {MOST_ROUTES}")
-    if objects := [route.text for route in routes if route.nexthop_object]:
-        raise NotSupportedError(f"{name}: routes use nexthop objects, which do not move: {', '.join(objects)}")
-    if rules := [str(rule.priority) for rule in network.rules if name in (rule.incoming, rule.outgoing)]:
-        raise NotSupportedError(f"{name}: policy rules name it: {', '.join(rules)}", hint="ip rule show")
+    for rule, after in pairwise(network.rules):
+        if (
+            rule.names(name)
+            and not after.names(name)
+            and (rule.family, rule.priority) == (after.family, after.priority)
+        ):
+            reason = f"{name}: policy rule {rule.line('')} stands before another one of its priority"
+            raise NotSupportedError(f"{reason}, and would stand behind it", hint="ip rule: give each its own priority")
     for address in network.addresses_of(link):
         if not replay.label_fits(address, name, bridge):
             raise UsageError(f"{bridge}: label of {address.text} would be too long, expected {NAME_SIZE} bytes at most")

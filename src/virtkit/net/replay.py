@@ -12,11 +12,15 @@ from virtkit.core.units import round_up
 from virtkit.net import requests
 from virtkit.net.decode import (
     ADDRESS_FLAGS,
+    FRA_IIFNAME,
+    FRA_OIFNAME,
     IFA_ADDRESS,
     IFA_CACHEINFO,
     IFA_FLAGS,
     IFA_LABEL,
     IFA_LOCAL,
+    INVERTED,
+    NHA_OIF,
     ONLINK,
     RTA_CACHEINFO,
     RTA_EXPIRES,
@@ -32,7 +36,9 @@ from virtkit.net.wire import (
     Attribute,
     Attributes,
     NexthopHeader,
+    NexthopObjectHeader,
     RouteHeader,
+    RuleHeader,
     head,
     nexthops,
     text_attribute,
@@ -40,7 +46,7 @@ from virtkit.net.wire import (
 )
 
 if TYPE_CHECKING:
-    from virtkit.net.model import Address, Route
+    from virtkit.net.model import Address, NexthopObject, Route, Rule
     from virtkit.net.requests import Request
 
 SECONDARY, NODAD = 0x01, 0x02  # IFA_F_*
@@ -77,6 +83,39 @@ def with_metric(route: Route, metric: int) -> Route:
     start = route.raw[: RouteHeader.SIZE]
     rest = (attribute for attribute in _route_attributes(route) if attribute.type != RTA_PRIORITY)
     return replace(route, metric=metric, raw=start + Attributes([*rest, u32_attribute(RTA_PRIORITY, metric)]).pack())
+
+
+def rule_on(rule: Rule, old: str, new: str) -> Rule:
+    """The same naming link ``new`` wherever it names ``old``."""
+    renamed = (
+        text_attribute(a.type, new)
+        if a.type in (FRA_IIFNAME, FRA_OIFNAME) and Attributes([a]).text(a.type) == old
+        else a
+        for a in Attributes.parse(rule.raw, RuleHeader.SIZE)
+    )
+    incoming, outgoing = (new if name == old else name for name in (rule.incoming, rule.outgoing))
+    raw = rule.raw[: RuleHeader.SIZE] + Attributes(renamed).pack()
+    return replace(rule, incoming=incoming, outgoing=outgoing, raw=raw)
+
+
+def nexthop_on(nexthop: NexthopObject, index: int) -> NexthopObject:
+    body = Attributes.parse(nexthop.raw, NexthopObjectHeader.SIZE)
+    moved = Attributes(u32_attribute(NHA_OIF, index) if a.type == NHA_OIF else a for a in body)
+    return replace(nexthop, index=index, raw=nexthop.raw[: NexthopObjectHeader.SIZE] + moved.pack())
+
+
+def establish(rule: Rule) -> Request:
+    return requests.add_rule(f"add rule {rule.line('')}", _rule_body(rule))
+
+
+def abolish(rule: Rule) -> Request:
+    return requests.delete_rule(f"delete rule {rule.line('')}", _rule_body(rule))
+
+
+def place(nexthop: NexthopObject, name: str) -> Request:
+    start = head(NexthopObjectHeader, nexthop.raw)
+    settable = replace(start, scope=0, flags=start.flags & ONLINK).pack()  # the kernel finds the others by itself
+    return requests.replace_nexthop(f"{name}: {nexthop.line}", settable + nexthop.raw[NexthopObjectHeader.SIZE :])
 
 
 def add(address: Address, name: str, *, at_once: bool = True) -> Request:
@@ -148,6 +187,12 @@ def _request_body(route: Route) -> bytes:
     if route.expires and route.family == IPV6:
         kept.append(u32_attribute(RTA_EXPIRES, route.expires))
     return stateless.pack() + Attributes(kept).pack()
+
+
+def _rule_body(rule: Rule) -> bytes:
+    start = head(RuleHeader, rule.raw)
+    settable = replace(start, flags=start.flags & INVERTED).pack()  # the others are states (its link is not there)
+    return settable + rule.raw[RuleHeader.SIZE :]
 
 
 def _relinked(attribute: Attribute, old: int, new: int) -> Attribute:

@@ -20,15 +20,18 @@ from virtkit.net.decode import (
     NDA_LLADDR,
     NEIGHBOUR_PERMANENT,
 )
-from virtkit.net.model import IPV6, OURS, UP
+from virtkit.net.model import IPV4, IPV6, OURS, UP
 from virtkit.net.wire import (
     DELADDR,
     DELLINK,
     DELROUTE,
+    DELRULE,
     NEWADDR,
     NEWLINK,
     NEWNEIGH,
+    NEWNEXTHOP,
     NEWROUTE,
+    NEWRULE,
     Attribute,
     Attributes,
     LinkHeader,
@@ -46,6 +49,9 @@ REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800  # NLM_F_*
 VETH_PEER = 1  # VETH_INFO_PEER: ifinfomsg and attributes of the other end
 IFLA_NET_NS_FD = 28
 IFLA_AF_SPEC, INET6_ADDR_GEN_MODE, ADDR_GEN_MODE_NONE = 26, 8, 1
+INET_CONFIGURATION, RP_FILTER = 1, 8  # IFLA_INET_CONF, IPV4_DEVCONF_RP_FILTER
+INFO_SLAVE_KIND, INFO_SLAVE_DATA = 4, 5
+LEARNING, FLUSH, FLOODING = 8, 24, (9, 27, 30)  # IFLA_BRPORT_*; the last are UNICAST_, MCAST_ and BCAST_FLOOD
 NUD_STALE, NTF_ROUTER = 0x04, 0x80
 GONE = frozenset({errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT})
 
@@ -128,10 +134,35 @@ def set_master(name: str, master: int, master_name: str = "") -> Request:
     return Request(what, NEWLINK, 0, _named(name, u32_attribute(IFLA_MASTER, master)))
 
 
+def set_flooding(port: str, *, on: bool) -> Request:
+    """Whether a bridge sends to ``port`` what is for everybody, or for somebody whose port it does not know.
+
+    What comes in over it is not learned from.
+    """
+    flags = [u8_attribute(LEARNING, 0), *(u8_attribute(kind, int(on)) for kind in FLOODING)]
+    return _set_port(f"{port}: flooding {'on' if on else 'off'}", port, flags)
+
+
+def forget_stations(port: str) -> Request:
+    """The bridge no longer knows who is behind ``port``, and learns it no more: it floods."""
+    return _set_port(f"{port}: forget who is behind it", port, [u8_attribute(LEARNING, 0), Attribute(FLUSH, b"")])
+
+
+def _set_port(what: str, port: str, values: list[Attribute]) -> Request:
+    info = [text_attribute(INFO_SLAVE_KIND, "bridge"), nest(INFO_SLAVE_DATA, values)]
+    return Request(what, NEWLINK, 0, _named(port, nest(IFLA_LINKINFO, info)))
+
+
 def without_link_local(name: str) -> Request:
     """A link that shall say nothing by itself: no fe80:: address, no detection of duplicates."""
     mode = nest(IPV6, [u8_attribute(INET6_ADDR_GEN_MODE, ADDR_GEN_MODE_NONE)])
     return Request(f"{name}: no link-local address", NEWLINK, 0, _named(name, nest(IFLA_AF_SPEC, [mode])))
+
+
+def set_rp_filter(name: str, value: int) -> Request:
+    """net.ipv4.conf.NAME.rp_filter, in one transaction with the rest."""
+    settings = nest(IPV4, [nest(INET_CONFIGURATION, [u32_attribute(RP_FILTER, value)])])
+    return Request(f"{name}: set rp_filter {value}", NEWLINK, 0, _named(name, nest(IFLA_AF_SPEC, [settings])))
 
 
 def delete_link(name: str) -> Request:
@@ -158,6 +189,19 @@ def append_route(what: str, body: bytes) -> Request:
 
 def delete_route(what: str, body: bytes) -> Request:
     return Request(what, DELROUTE, 0, body, GONE)
+
+
+def add_rule(what: str, body: bytes) -> Request:
+    return Request(what, NEWRULE, CREATE | EXCLUSIVE, body, frozenset({errno.EEXIST}))
+
+
+def delete_rule(what: str, body: bytes) -> Request:
+    return Request(what, DELRULE, 0, body, GONE)
+
+
+def replace_nexthop(what: str, body: bytes) -> Request:
+    """In the place of the object of the same number; the routes that name it go with it."""
+    return Request(what, NEWNEXTHOP, CREATE | REPLACE, body)
 
 
 def copy_neighbour(neighbour: Neighbour, index: int) -> Request:

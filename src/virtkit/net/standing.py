@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NetworkError
-from virtkit.net import decode
+from virtkit.net import decode, replay
 from virtkit.net.replay import address_on, route_on, second_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from virtkit.core.plan import Json
-    from virtkit.net.model import Address, Network, Route, Slot
+    from virtkit.net.model import Address, Network, NexthopObject, Route, Rule, Slot
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,12 @@ class Side:
     master: str = ""
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    nexthops: tuple[NexthopObject, ...] = ()
 
     @property
     def empty(self) -> bool:
-        return not self.addresses and not self.routes
+        return not (self.addresses or self.routes or self.rules or self.nexthops)
 
     def address_lines(self) -> list[str]:
         """For comparing over time: without what comes and goes with a router's advertisements."""
@@ -43,11 +45,22 @@ class Side:
         """Sorted: between routes of different slots the order means nothing."""
         return sorted(route.line(self.index) for route in self.routes if not route.drifts)
 
+    def policy_lines(self) -> list[str]:
+        """Policy rules and nexthop objects."""
+        return [*(rule.line(self.name) for rule in self.rules), *(nexthop.line for nexthop in self.nexthops)]
+
+    def lines(self) -> list[str]:
+        return [*self.address_lines(), *self.route_lines(), *self.policy_lines()]
+
     def at(self, index: int) -> Side:
         """The same after the link was made anew, and got another index."""
         addresses = tuple(address_on(address, self.name, self.name, index) for address in self.addresses)
         routes = tuple(route_on(route, self.index, index) for route in self.routes)
-        return replace(self, index=index, addresses=addresses, routes=routes)
+        nexthops = tuple(replay.nexthop_on(nexthop, index) for nexthop in self.nexthops)
+        return replace(self, index=index, addresses=addresses, routes=routes, nexthops=nexthops)
+
+    def without_holdings(self) -> Side:
+        return Side(self.name, self.index, self.up, self.master)
 
     def data(self) -> dict[str, Json]:
         return {
@@ -57,6 +70,8 @@ class Side:
             "master": self.master,
             "addresses": [b64encode(address.raw).decode() for address in self.addresses],
             "routes": [b64encode(route.raw).decode() for route in self.routes],
+            "rules": [b64encode(rule.raw).decode() for rule in self.rules],
+            "nexthops": [b64encode(nexthop.raw).decode() for nexthop in self.nexthops],
         }
 
 
@@ -72,13 +87,13 @@ class Standing:
 
     def bridged(self) -> Standing:
         """As it should be: the port belongs to the bridge, and the bridge holds what the port held."""
-        port = replace(self.port, up=True, master=self.bridge.name, addresses=(), routes=())
+        port = replace(self.port.without_holdings(), up=True, master=self.bridge.name)
         return replace(self, port=port, bridge=_joined(self.bridge, self.port))
 
     def released(self) -> Standing:
         """The reverse: the port stands alone and holds what the bridge held."""
         port = replace(_joined(self.port, self.bridge), up=True, master="")
-        return replace(self, port=port, bridge=replace(self.bridge, addresses=(), routes=()))
+        return replace(self, port=port, bridge=self.bridge.without_holdings())
 
     def resumed(self, now: Standing) -> Standing:
         """An earlier standing, as it can be brought back ``now``.
@@ -95,8 +110,8 @@ class Standing:
         """What only a person or another program changes, readable."""
         port = ["up" if self.port.up else "down", f"port of {self.port.master}" if self.port.master else "no port"]
         return {
-            self.port.name: [*port, *self.port.address_lines(), *self.port.route_lines()],
-            self.bridge.name: [*self.bridge.address_lines(), *self.bridge.route_lines(), *self.others],
+            self.port.name: [*port, *self.port.lines()],
+            self.bridge.name: [*self.bridge.lines(), *self.others],
         }
 
 
@@ -117,7 +132,9 @@ def side_of(network: Network, name: str) -> Side:
         link.up,
         master.name if master else "",
         tuple(address for address in network.addresses_of(link) if not address.automatic),
-        tuple(route for route in network.routes_of(link) if not route.automatic),
+        tuple(route for route in network.routes_of(link) if not route.automatic and not route.nexthop_object),
+        tuple(network.rules_of(link)),
+        tuple(network.nexthops_of(link)),
     )
 
 
@@ -136,6 +153,8 @@ def load_side(state: Json) -> Side:
         str(record["master"]),
         tuple(decode.address(b64decode(text)) for text in _texts(record["addresses"])),
         tuple(decode.route(b64decode(text)) for text in _texts(record["routes"])),
+        tuple(decode.rule(b64decode(text)) for text in _texts(record.get("rules", []))),
+        tuple(decode.nexthop_object(b64decode(text)) for text in _texts(record.get("nexthops", []))),
     )
 
 
@@ -143,7 +162,13 @@ def _joined(side: Side, other: Side) -> Side:
     """``side`` with what ``other`` holds too."""
     addresses = [address_on(address, other.name, side.name, side.index) for address in other.addresses]
     routes = [route_on(route, other.index, side.index) for route in _repeatable(other.routes)]
-    return replace(side, addresses=(*side.addresses, *addresses), routes=(*side.routes, *routes))
+    return replace(
+        side,
+        addresses=(*side.addresses, *addresses),
+        routes=(*side.routes, *routes),
+        rules=(*side.rules, *(replay.rule_on(rule, other.name, side.name) for rule in other.rules)),
+        nexthops=(*side.nexthops, *(replay.nexthop_on(nexthop, side.index) for nexthop in other.nexthops)),
+    )
 
 
 def _resumed(saved: Side, now: Side, other: Side) -> Side:

@@ -25,7 +25,9 @@ NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, GETNEIGH = 28, 30
-NEWRULE, GETRULE = 32, 34
+NEWRULE, DELRULE, GETRULE = 32, 33, 34
+GETNETCONF = 82
+NEWNEXTHOP, GETNEXTHOP = 104, 106
 
 NLA_NESTED = 0x8000  # "the value is attributes"; some kernel dumps set it, some do not
 NLA_TYPE = 0x3FFF
@@ -109,6 +111,24 @@ class NeighbourHeader(Struct):
     state: u16 = 0  # NUD_*
     flags: u8 = 0  # NTF_*
     type: u8 = 0
+
+
+@layout(HOST)
+class NexthopObjectHeader(Struct):
+    """nhmsg."""
+
+    family: u8 = 0
+    scope: u8 = 0
+    protocol: u8 = 0
+    reserved: u8 = 0
+    flags: u32 = 0  # RTNH_F_*
+
+
+@layout(HOST)
+class SettingsHeader(Struct):
+    """netconfmsg."""
+
+    family: u8
 
 
 @layout(HOST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from virtkit.core.errors import ConflictError, NotFoundError, VerifyError
@@ -29,6 +29,7 @@ class _Handover(Action):
     bridge: str
     addresses: list[str]
     routes: list[str]
+    policy: list[str] = field(default_factory=list)  # rules and nexthop objects
 
     def capture(self, system: System) -> Json:
         with Kernel() as kernel:
@@ -64,6 +65,7 @@ class _Handover(Action):
         for what, found, planned in (
             ("addresses", giver.address_lines(), self.addresses),
             ("routes", giver.route_lines(), self.routes),
+            ("rules and nexthops", giver.policy_lines(), self.policy),
         ):
             if found != planned:
                 raise ConflictError(f"{giver.name}: {what} are {found}, expected {planned} as planned")
@@ -74,10 +76,11 @@ class _Handover(Action):
         for what, found, wanted in (
             (f"addresses of {holder.name}", holder.address_lines(), self.addresses),
             (f"routes of {holder.name}", holder.route_lines(), self.routes),
+            (f"rules and nexthops of {holder.name}", holder.policy_lines(), self.policy),
         ):
             if missing := [line for line in wanted if line not in found]:
                 raise VerifyError(self.describe(), f"{what} are {found}, expected {missing} too")
-        if left := [*other.address_lines(), *other.route_lines()]:
+        if left := other.lines():
             raise VerifyError(self.describe(), f"{other.name} still has {left}, expected nothing")
         for side in (now.port, now.bridge):
             if not side.up:
@@ -93,7 +96,7 @@ class JoinBridge(_Handover):
     cuts_off: ClassVar[bool] = True
 
     def describe(self) -> str:
-        moving = _counted(self.addresses, self.routes)
+        moving = _counted(self)
         return f"{self.bridge}: take {self.port} as port" + (f", with its {moving}" if moving else "")
 
     def apply(self, system: System, report: Sink) -> None:
@@ -123,7 +126,7 @@ class LeaveBridge(_Handover):
     cuts_off: ClassVar[bool] = True
 
     def describe(self) -> str:
-        moving = _counted(self.addresses, self.routes)
+        moving = _counted(self)
         return f"{self.bridge}: give up {self.port}" + (f", with the {moving}" if moving else "")
 
     def apply(self, system: System, report: Sink) -> None:
@@ -141,6 +144,11 @@ class LeaveBridge(_Handover):
         return now.bridge
 
 
-def _counted(addresses: list[str], routes: list[str]) -> str:
-    counts = [(len(addresses), "address", "addresses"), (len(routes), "route", "routes")]
-    return " and ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts if count)
+def _counted(moved: _Handover) -> str:
+    counts = [
+        (len(moved.addresses), "address", "addresses"),
+        (len(moved.routes), "route", "routes"),
+        (len(moved.policy), "policy rule or nexthop", "policy rules and nexthops"),
+    ]
+    said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
