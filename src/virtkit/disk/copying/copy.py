@@ -177,7 +177,8 @@ class Copy:
         coded = self.manner.encode or self.amount.coded
         if self.manner.rate or (self.manner.lent and not coded):
             return 1
-        wanted = self.manner.threads or crew.size()
+        waiting = self.manner.doors and not coded  # for the drive, which is fast with much to do at once
+        wanted = self.manner.threads or (crew.MOST if waiting else crew.size())
         if not coded:
             return wanted
         from virtkit.disk.copying import allowance

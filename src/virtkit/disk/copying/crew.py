@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from virtkit.disk.copying.hands import Hand
 
-MOST = 4  # threads: more only wait for the memory bus and the interpreter's lock
+MOST = 4  # threads: more only wait for the memory bus, the drive and the interpreter's lock
 
 J = TypeVar("J")
 
