@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SIZE = 128  # bytes
 _SUFFIX = ".switch"
+_TRIES = 10  # 0.1 s: who only looks whether a guardian stands by lets go at once
 
 
 class Verdict(Enum):
@@ -88,7 +90,11 @@ class Switch:
     def guard(self) -> bool:
         """Its lock, for as long as this process lives; False: another guardian has it."""
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)  # closed by the end of the process
-        return _locked(fd, fcntl.LOCK_EX)
+        for _ in range(_TRIES):
+            if _locked(fd, fcntl.LOCK_EX):
+                return True
+            time.sleep(0.01)
+        return False
 
     @property
     def guarded(self) -> bool:

@@ -1,0 +1,251 @@
+"""A host that its administrator may have lost comes back by itself, whoever dies, and stays as it is if he confirms."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netns import picture
+from netns.lab import GATEWAY4, HOST4, settle
+from support.dying import PROGRAM
+from support.guarded import until
+from virtkit.core.boot import boottime
+from virtkit.core.deadman.switch import Switch
+from virtkit.core.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from netns.lab import Lab
+    from virtkit.core.change import Change
+
+pytestmark = pytest.mark.netns
+
+VIRTKIT = (sys.executable, "-m", "virtkit")
+CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
+LINES = (2, 3, 5)  # of the guardian's: everything is being put back, a step is undone, a step is being undone
+UNIT = "etc/systemd/system/virtkit-recover.service"
+
+
+def change(lab: Lab) -> Change:
+    """The newest."""
+    return Journal(lab.state / "journal").changes()[-1]
+
+
+def switch(lab: Lab) -> Switch:
+    return Switch(lab.state / "journal", change(lab).number)
+
+
+def waits(lab: Lab) -> bool:
+    return bool(list(lab.state.glob("journal/*.switch"))) and change(lab).waiting is not None
+
+
+def bridged(lab: Lab) -> bool:
+    return bool(lab.json("link", "show", "eth0")[0].get("master") == "br0")
+
+
+@contextmanager
+def begun(lab: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Up to where it waits."""
+    running = lab.start(*VIRTKIT, *CREATE, *arguments)
+    try:
+        until(lambda: waits(lab))
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_what_nobody_confirms_is_gone_at_its_deadline(furnished: Lab) -> None:
+    before = picture.everything(furnished)
+    with begun(furnished, "--confirm", "3") as running:
+        assert bridged(furnished)
+        deadline = change(furnished).deadline
+        _, said = running.communicate(timeout=20)
+    assert (running.returncode, abs(boottime() - deadline) < 1) == (4, True)
+    assert picture.everything(furnished) == before
+    for line in (
+        "bridge br0 over eth0: done, and put back in 3 s unless you confirm it",
+        "to keep it, from a new connection: virtkit confirm 1\n",
+        "virtkit: bridge br0 over eth0: was not confirmed within 3 s; everything was put back",
+    ):
+        assert line in said
+
+
+def test_who_takes_it_back_from_a_new_connection_has_it_back_at_once_and_may_try_again(lab: Lab) -> None:
+    settle(lab)
+    before = picture.everything(lab)
+    with begun(lab) as running:
+        back = lab.virtkit("rollback", "1")
+        running.communicate(timeout=20)
+    assert back.stdout == "✓ bridge br0 over eth0: everything was put back (change 1)\n"
+    assert running.returncode == 4
+    assert picture.everything(lab) == before
+    late = lab.virtkit("confirm", "1", check=False)
+    assert (late.returncode, "change 1: taken back by virtkit, pid " in late.stderr) == (4, True)
+    _keeps_what_he_confirms_although_his_session_is_gone(lab)
+
+
+def _keeps_what_he_confirms_although_his_session_is_gone(lab: Lab) -> None:
+    with begun(lab, "--confirm", "60") as running:
+        assert "waiting for confirmation, " in lab.virtkit("history").stdout
+        refused = lab.virtkit("net", "bridge", "create", "br1", "--port", "eth0", "-y", "--confirm", "9", check=False)
+        assert refused.returncode == 1
+        running.send_signal(signal.SIGHUP)
+        running.communicate(timeout=20)
+        session = f"SSH_CONNECTION={GATEWAY4} 50000 {HOST4} 22"
+        confirmed = lab.run("env", session, *VIRTKIT, "confirm")
+    done = "✓ bridge br0 over eth0: confirmed and done (change 2; to take it back: virtkit undo 2)\n"
+    assert (confirmed.returncode, confirmed.stdout) == (0, done)
+    assert (bridged(lab), change(lab).state) == (True, "done")
+    assert change(lab).confirmed.endswith(f", SSH from {GATEWAY4}")
+    again = lab.virtkit("confirm", check=False)
+    assert (again.returncode, "no change waits for a confirmation" in again.stderr) == (1, True)
+
+
+def test_a_terminal_that_is_lost_costs_nothing_and_where_it_is_not_it_takes_the_answer(lab: Lab) -> None:
+    settle(lab)
+    before = picture.everything(lab)
+    running, terminal = _at_a_terminal(lab)
+    os.write(terminal, b"n\n")
+    assert "or type y here" in _shown(terminal)
+    assert (running.wait(timeout=20), change(lab).reason) == (4, "taken back by the terminal")
+    assert picture.everything(lab) == before
+    running, terminal = _at_a_terminal(lab)
+    os.close(terminal)  # as sshd does it: what belongs to it gets SIGHUP
+    assert running.wait(timeout=20) != 0
+    until(lambda: change(lab).pid != running.pid and switch(lab).guarded)
+    assert bridged(lab)
+    lab.virtkit("confirm")
+    assert (bridged(lab), change(lab).state) == (True, "done")
+
+
+def _at_a_terminal(lab: Lab) -> tuple[subprocess.Popen[bytes], int]:
+    """A change that waits there, and the terminal's other side."""
+    leader, terminal = pty.openpty()
+    command = ["setsid", "--ctty", "--wait", *lab.command(*VIRTKIT, *CREATE)]
+    running = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=lab.environment)
+    os.close(terminal)
+    until(lambda: waits(lab))
+    return running, leader
+
+
+def _shown(terminal: int) -> str:
+    shown = b""
+    while chunk := _read(terminal):
+        shown += chunk
+    os.close(terminal)
+    return shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # nobody has it open any more
+        return b""
+
+
+def test_tool_and_guardian_both_die_and_recover_brings_the_host_back(lab: Lab) -> None:
+    settle(lab)
+    before = picture.everything(lab)
+    for place in (
+        "Kernel.transaction return 1",
+        "Kernel.transaction return 2",
+        *(f"Log.write call {n}" for n in LINES),
+    ):
+        _both_die(lab, place)
+        assert "(bridge br0 over eth0): rolled back" in lab.virtkit("recover").stdout, place
+        assert picture.everything(lab) == before, place
+        assert lab.virtkit("recover").stdout == "✓ nothing to recover\n"
+        assert picture.everything(lab) == before, place
+    _both_die(lab, "Log.write call 1")
+    again = lab.virtkit(*CREATE)
+    assert "(bridge br0 over eth0): rolled back" in again.stderr
+    assert bridged(lab)
+
+
+def _both_die(lab: Lab, place: str) -> None:
+    deaths = ("VIRTKIT_DIES=JoinBridge.verify call 1", f"VIRTKIT_GUARDIAN_DIES={place}")
+    killed = lab.run("env", *deaths, sys.executable, "-c", PROGRAM, *CREATE, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    until(lambda: not switch(lab).guarded)
+    assert (switch(lab).exists, change(lab).state) == (True, "interrupted")
+
+
+def test_the_unit_for_the_next_boot_is_there_while_the_change_is_open(lab: Lab) -> None:
+    (lab.root / "run/systemd/system").mkdir(parents=True)  # systemd started this host, sd_booted(3)
+    unit, wanted = lab.root / UNIT, lab.root / "etc/systemd/system/sysinit.target.wants/virtkit-recover.service"
+    with begun(lab):
+        assert wanted.is_symlink()
+        checked = lab.run("systemd-analyze", "verify", "--recursive-errors=no", f"/{UNIT}", check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+        (command,) = [line for line in unit.read_text().splitlines() if line.startswith("ExecStart=")]
+        lab.virtkit("rollback")
+    assert not unit.exists()
+    assert not wanted.is_symlink()
+    assert '" "recovery" "' in command
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 300 KiB for the journal; it is there before the lab's root is built."""
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "virtkit-lab", state], check=True)
+    yield state
+    subprocess.run(["umount", "--lazy", state], check=True)
+
+
+def test_a_full_disk_is_met_before_anything_is_touched_or_not_at_all(small: Path, lab: Lab) -> None:
+    settle(lab)
+    before = picture.everything(lab)
+    filler = small / "filler"
+    filler.write_bytes(bytes(250_000))
+    refused = lab.virtkit(*CREATE, "--confirm", "4", check=False)
+    assert "1.jsonl: no space left on device" in refused.stderr
+    assert (refused.returncode, picture.everything(lab)) == (1, before)
+    filler.unlink()
+    with begun(lab, "--confirm", "4") as running:
+        _fill(filler)
+        running.send_signal(signal.SIGKILL)
+        lab.closed()
+    assert change(lab).reason == "was not confirmed within 4 s"
+    assert picture.everything(lab) == before
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_shifted_clock_of_the_boot_shifts_nothing(lab: Lab) -> None:
+    """A time namespace whose CLOCK_BOOTTIME is a day ahead; tool and guardian live in it."""
+    settle(lab)
+    before = picture.everything(lab)
+    began = time.monotonic()
+    shifted = ("unshare", "--time", "--fork", "--boottime", "86400", *VIRTKIT, *CREATE, "--confirm", "3")
+    done = lab.run(*shifted, check=False)
+    assert (done.returncode, 3 <= time.monotonic() - began < 6) == (4, True), done.stderr
+    assert picture.everything(lab) == before
+
+
+def test_scripts_read_an_object_a_line(lab: Lab) -> None:
+    running = lab.start(*VIRTKIT, *CREATE, "--confirm", "20", "--output", "json")
+    assert running.stdout is not None
+    asked = next(told for line in running.stdout if (told := json.loads(line))["event"] == "waiting")
+    assert (asked["change"], asked["confirm"], 19 < asked["left"] <= 20) == (1, "virtkit confirm 1", True)
+    answer = json.loads(lab.virtkit("confirm", "1", "--output", "json").stdout)
+    assert (answer["state"], answer["waiting"]) == ("done", None)
+    *_, last = (json.loads(line) for line in running.communicate(timeout=20)[0].splitlines())
+    assert (last["change"], last["changed"]) == (1, True)
