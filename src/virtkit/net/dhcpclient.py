@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NetworkError, NotSupportedError
-from virtkit.net import diff, standing
+from virtkit.net import diff, processes, standing
 from virtkit.net.kernel import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from virtkit.core.system import System
 
@@ -47,27 +47,16 @@ class Client:
 
 
 def running(system: System, link: str) -> list[Client]:
-    """The clients of this network namespace that were started for ``link``; containers have an eth0 of their own."""
+    """The clients that were started for ``link``."""
     return list(_running(system, link))
 
 
 def _running(system: System, link: str) -> Iterator[Client]:
-    here = _namespace(system, "thread-self")
-    for pid in filter(str.isdecimal, system.names("/proc")):
-        program = system.read_or(f"/proc/{pid}/comm", "")
-        if program not in PROGRAMS or _namespace(system, pid) != here:
-            continue
+    for pid, program in processes.running(system, PROGRAMS):
         command = tuple(system.read_or(f"/proc/{pid}/cmdline", "").rstrip("\0").split("\0"))
         if link in command:
             stopped = re.search(r"^State:\s+T", system.read_or(f"/proc/{pid}/status", ""), re.MULTILINE)
-            yield Client(int(pid), program, command, bool(stopped))
-
-
-def _namespace(system: System, pid: str) -> str:
-    try:
-        return os.readlink(system.path(f"/proc/{pid}/ns/net"))
-    except OSError:  # gone meanwhile
-        return ""
+            yield Client(pid, program, command, bool(stopped))
 
 
 def check(clients: Sequence[Client], link: str) -> None:
@@ -92,13 +81,15 @@ def resume(clients: Sequence[Client]) -> None:
         _signal(client, signal.SIGCONT)
 
 
-def move(system: System, clients: Sequence[Client], source: str, target: str) -> None:
-    """One after the other, ``source``'s clients become ``target``'s.
+def move(
+    system: System, clients: Sequence[Client], source: str, target: str, leases: Mapping[str, str] | None = None
+) -> None:
+    """One after the other, ``source``'s clients become ``target``'s; ``leases``: the family's file for the new one.
 
     NetworkError if a new one drops the address: with neither server nor router in sight it does, and sleeps.
     """
     for client in clients:
-        command = relinked(client, source, target)
+        command = relinked(client, source, target, (leases or {}).get(client.family, ""))
         new = Client(0, client.program, command, stopped=False)
         old_file, new_file = client.file("-lf"), new.file("-lf")
         if system.exists(old_file) and old_file != new_file:
@@ -136,13 +127,15 @@ def drop(system: System, client: Client) -> None:
         system.remove(pid_file)
 
 
-def relinked(client: Client, source: str, target: str) -> tuple[str, ...]:
+def relinked(client: Client, source: str, target: str, lease_file: str = "") -> tuple[str, ...]:
     """The command line for another link: its name is a word of it, and in the names of files."""
     pattern = re.compile(rf"(?<![A-Za-z0-9]){re.escape(source)}(?![A-Za-z0-9]|\.\d)")
     command = [pattern.sub(target.replace("\\", r"\\"), word) for word in client.command]
     for option, path in (("-lf", LEASES.format(link=target)), ("-pf", f"/run/{DHCLIENT}.{target}.pid")):
         if option not in command:
             command[1:1] = [option, path]
+    if lease_file:
+        command[command.index("-lf") + 1] = lease_file
     return tuple(command)
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from virtkit.core.system import System
 
@@ -37,12 +37,16 @@ def of_netlink_port(system: System, port: int) -> str:
 
 def daemons(system: System) -> list[str]:
     """Those of this network namespace that may have changed it."""
+    return [_spoken(system, str(pid)) for pid, _ in running(system, DAEMONS)]
+
+
+def running(system: System, programs: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Processes of these programs in this network namespace: containers have links and daemons of the same names."""
     here = _namespace(system, "thread-self")
-    return [
-        _spoken(system, pid)
-        for pid in filter(str.isdecimal, system.names("/proc"))
-        if system.read_or(f"/proc/{pid}/comm", "") in DAEMONS and _namespace(system, pid) == here
-    ]
+    for pid in filter(str.isdecimal, system.names("/proc")):
+        program = system.read_or(f"/proc/{pid}/comm", "")
+        if program in programs and _namespace(system, pid) == here:
+            yield int(pid), program
 
 
 def _spoken(system: System, pid: str) -> str:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.net.backends.ifupdown.commands import Belongs, belongs, renamed
+from virtkit.net.backends.ifupdown.commands import Belongs, belongs
+from virtkit.net.naming import renamed
 
 
 @pytest.mark.parametrize(

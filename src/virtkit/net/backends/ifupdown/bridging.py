@@ -10,6 +10,7 @@ from virtkit.core.errors import BusyError, NotSupportedError
 from virtkit.net.backends.ifupdown import commands
 from virtkit.net.backends.ifupdown.checks import check_bridge, check_link
 from virtkit.net.backends.ifupdown.syntax import COMMANDS, Line, matches
+from virtkit.net.naming import renamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +143,7 @@ def _moved(draft: Draft, stanza: Stanza, port: str, bridge: str) -> Iterator[str
         place = f"{stanza.path}:{line.number}"
         if line.keyword in COMMANDS:
             if commands.belongs(line.rest, port, place) is commands.Belongs.BRIDGE:
-                draft.set(stanza.path, index, commands.renamed(line.raw, port, bridge))
+                draft.set(stanza.path, index, renamed(line.raw, port, bridge))
                 continue
         elif not HARDWARE.fullmatch(line.keyword.replace("_", "-")):
             continue
@@ -158,7 +159,7 @@ def _renamed(draft: Draft, stanza: Stanza, old: str, new: str) -> None:
             continue
         if commands.belongs(line.rest, old, f"{stanza.path}:{line.number}") is commands.Belongs.PORT:
             raise NotSupportedError(f"{stanza.path}:{line.number}: sets up {old} itself, which shall go: {line.rest}")
-        draft.set(stanza.path, index, commands.renamed(line.raw, old, new))
+        draft.set(stanza.path, index, renamed(line.raw, old, new))
 
 
 def _alias(tree: Tree, draft: Draft, old: str, new: str) -> None:

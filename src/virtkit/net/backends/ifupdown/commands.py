@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
+from virtkit.net.naming import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,15 +39,6 @@ _PREFIX = re.compile(r"(?:\w+=\S*|!|sudo|nice|if|then|else|do|exec|\(|\{)\s+")
 class Belongs(Enum):
     PORT = "port"
     BRIDGE = "bridge"
-
-
-def named(name: str) -> re.Pattern[str]:
-    """``eth0`` as a word of its own, in ``dev eth0``, ``conf/eth0/rp_filter`` and ``eth0:1``; not in ``eth0.100``."""
-    return re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-]|\.\d)")
-
-
-def renamed(command: str, old: str, new: str) -> str:
-    return named(old).sub(new.replace("\\", r"\\"), command)
 
 
 def belongs(command: str, name: str, place: str) -> Belongs:
