@@ -75,6 +75,17 @@ def states(lab: Lab) -> dict[str, str]:
     return {words[1]: words[4] for line in listed.splitlines() if len(words := line.split()) >= 5}
 
 
+def lease(lab: Lab, link: str) -> dict[str, str]:
+    """What networkd's DHCP client has."""
+    path = lab.root / f"run/systemd/netif/leases/{lab.json('link', 'show', link)[0]['ifindex']}"
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+
+
+def acknowledged(lab: Lab) -> int:
+    """How many leases the server has given or renewed."""
+    return lab.state.with_name("dnsmasq.log").read_text().count("DHCPACK")
+
+
 def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

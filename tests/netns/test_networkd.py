@@ -93,3 +93,27 @@ def test_static_link_goes_to_a_bridge_and_back(lab: Lab) -> None:
         assert networkd.texts(lab) == files
         networkd.configured(lab, "eth0")
         assert picture.everything(lab) == before
+
+
+BY_DHCP = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n"
+
+
+def test_dhcp_lease_goes_along_and_is_renewed_over_the_bridge(lab: Lab) -> None:
+    with networkd.dhcp(lab, 120) as leases, networkd.running(lab, {"20-lan.network": BY_DHCP}):
+        before = picture.everything(lab)
+        (address,) = [a["local"] for a in lab.json("addr", "show", "eth0")[0]["addr_info"] if a["family"] == "inet"]
+        client, lease = networkd.lease(lab, "eth0")["CLIENTID"], leases.read_text().split()[1:]
+        with pings(lab, address) as lost:
+            lab.virtkit(*CREATE)
+        assert max(lost.values()) <= MOST_LOST, lost
+        assert networkd.states(lab) == {"lo": "unmanaged", "eth0": "configured", "br0": "configured"}
+        assert networkd.lease(lab, "br0")["CLIENTID"] == client
+        assert leases.read_text().split()[1:] == lease
+        with pings(lab, address) as lost:
+            asked = networkd.acknowledged(lab)
+            lab.run("networkctl", "renew", "br0")
+            networkd.until(lambda: networkd.acknowledged(lab) > asked, "lease renewed")
+            lab.virtkit("undo", "-y")
+        assert max(lost.values()) <= MOST_LOST, lost
+        assert networkd.lease(lab, "eth0")["CLIENTID"] == client
+        assert picture.everything(lab) == before

@@ -118,6 +118,11 @@ def place(nexthop: NexthopObject, name: str) -> Request:
     return requests.replace_nexthop(f"{name}: {nexthop.line}", settable + nexthop.raw[NexthopObjectHeader.SIZE :])
 
 
+def with_protocol(route: Route, protocol: int) -> Route:
+    start = replace(head(RouteHeader, route.raw), protocol=protocol)
+    return replace(route, protocol=protocol, raw=start.pack() + route.raw[RouteHeader.SIZE :])
+
+
 def add(address: Address, name: str, *, at_once: bool = True) -> Request:
     """``at_once``: usable immediately, without the second of duplicate address detection; it was this host's before."""
     flags = _settable(address)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NetworkError
 from virtkit.net import decode, replay
+from virtkit.net.model import FROM_KERNEL
 from virtkit.net.replay import address_on, route_on, second_choice
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ class Side:
 
     def address_lines(self) -> list[str]:
         """For comparing over time: without what comes and goes with a router's advertisements."""
-        return [address.line(self.name) for address in self.addresses if not address.drifts]
+        return [comparable(address).line(self.name) for address in self.addresses if not address.drifts]
 
     def route_lines(self) -> list[str]:
         """Sorted: between routes of different slots the order means nothing."""
-        return sorted(route.line(self.index) for route in self.routes if not route.drifts)
+        leased = {address.local for address in self.addresses if address.leased}
+        routes = (replace(r, metric=0) if _of_address(r) and r.source in leased else r for r in self.routes)
+        return sorted(route.line(self.index) for route in routes if not route.drifts)
 
     def policy_lines(self) -> list[str]:
         """Policy rules and nexthop objects."""
@@ -113,6 +116,14 @@ class Standing:
             self.port.name: [*port, *self.port.lines()],
             self.bridge.name: [*self.bridge.lines(), *self.others],
         }
+
+
+def comparable(address: Address) -> Address:
+    """A lease's without the metric of its network: some DHCP clients set it, and forget it when they renew.
+
+    Seen with systemd-networkd 252 after it took over an address that was there.
+    """
+    return replace(address, metric=0) if address.leased else address
 
 
 def read(network: Network, port: str, bridge: str) -> Standing:
@@ -202,6 +213,11 @@ def _repeatable(routes: tuple[Route, ...]) -> list[Route]:
     for route in filter(lambda route: route.advertised, routes):
         kept.setdefault(route.slot, second_choice(route))
     return [*(route for route in routes if not route.advertised), *kept.values()]
+
+
+def _of_address(route: Route) -> bool:
+    """The kernel's own, to the network of an address."""
+    return route.protocol == FROM_KERNEL and not any(hop.gateway for hop in route.nexthops)
 
 
 def _record(state: Json) -> dict[str, Json]:

@@ -2,9 +2,11 @@
 
 What is in the way was seen with 252, and is documented nowhere:
 
-- it drops the addresses that it finds on a link and puts its own in their place: KeepConfiguration=yes keeps them. It
-  stands in a drop-in below /run until the next start of the host: if it went earlier, the next reload for whatever
-  reason would configure the link anew, and drop them for a moment;
+- it drops the addresses and routes that it finds on a link, and puts its own in their place, those of DHCP and router
+  advertisements when the next answer comes. KeepConfiguration=static keeps them if they look static, so they are made
+  to until it has its own. (=dhcp would keep them too, and for ever: a lease would never end.) It stands in a drop-in
+  below /run until the next start of the host: if it went earlier, the next reload for whatever reason would configure
+  the link anew, and drop them for a moment;
 - a bridge that exists already is not "ready", and its port waits for it without end, until the kernel says something
   about the bridge: so it is made to; and so with the link-local address that it waits for;
 - a port that leaves a bridge is gone, it thinks (the kernel says so to those who listen for bridges), and come anew:
@@ -17,13 +19,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from virtkit.core.progress import Note
 from virtkit.net import replay, requests, standing
 from virtkit.net.kernel import Kernel
 from virtkit.net.mending import mend
-from virtkit.net.model import UNICAST
+from virtkit.net.model import FOREVER, FROM_ADVERTISEMENT, FROM_DHCP, STATIC, UNICAST
 from virtkit.net.networkd import state
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ RUNTIME = "/run/systemd/network"  # below /etc in rank, and gone with a reboot
 HANDS_OFF = "[Match]\nName={link}\n\n[Link]\nUnmanaged=yes\n"
 KEEP = """# Written by virtkit, until the next start of the host: no reload drops an address for a moment.
 [Network]
-KeepConfiguration=yes
+KeepConfiguration=static
 """
 BY_ADDRESS, NONE = "0", "1"  # addr_gen_mode: fe80:: made from the MAC, none made
 LAST_CHOICE = 0xFFFFFFF0  # a metric
@@ -62,7 +65,7 @@ def take_over(system: System, network_file: str, holder: str, others: tuple[str,
     with Kernel() as kernel:
         before = standing.side_of(kernel.network(), holder)
         _write(system, f"{RUNTIME}/{os.path.basename(network_file)}.d/zz-virtkit.conf", KEEP)
-        with _networks_announced(kernel, before):
+        with _networks_announced(kernel, before), _as_if_static(kernel, before):
             system.run(["networkctl", "reload"])
             deadline = time.monotonic() + PATIENCE
             while time.monotonic() < deadline and waiting(system, holder, others):
@@ -99,6 +102,25 @@ def _speak_of(system: System, kernel: Kernel, names: tuple[str, ...]) -> None:
         kernel.transaction([*alias, *(replay.add(address, name, at_once=False) for address in own)])
         if not own:
             _make_link_local(system, name)
+
+
+@contextmanager
+def _as_if_static(kernel: Kernel, side: Side) -> Iterator[None]:
+    lent = [replace(a, preferred=FOREVER, valid=FOREVER) for a in side.addresses if a.valid != FOREVER]
+    routes = {route.slot: route for route in side.routes if route.protocol in (FROM_DHCP, FROM_ADVERTISEMENT)}
+    kernel.transaction([replay.add(address, side.name, at_once=False) for address in lent])
+    kernel.transaction([replay.supplant(replay.with_protocol(r, STATIC), side.name) for r in routes.values()])
+    try:
+        yield
+    finally:
+        now = standing.side_of(kernel.network(), side.name)
+        own = {(route.slot, route.protocol) for route in now.routes}
+        for slot, route in routes.items():
+            copy = replay.with_protocol(route, STATIC)
+            if (slot, STATIC) in own:
+                replaced = (slot, route.protocol) in own
+                request = replay.withdraw(copy, side.name) if replaced else replay.supplant(route, side.name)
+                kernel.transaction([request])
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def _of(network: Network, name: str) -> list[list[str]]:
 
 def _line(address: Address, name: str) -> str:
     """Without the detection of duplicates: whether it was done says nothing about the address."""
-    return replace(address, flags=tuple(flag for flag in address.flags if flag != "nodad")).line(name)
+    flags = tuple(flag for flag in address.flags if flag != "nodad")
+    return standing.comparable(replace(address, flags=flags)).line(name)
 
 
 def _link_local(address: Address) -> bool:
