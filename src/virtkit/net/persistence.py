@@ -43,7 +43,7 @@ def about(owner: Owner | None, link: str) -> list[str]:
     title = ownership.load(owner.backend).title
     lines = [f"{link} is configured by {title}: {owner.because}"]
     if owner.writer:
-        lines.append(f"{', '.join(owner.files)}: written by {owner.writer}, which may write it anew")
+        lines.append(f"{', '.join(owner.files)}: written anew by {owner.writer}")
     return lines
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 LINKS = "/run/systemd/netif/links"
 LEASES = "/run/systemd/netif/leases"
 PROGRAMS = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
+CLIENT_WITH_IAID = "ff"  # RFC 4361: type 255, the IAID in 4 bytes, the DUID
 COMMAND = "systemd-network"  # as the kernel shows it: 15 bytes
 UNMANAGED = {"", "pending", "initialized", "unmanaged", "linger"}  # states (ADMIN_STATE) of a link that it leaves alone
 
@@ -25,6 +26,18 @@ def of(system: System, link: str) -> dict[str, str]:
 def lease(system: System, link: str) -> dict[str, str]:
     """``ADDRESS``, ``CLIENTID`` ... of the DHCP client's; empty: none."""
     return _assignments(system, LEASES, link)
+
+
+def iaid(system: System, link: str) -> int | None:
+    """By which a DHCP server knows the host: by default made from the link's name, and a bridge has another.
+
+    None: no client with an IAID runs on the link.
+    """
+    client = lease(system, link).get("CLIENTID", "")
+    if client.startswith(CLIENT_WITH_IAID):
+        return int(client[2:10], 16)
+    other = of(system, link).get("DHCP6_CLIENT_IAID", "")
+    return int(other, 16) if other else None
 
 
 def network_file(system: System, link: str) -> str:

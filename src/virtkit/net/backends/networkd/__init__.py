@@ -24,7 +24,6 @@ OF_NETPLAN = "netplan"  # in the name of every file that netplan generates
 WRITERS = {"cloud-init": "cloud-init", "/run/": "the host's start (kernel command line or initial RAM disk)"}
 TROUBLE = ("Unknown ", "Failed to parse", "Invalid ", "ignoring assignment", "Missing '='")  # in its log, of a file
 PLACE_IN_FILE = re.compile(r"^\S+?:(\d+:)? ")
-CLIENT_WITH_IAID = "ff"  # RFC 4361: type 255, the IAID in 4 bytes, the DUID
 RUNTIME = "/run/systemd/netif"
 
 
@@ -50,7 +49,7 @@ class Networkd:
         rivals = [file.name for file in others if file.name < source.name and file.may_match(bridge)]
         alone = not rivals and render.serves_alone(source, wish.port)
         prefix = render.prefix_before([source.name, *rivals])
-        made = render.files(wish, source, prefix, _iaid(system, wish.port), alone=alone)
+        made = render.files(wish, source, prefix, state.iaid(system, wish.port), alone=alone)
         return (*made, *kept_from_bridge(system, wish))
 
     def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
@@ -126,18 +125,6 @@ def _check_free(system: System, files: Sequence[NetworkFile], bridge: str) -> No
     paths = [file.path for file in files if bridge in file.values("Match", "Name")]
     for path in filter(None, [*named.values(), *paths]):
         raise NotSupportedError(f"{path}: is for {bridge} already", hint=f"networkctl status {bridge}")
-
-
-def _iaid(system: System, port: str) -> int | None:
-    """By which a DHCP server knows the host: by default made from the link's name, and the bridge has another.
-
-    None: no client with an IAID runs on the port.
-    """
-    client = state.lease(system, port).get("CLIENTID", "")
-    if client.startswith(CLIENT_WITH_IAID):
-        return int(client[2:10], 16)
-    other = state.of(system, port).get("DHCP6_CLIENT_IAID", "")
-    return int(other, 16) if other else None
 
 
 BACKEND = Networkd()

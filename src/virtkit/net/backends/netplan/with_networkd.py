@@ -1,0 +1,57 @@
+"""networkd adopts what netplan rendered for it into /run/systemd/network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.net.backend import Boot, File
+from virtkit.net.backends.netplan.rendering import GENERATE, NETWORKD, PATIENCE
+from virtkit.net.networkd import state, takeover
+
+if TYPE_CHECKING:
+    from virtkit.core.progress import Sink
+    from virtkit.core.system import System
+    from virtkit.net.backends.netplan.renderer import Roles
+
+RUNTIME = "/run/systemd/netif"
+IDENTITY = """\
+# The number by which DHCP servers know {port}, where the bridge now asks. netplan has no word for it.
+[DHCPv4]
+IAID={iaid}
+
+[DHCPv6]
+IAID={iaid}
+"""
+
+
+class WithNetworkd:
+    def additions(self, system: System, port: str, bridge: str) -> list[File]:
+        """Netplan's own way for what it cannot say: a drop-in to the file that it renders."""
+        iaid = state.iaid(system, port)
+        return [File(_drop_in(bridge), IDENTITY.format(port=port, iaid=iaid))] if iaid is not None else []
+
+    def leftovers(self, system: System, bridge: str) -> list[File]:
+        return [File(_drop_in(bridge), None)] if system.exists(_drop_in(bridge)) else []
+
+    def stand_back(self, system: System, port: str, bridge: str) -> None:
+        """It lets a link go without answering; but a port that leaves its bridge would be put back."""
+        if system.exists(f"/sys/class/net/{port}/master"):
+            takeover.keep_out(system, port)
+
+    def adopt(self, system: System, roles: Roles, report: Sink) -> None:
+        """Also after an undo: then the port has layer 3 again."""
+        system.run(GENERATE, timeout=PATIENCE)
+        file = f"{NETWORKD}/10-netplan-{roles.definition}.network"
+        takeover.take_over(system, file, roles.holder, roles.others, report)
+
+    def missing(self, system: System, roles: Roles) -> str:
+        return takeover.waiting(system, roles.holder, roles.others) if state.running(system) else ""
+
+    def boot(self, system: System) -> Boot:
+        folders = [f"{RUNTIME}/{name}" for name in ("links", "leases", "lldp")]
+        owned = ("install", "-d", "-o", "systemd-network", "-g", "systemd-network", RUNTIME, *folders)
+        return Boot((GENERATE, owned), (state.program(system),))
+
+
+def _drop_in(bridge: str) -> str:
+    return f"/etc/systemd/network/10-netplan-{bridge}.network.d/50-virtkit.conf"
