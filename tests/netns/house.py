@@ -78,17 +78,18 @@ def _unpack(home: Path, place: Path) -> None:
 def layer(folder: Path) -> Path:
     """The daemons in a file system of their own: an overlay takes no layer from within another one of its layers."""
     _mount_tmpfs(folder)
-    return Path(shutil.copytree(daemons(), folder / "daemons", symlinks=True))
+    extra = Path(shutil.copytree(daemons(), folder / "daemons", symlinks=True))
+    root = _overlay(folder, extra)
+    subprocess.run(["ldconfig", "-r", root], check=True)  # netplan looks for its library in the cache
+    shutil.copy(root / "etc/ld.so.cache", extra / "etc")
+    subprocess.run(["umount", root], check=True)
+    return extra
 
 
 def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
     """The root, mounted in ``folder``; ``shared`` are directories that it has in common with this machine."""
     _mount_tmpfs(folder)
-    above, work, root = folder / "above", folder / "work", folder / "root"
-    for directory in (above, work, root):
-        directory.mkdir()
-    layers = f"lowerdir={extra}:/,upperdir={above},workdir={work}"
-    subprocess.run(["mount", "-t", "overlay", "virtkit-lab", "-o", layers, root], check=True)
+    root = _overlay(folder, extra)
     for name in EMPTY:
         shutil.rmtree(root / name, ignore_errors=True)
         (root / name).mkdir(parents=True)
@@ -109,6 +110,16 @@ def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
         # Else what is unmounted here at the end is unmounted there too: the namespaces of every other lab.
         subprocess.run(["mount", "--make-rslave", root / place.relative_to("/")], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    return root
+
+
+def _overlay(folder: Path, extra: Path) -> Path:
+    """This machine's root with ``extra`` over it, and what is written over both."""
+    above, work, root = folder / "above", folder / "work", folder / "root"
+    for directory in (above, work, root):
+        directory.mkdir()
+    layers = f"lowerdir={extra}:/,upperdir={above},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "virtkit-lab", "-o", layers, root], check=True)
     return root
 
 
