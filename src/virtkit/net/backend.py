@@ -104,3 +104,14 @@ class Backend(Protocol):
 
     def boot(self, system: System, port: str, bridge: str) -> Boot:
         """How the next start of the host will go. NotSupportedError, NotFoundError: why it cannot be rehearsed."""
+
+
+@runtime_checkable
+class Escort(Protocol):
+    """A backend whose daemon empties a link that it takes, and one that others took from it: it is told before."""
+
+    def introduce(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """The bridge is there and empty, the port not yet in it: the daemon takes the bridge, until it adopts it."""
+
+    def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """Before an adoption is undone, in the place of ``stand_back``: the daemon itself takes the port out again."""

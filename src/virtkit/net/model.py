@@ -33,6 +33,7 @@ ADDRESS_ADVERTISED, ADDRESS_LINK_LOCAL = 2, 3  # IFAPROT_KERNEL_RA, IFAPROT_KERN
 FOREVER = 0xFFFFFFFF  # a lifetime
 ALL_LINKS = -1  # NETCONFA_IFINDEX_ALL: the settings in conf/all
 STRICT = 1  # rp_filter: a packet must come in over the link that leads back to its source
+LINK_SCOPE = 253  # RT_SCOPE_LINK
 
 Slot: TypeAlias = tuple[int, int, str, int, int]  # family, table, destination, type of service, metric
 
@@ -120,8 +121,10 @@ class Address:
 
     @property
     def automatic(self) -> bool:
-        """Made by the kernel for each link by itself: it neither moves nor counts."""
-        return self.family == IPV6 and self.protocol == ADDRESS_LINK_LOCAL
+        """Made for each link by the kernel itself, or by NetworkManager for it: it neither moves nor counts."""
+        if self.family != IPV6:
+            return False
+        return self.protocol == ADDRESS_LINK_LOCAL or (self.scope == LINK_SCOPE and not self.makes_route)
 
     @property
     def drifts(self) -> bool:

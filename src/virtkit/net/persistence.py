@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.files import text_of
 from virtkit.net import ownership
-from virtkit.net.actions import Adopt, Rehearse, StandBack
+from virtkit.net.actions import Adopt, Introduce, JoinBridge, Rehearse, StandBack
 from virtkit.net.actions.files import plan_file
+from virtkit.net.backend import Escort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +55,20 @@ def _wrapped(
     was = {file.path: text_of(system, file.path) for file in files}
     return (
         StandBack(name, title, port, bridge),
-        *move,
+        *_escorted(name, port, bridge, move),
         *_written(system, name, files),
         Adopt(name, title, port, bridge),
         Rehearse(name, title, port, bridge, was),
     )
+
+
+def _escorted(name: str, port: str, bridge: str, move: Sequence[Action]) -> list[Action]:
+    """``move``, and before the port joins the bridge an introduction, where the daemon needs one."""
+    backend, steps = ownership.load(name), list(move)
+    joins = [index for index, action in enumerate(steps) if isinstance(action, JoinBridge)]
+    if joins and isinstance(backend, Escort):
+        steps.insert(joins[0], Introduce(name, backend.title, port, bridge))
+    return steps
 
 
 def _written(system: System, name: str, files: Sequence[File]) -> list[Action]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from virtkit.net.actions.bridge import CreateBridge, DeleteBridge
-from virtkit.net.actions.daemon import Adopt, StandBack
+from virtkit.net.actions.daemon import Adopt, Introduce, StandBack
 from virtkit.net.actions.files import ChangeFile, CreateFile, RemoveFile
 from virtkit.net.actions.firewall import AcceptBridged
 from virtkit.net.actions.handover import JoinBridge, LeaveBridge
@@ -19,6 +19,7 @@ __all__ = [
     "CreateBridge",
     "CreateFile",
     "DeleteBridge",
+    "Introduce",
     "JoinBridge",
     "LeaveBridge",
     "Rehearse",

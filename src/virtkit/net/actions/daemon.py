@@ -9,6 +9,7 @@ from virtkit.core.errors import VerifyError
 from virtkit.core.plan import Action
 from virtkit.core.progress import silent
 from virtkit.net import ownership
+from virtkit.net.backend import Escort
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
@@ -45,6 +46,36 @@ class StandBack(Action):
 
 
 @dataclass(frozen=True)
+class Introduce(Action):
+    """Comes after the making of the bridge and before the move. Its way back is that of :class:`StandBack`."""
+
+    kind: ClassVar[str] = "net.introduce"
+    volatile: ClassVar[bool] = True
+
+    backend: str
+    title: str  # of the backend
+    port: str
+    bridge: str
+
+    def describe(self) -> str:
+        return f"{self.bridge}: {self.title} gets to know it while it is empty"
+
+    def capture(self, system: System) -> Json:
+        return None
+
+    def apply(self, system: System, report: Sink) -> None:
+        escort = ownership.load(self.backend)
+        if isinstance(escort, Escort):
+            escort.introduce(system, self.port, self.bridge, report)
+
+    def verify(self, system: System) -> None:
+        """Nothing that the kernel would show."""
+
+    def undo(self, system: System, before: Json) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
 class Adopt(Action):
     """Comes last, so that undo comes first: the daemon keeps out of the way back, too."""
 
@@ -70,4 +101,6 @@ class Adopt(Action):
             raise VerifyError(self.describe(), missing)
 
     def undo(self, system: System, before: Json) -> None:
-        ownership.load(self.backend).stand_back(system, self.port, self.bridge, silent)
+        backend = ownership.load(self.backend)
+        back = backend.let_go if isinstance(backend, Escort) else backend.stand_back
+        back(system, self.port, self.bridge, silent)

@@ -1,0 +1,1 @@
+"""NetworkManager: its profiles on disk, and the running daemon."""

@@ -1,0 +1,69 @@
+"""A profile is applied to a link in use, and what the link holds stays there meanwhile.
+
+Before 1.56 NetworkManager switches IPv6 off and on again whenever it reapplies anything (its commit 9bbb113987). All
+IPv6 addresses and routes are gone then; it adds those of the profile again, which answer only after the detection of
+duplicates, 1 to 2 s later, and others never. So there is no detection on the link for that moment (it is the same
+host that had them a moment ago), and what is missing is put back from what the kernel showed before.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from virtkit.net import diff, standing
+from virtkit.net.kernel import Kernel
+from virtkit.net.networkmanager import daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from virtkit.core.system import System
+    from virtkit.net.networkmanager.daemon import Device
+    from virtkit.net.standing import Side
+
+DETECTION = "/proc/sys/net/ipv6/conf/{}/accept_dad"  # ip-sysctl.rst: 0 is none, and at once; 1 the kernel's default
+SETTLED = 0.5  # seconds after which NetworkManager has done what it does at once
+POLL = 0.005  # seconds
+
+
+def reapply(system: System, device: Device, link: str) -> None:
+    with Kernel() as kernel:
+        held = _lasting(standing.side_of(kernel.network(), link))
+        daemon.reapply(system, device)
+        deadline = time.monotonic() + SETTLED
+        while time.monotonic() < deadline:
+            network = kernel.network()
+            kernel.transaction(diff.filled(network, standing.side_of(network, link), held))
+            time.sleep(POLL)
+
+
+def _lasting(side: Side) -> Side:
+    """Without the routes of a stand-in (rendering.stand_in_file), each of which goes before one that stays."""
+    places = {(route.family, route.table, route.destination, route.metric) for route in side.routes}
+    behind = ((route, (route.family, route.table, route.destination, route.metric + 1)) for route in side.routes)
+    return replace(side, routes=tuple(route for route, place in behind if place not in places))
+
+
+@contextmanager
+def without_detection(system: System, link: str) -> Iterator[None]:
+    path = DETECTION.format(link)
+    was = system.read_or(path, "")  # empty: this kernel has no IPv6
+    detect(system, link, "0" if was else "")
+    try:
+        yield
+    finally:
+        detect(system, link, was)
+
+
+def detect(system: System, link: str, mode: str) -> None:
+    """``mode`` as in the kernel's setting; empty: leave it."""
+    if mode and system.exists(DETECTION.format(link)):
+        system.write(DETECTION.format(link), mode)
+
+
+def usual(system: System) -> str:
+    """The mode of a new link."""
+    return system.read_or(DETECTION.format("default"), "")
