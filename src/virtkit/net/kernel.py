@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -212,12 +213,17 @@ class Monitor(_Socket):
 
     groups = LINKS | IPV4_ADDRESSES | IPV6_ADDRESSES | IPV4_ROUTES | IPV6_ROUTES
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._socket.settimeout(0)
+        weakref.finalize(self, self._socket.close)  # who only listens has no end to tell
+
     def heard(self) -> list[Message]:
         """What came since the last call, oldest first; without waiting. What did not fit the buffer is missing."""
         found: list[Message] = []
         while True:
             try:
-                data, _, flags, sender = self._socket.recvmsg(DATAGRAM, 0, socket.MSG_DONTWAIT)
+                data, _, flags, sender = self._socket.recvmsg(DATAGRAM)
             except BlockingIOError:
                 return found
             except OSError as error:

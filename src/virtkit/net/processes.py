@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import SystemCallError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -42,10 +44,10 @@ def daemons(system: System) -> list[str]:
 
 def running(system: System, programs: Collection[str]) -> Iterator[tuple[int, str]]:
     """Processes of these programs in this network namespace: containers have links and daemons of the same names."""
-    here = _namespace(system, "thread-self")
+    here = _target(system, "/proc/thread-self/ns/net")
     for pid in filter(str.isdecimal, system.names("/proc")):
         program = system.read_or(f"/proc/{pid}/comm", "")
-        if program in programs and _namespace(system, pid) == here:
+        if program in programs and _target(system, f"/proc/{pid}/ns/net") == here:
             yield int(pid), program
 
 
@@ -53,20 +55,21 @@ def _spoken(system: System, pid: str) -> str:
     return f"{system.read_or(f'/proc/{pid}/comm', 'a process')} (pid {pid})"
 
 
-def _namespace(system: System, pid: str) -> str:
-    try:
-        return os.readlink(system.path(f"/proc/{pid}/ns/net"))
-    except OSError:  # it is gone, or is not ours to look at
-        return ""
-
-
 def _sockets(system: System, pid: str) -> set[str]:
-    found = set()
+    """Inodes of those that the process has open; none where it is gone, or is not ours to look at."""
+    targets = [_target(system, f"/proc/{pid}/fd/{fd}") for fd in _open_files(system, pid)]
+    return {target[len("socket:[") : -1] for target in targets if target.startswith("socket:[")}
+
+
+def _open_files(system: System, pid: str) -> list[str]:
     try:
-        for fd in os.scandir(system.path(f"/proc/{pid}/fd")):
-            target = os.readlink(fd.path)
-            if target.startswith("socket:["):
-                found.add(target[len("socket:[") : -1])
-    except OSError:  # the process is gone, or is not ours to look at
-        return found
-    return found
+        return system.names(f"/proc/{pid}/fd")
+    except SystemCallError:
+        return []
+
+
+def _target(system: System, link: str) -> str:
+    try:
+        return os.readlink(system.path(link))
+    except OSError:
+        return ""

@@ -30,7 +30,11 @@ class Stray(NamedTuple):
 
 
 class Culprits:
-    """Who made which change, as far as can be known. For one thread, in the network namespace of the links."""
+    """Who made which change, as far as can be known. For one thread, in the network namespace of the links.
+
+    The kernel's notification says whose request a change of a route or of an IPv4 address was; of links and of IPv6
+    addresses it does not, so whoever else was heard, or is known to configure networks, is suspected.
+    """
 
     def __init__(self) -> None:
         self._monitor = Monitor()
@@ -42,15 +46,15 @@ class Culprits:
         for message in self._monitor.heard():
             if message.port and message.port not in names:
                 names[message.port] = processes.of_netlink_port(system, message.port)
-            if subject := _subject(message):
-                self._made[message.type, subject] = names.get(message.port, "")
+            if (subject := _subject(message)) and names.get(message.port):  # what the kernel adds has no port
+                self._made[message.type, subject] = names[message.port]
 
     def who(self, system: System, stray: Stray) -> str:
         """`` (by dhcpcd (pid 812))``; empty where there is nobody to suspect."""
         named = (self._made.get((event, stray.about), "") for event in stray.events)
         if found := next(filter(None, named), ""):
             return f" (by {found})"
-        suspects = processes.daemons(system)
+        suspects = dict.fromkeys([*self._made.values(), *processes.daemons(system)])
         return f" (perhaps by {', '.join(suspects)})" if suspects else ""
 
 

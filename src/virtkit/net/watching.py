@@ -60,11 +60,8 @@ def _sessions(system: System, side: Side) -> Iterator[Probe]:
     """Only the one that goes over the link: the others are not at risk."""
     found = session.find(system)
     if found and found.over(side) and not found.scope:
-        probe = probes.SshSession(
-            found.client.address, str(found.client.port), found.server.address, str(found.server.port)
-        )
-        if probe.connection():
-            yield probe
+        client, server = found.client, found.server
+        yield probes.SshSession(client.address, str(client.port), server.address, str(server.port))
 
 
 def _notes(found: Sequence[Probe], answers: dict[Probe, probes.Answer]) -> Iterator[str]:
@@ -76,7 +73,7 @@ def _notes(found: Sequence[Probe], answers: dict[Probe, probes.Answer]) -> Itera
         else:
             yield f"does not work now, so it is not watched: {answers[probe].said}"
     for probe, answer in answers.items():
-        if probe not in found and not answer.well:
+        if probe not in found and answer.well is False:
             yield f"in use twice already: {answer.said}"
     if not any(probe not in answers or answers[probe].well for probe in found):
         yield NOTHING

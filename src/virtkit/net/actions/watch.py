@@ -30,7 +30,7 @@ class Watch(deadman.Watch):
 
     def describe(self) -> str:
         watched = [probe.describe() for probe in map(probes.load, self.probes)]
-        return f"watch {', '.join([*watched, f'and that nobody else changes {self.port} and {self.bridge}'])}"
+        return f"watch {', '.join([*watched, f'that nobody else changes {self.port} and {self.bridge}'])}"
 
     def capture(self, system: System) -> Json:
         """By probe's line what it said; only those that work."""
@@ -50,7 +50,7 @@ class Watch(deadman.Watch):
         answers = probes.ask(_loaded(before), network)
         return [
             *(stray.said + culprits.who(system, stray) for stray in found),
-            *(answer.said for answer in answers if not answer.well),
+            *(answer.said for answer in answers if answer.well is False),
         ]
 
     @cached_property

@@ -10,7 +10,7 @@ import time
 from abc import abstractmethod
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from virtkit.net.frames import Frames
 from virtkit.net.model import MAIN_TABLE
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from virtkit.net.model import Link, Network
     from virtkit.net.packets.claim import Claim
+
+
+class Heard(NamedTuple):
+    mac: str
+    after: float  # milliseconds
 
 
 @dataclass(frozen=True)
@@ -49,23 +54,22 @@ class Gateway(Probe):
         link = self._way(network)
         if link is None:
             return Answer(well=False, said=f"{self.describe()}: no route leads to it any more")
-        started = time.monotonic()
         found = next(self._claims(link, self._sender(network, link), until), None)
-        after = f"answers after {(time.monotonic() - started) * 1000:.1f} ms"
-        said = after if found else f"no answer to {TRIES} {self.questions}"
+        said = f"answers after {found.after:.1f} ms" if found else f"no answer to {TRIES} {self.questions}"
         return Answer(well=found is not None, said=f"{self.describe()} on {link.name}: {said}")
 
-    def _claims(self, link: Link, sender: bytes | None, until: float) -> Iterator[bytes]:
-        """MACs of all others that say that the address is theirs, for as long as the caller listens."""
+    def _claims(self, link: Link, sender: bytes | None, until: float) -> Iterator[Heard]:
+        """All others that say that the address is theirs, for as long as the caller listens."""
         own, target = bytes.fromhex(link.mac.replace(":", "")), socket.inet_pton(self.family, self.address)
         question, started = self._question(own, sender, target), time.monotonic()
         with Frames(link.name, self.ethertype) as frames:
             for turn in range(1, TRIES + 1):
                 frames.send(question)
+                asked = time.monotonic()
                 for frame in frames.heard(started + (until - started) * turn / TRIES):
                     claim = self._claim(frame)
                     if claim and claim.address == target and claim.mac != own:
-                        yield claim.mac
+                        yield Heard(claim.mac.hex(":"), (time.monotonic() - asked) * 1000)
 
     def _way(self, network: Network) -> Link | None:
         """Of port and bridge the one with the first route over the gateway, those of the main table first."""

@@ -14,7 +14,7 @@ TRIES = 3  # questions to one that does not answer, evenly spread over the patie
 
 
 class Answer(NamedTuple):
-    well: bool
+    well: bool | None  # None: that says neither
     said: str  # one line with its subject: ``gateway 10.9.0.1 on br0: no answer to 3 ARP requests``
 
 

@@ -32,18 +32,15 @@ class SshSession(Probe):
         return f"your SSH session from {self.client}"
 
     def ask(self, network: Network, until: float) -> Answer:
-        found = self.connection()
-        return Answer(well=found is None or found.timeouts < STUCK, said=f"{self.describe()}: {state(found)}")
-
-    def connection(self) -> Connection | None:
+        near, far = Endpoint(self.server, int(self.server_port)), Endpoint(self.client, int(self.client_port))
         with Connections() as connections:
-            near, far = Endpoint(self.server, int(self.server_port)), Endpoint(self.client, int(self.client_port))
-            return connections.find(near, far)
+            found = connections.find(near, far)
+        if found is None:  # whoever closed it: that is no failure of the way
+            return Answer(well=None, said=f"{self.describe()}: has ended")
+        return Answer(well=found.timeouts < STUCK, said=f"{self.describe()}: {_state(found)}")
 
 
-def state(found: Connection | None) -> str:
-    if found is None:
-        return "has ended"  # whoever closed it: that is no failure of the way
+def _state(found: Connection) -> str:
     if found.timeouts >= STUCK:
         return f"stuck: sent the same {found.timeouts} times again without an acknowledgement"
     ago = f"heard from {found.heard / 1000:.1f} s ago"

@@ -30,7 +30,7 @@ class Unique(Arp):
     def ask(self, network: Network, until: float) -> Answer:
         link = holder(network, self.port, self.bridge)
         if link is None:
-            return Answer(well=True, said=f"{self.address}: nobody can be asked")
-        for mac in self._claims(link, None, min(until, time.monotonic() + ENOUGH)):
-            return Answer(well=False, said=f"{self.address} on {link.name}: {mac.hex(':')} says that it is its own")
-        return Answer(well=True, said=f"{self.address} on {link.name}: nobody else has it")
+            return Answer(well=None, said=f"{self.address}: nobody can be asked")
+        twin = next(self._claims(link, None, min(until, time.monotonic() + ENOUGH)), None)
+        said = f"{twin.mac} says that it is its own" if twin else "nobody else has it"
+        return Answer(well=twin is None, said=f"{self.address} on {link.name}: {said}")
