@@ -164,6 +164,13 @@ def settle(lab: Lab) -> None:
     raise AssertionError("addresses are tentative after 10 s")
 
 
+def silence(lab: Lab) -> None:
+    """The gateway hears nothing any more: its carrier stays."""
+    for family in ("iptables", "ip6tables"):
+        lab.run(family, "-I", "INPUT", "-i", "lan0", "-j", "DROP", inside=lab.gateway)
+    lab.run("arptables", "-A", "INPUT", "-i", "lan0", "-j", "DROP", inside=lab.gateway)
+
+
 def remove(lab: Lab) -> None:
     """With every process that still runs there: DHCP clients and other daemons that scripts started."""
     for name in (lab.host, lab.gateway, lab.guest):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netns.lab import GATEWAY4, GATEWAY6, HOST4, HOST6, settle
+from netns.lab import GATEWAY4, GATEWAY6, HOST4, HOST6, settle, silence
 from virtkit.core.system import System
 from virtkit.net import plan_bridge, plan_delete_bridge
 from virtkit.net.actions import Watch
@@ -28,13 +28,6 @@ pytestmark = pytest.mark.netns
 
 CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
 ROUTE = "default via 10.9.0.1 proto boot metric 100"
-
-
-def silence(lab: Lab) -> None:
-    """The gateway hears nothing any more: its carrier stays."""
-    for family in ("iptables", "ip6tables"):
-        lab.run(family, "-I", "INPUT", "-i", "lan0", "-j", "DROP", inside=lab.gateway)
-    lab.run("arptables", "-A", "INPUT", "-i", "lan0", "-j", "DROP", inside=lab.gateway)
 
 
 class _Watcher:

@@ -87,7 +87,7 @@ class Info(Struct):
 
 class Connection(NamedTuple):
     unacknowledged: int  # segments that were sent and not acknowledged yet
-    timeouts: int  # in a row: the same segment was sent again that often
+    timeouts: int  # in a row: the same segment was sent again that often; a closed window's probes do not count
     heard: int  # milliseconds since the other end sent data or acknowledged some
 
 
@@ -113,4 +113,4 @@ def connection(body: bytes) -> Connection | None:
         return None
     info = head(Info, told)
     heard = min(info.since_received, info.since_acknowledged)
-    return Connection(info.unacknowledged, max(info.retransmits, info.backoff), heard)
+    return Connection(info.unacknowledged, info.retransmits, heard)

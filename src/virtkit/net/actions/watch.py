@@ -20,6 +20,7 @@ class Watch(deadman.Watch):
     """Asks what answered before the move, over whichever of the two links the way leads then."""
 
     kind: ClassVar[str] = "net.watch"
+    patience: ClassVar[float] = 1.8  # seconds: five questions without an answer, and all is back within three
 
     port: str
     bridge: str

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from virtkit.net.diag import Connection
     from virtkit.net.model import Network
 
-# The first repetition comes after 0.2 s or a round trip, each next one after twice the time (RFC 6298, 5.5): two in a
-# row are 0.6 s of silence at least. Probes of a closed window (a stopped terminal) do not count as such.
+# The first repetition comes after 0.2 s at least, each next one after twice the time (RFC 6298, 5.5): two in a row are
+# 0.6 s of silence or more.
 STUCK = 2
 IDLE = 2000  # milliseconds
 

@@ -24,7 +24,7 @@ class Tcp(Probe):
     number: str  # port
 
     def describe(self) -> str:
-        return f"{self.target}"
+        return self.target if self.address in self.target else f"{self.target} ({self.address})"
 
     def ask(self, network: Network, until: float) -> Answer:
         started = time.monotonic()
