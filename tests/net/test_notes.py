@@ -24,16 +24,6 @@ def test_session_over_another_link_is_said_to_be_safe(tmp_path: Path) -> None:
     assert any("default route goes over eth0" in note for note in said)
 
 
-def test_settings_of_the_link_that_do_not_move_are_named(tmp_path: Path) -> None:
-    for which, value in (("eth0", "0"), ("default", "1")):
-        folder = tmp_path / f"proc/sys/net/ipv4/conf/{which}"
-        folder.mkdir(parents=True)
-        (folder / "rp_filter").write_text(value + "\n")
-    shown = network()
-    said = list(notes.about_move(System(tmp_path), shown, standing(shown).port, "br0"))
-    assert said == ["net.ipv4.conf.eth0.rp_filter is 0 and does not move: br0 has 1"]
-
-
 def test_session_over_a_link_local_address_is_said_to_end(tmp_path: Path) -> None:
     """The kernel's own address of the port does not move, and a port of a bridge hears nothing."""
     _session(tmp_path, "fe80::1%eth0 50000 fe80::11%eth0 22")

@@ -28,6 +28,7 @@ PACKAGES = (
     "isc-dhcp-client",
     "netplan.io",
     "network-manager",
+    "nftables",
     "radvd",
 )
 # What a machine of ours may have configured: the lab's host starts without.

@@ -94,6 +94,21 @@ def test_advertised_address_and_route_move_and_are_renewed(advertised: Lab, *, s
     _until(lambda: _advertised(lab, "br0")[0][0] > lifetime - 1)
 
 
+def test_bridge_of_a_host_that_forwards_still_listens_to_advertisements(advertised: Lab) -> None:
+    """As Docker leaves it: with forwarding on, accept_ra 1 means no, and the address would run out on the bridge."""
+    lab = advertised
+    lab.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    assert lab.run("sysctl", "-n", "net.ipv6.conf.eth0.accept_ra").stdout == "1\n"
+    lab.virtkit("net", "bridge", "create", "br0", "--port", "eth0", "-y")
+    assert lab.run("sysctl", "-n", "net.ipv6.conf.br0.accept_ra").stdout == "2\n"
+    ((lifetime,), _) = _advertised(lab, "br0")
+    assert 3500 < lifetime < 3600
+    settle(lab)
+    time.sleep(1.1)
+    _advertise(lab)
+    _until(lambda: _advertised(lab, "br0")[0][0] > lifetime - 1)
+
+
 def test_undo_brings_back_what_was_advertised_and_later_advertisements_count(advertised: Lab) -> None:
     lab = advertised
     before = picture.everything(lab)

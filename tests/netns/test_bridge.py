@@ -198,6 +198,7 @@ def test_port_gone_meanwhile_leaves_no_bridge(lab: Lab) -> None:
 
 
 def test_plan_is_not_carried_out_on_a_host_that_changed_since(lab: Lab) -> None:
+    settle(lab)
     plan = lab.call(lambda: plan_bridge("br0", "eth0"))
     lab.ip("addr add 10.9.0.99/24 dev eth0")
     before = picture.everything(lab)

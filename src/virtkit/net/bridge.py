@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
-from virtkit.net import notes, ownership, persistence, refusals, standing, watching
-from virtkit.net.actions import CreateBridge, DeleteBridge, JoinBridge, LeaveBridge
+from virtkit.net import notes, ownership, persistence, refusals, settings, standing, watching
+from virtkit.net.actions import CarrySettings, CreateBridge, DeleteBridge, JoinBridge, LeaveBridge
 from virtkit.net.backend import Wish
 from virtkit.net.kernel import Kernel
 
@@ -54,8 +54,10 @@ def plan_bridge(
     refusals.check_port(system, network, link, name)
     side = standing.side_of(network, link.name)
     create = CreateBridge(name, link.mac, link.mtu)
+    carried = settings.to_carry(system, side)
+    carry = (CarrySettings(name, link.name, carried),) if carried else ()
     join = JoinBridge(link.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
-    actions: tuple[Action, ...] = (create, join, *_asked(confirm))
+    actions: tuple[Action, ...] = (create, *carry, join, *_asked(confirm))
     owner = ownership.find(system, link.name)
     if owner:
         wish = Wish(name, link.name, link.mac, link.mtu, side)

@@ -6,6 +6,7 @@ include/uapi/linux/{inet_diag,tcp}.h; the host's byte order, ports and addresses
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Annotated, NamedTuple
 
 from virtkit.core.structs import Struct, array, layout, u8, u32
@@ -16,6 +17,7 @@ BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 INFO = 2  # INET_DIAG_INFO: struct tcp_info
 ANY_COOKIE = 0xFFFFFFFF  # INET_DIAG_NOCOOKIE
 ALL_STATES = 0xFFFFFFFF
+BOUND_AT = 36  # in the identity: after the ports and two addresses
 ESTABLISHED, CLOSE_WAIT = 1, 8  # TCP_*: the states in which this end may still send
 
 
@@ -114,3 +116,9 @@ def connection(body: bytes) -> Connection | None:
     info = head(Info, told)
     heard = min(info.since_received, info.since_acknowledged)
     return Connection(info.unacknowledged, info.retransmits, heard)
+
+
+def bound(body: bytes) -> tuple[int, int]:
+    """A socket's inode (0: no process has it any more), and the link that it is bound to (0: none)."""
+    reply = head(Reply, body)
+    return reply.inode, int.from_bytes(reply.identity[BOUND_AT : BOUND_AT + 4], sys.byteorder)

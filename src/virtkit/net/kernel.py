@@ -129,6 +129,32 @@ class _Socket:
             if sender[0] == 0:  # any process may send to this socket; only the kernel is listened to
                 return messages(data)
 
+    def _dump(self, kind: int, body: bytes) -> list[bytes]:
+        for _ in range(DUMP_TRIES):
+            found = self._try_dump(kind, body)
+            if found is not None:
+                return found
+        raise NetworkError(f"netlink: the network changed during each of {DUMP_TRIES} readings, expected none")
+
+    def _try_dump(self, kind: int, body: bytes) -> list[bytes] | None:
+        """None where somebody changed the table meanwhile (NLM_F_DUMP_INTR): entries may be missing or doubled."""
+        self._send(self._message(kind, DUMP, body))
+        found: list[bytes] = []
+        whole = True
+        while True:
+            for message in self._receive():
+                if message.sequence != self._sequence:
+                    continue
+                whole = whole and not message.flags & INTERRUPTED
+                if message.type in (ERROR, DONE):
+                    if _refusal(message)[0] == errno.EOPNOTSUPP:  # a kernel of before such tables
+                        return []
+                    _raise_refusal(f"read table {kind}", message)
+                    return found if whole else None
+                if message.type == OVERRUN:
+                    raise NetworkError(f"netlink: read table {kind}: replies were lost")
+                found.append(message.body)
+
 
 class Kernel(_Socket):
     """Links, addresses, routes: read and changed."""
@@ -171,32 +197,6 @@ class Kernel(_Socket):
         for request, (number, why) in zip(requests, refused, strict=True):
             if number and number not in request.fine:
                 raise NetworkError(f"{request.what}: {_words(number)}" + (f" ({why})" if why else ""))
-
-    def _dump(self, kind: int, body: bytes) -> list[bytes]:
-        for _ in range(DUMP_TRIES):
-            found = self._try_dump(kind, body)
-            if found is not None:
-                return found
-        raise NetworkError(f"netlink: the network changed during each of {DUMP_TRIES} readings, expected none")
-
-    def _try_dump(self, kind: int, body: bytes) -> list[bytes] | None:
-        """None where somebody changed the table meanwhile (NLM_F_DUMP_INTR): entries may be missing or doubled."""
-        self._send(self._message(kind, DUMP, body))
-        found: list[bytes] = []
-        whole = True
-        while True:
-            for message in self._receive():
-                if message.sequence != self._sequence:
-                    continue
-                whole = whole and not message.flags & INTERRUPTED
-                if message.type in (ERROR, DONE):
-                    if _refusal(message)[0] == errno.EOPNOTSUPP:  # a kernel of before such tables
-                        return []
-                    _raise_refusal(f"read table {kind}", message)
-                    return found if whole else None
-                if message.type == OVERRUN:
-                    raise NetworkError(f"netlink: read table {kind}: replies were lost")
-                found.append(message.body)
 
     def _acknowledgements(self, first: int, count: int) -> list[tuple[int, str]]:
         """Per request the errno (0: done) and the kernel's words."""
@@ -251,6 +251,13 @@ class Connections(_Socket):
                 if _refusal(message)[0] not in (errno.ENOENT, errno.ESTALE):
                     _raise_refusal("look for a connection", message)
                 return None
+
+    def bound_to(self, index: int) -> set[str]:
+        """The inodes of the sockets, of TCP and UDP, that hear link ``index`` alone."""
+        protocols = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
+        asked = [diag.Request(family, protocol).pack() for family in (IPV4, IPV6) for protocol in protocols]
+        replies = [diag.bound(body) for one in asked for body in self._dump(diag.BY_FAMILY, one)]
+        return {str(inode) for inode, link in replies if link == index and inode}
 
 
 class PacketFilter(_Socket):

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.net import processes, refusals, session
+from virtkit.net import refusals, session, ties
 from virtkit.net.model import FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.core.system import System
-    from virtkit.net.model import Link, Network
+    from virtkit.net.model import Network
     from virtkit.net.standing import Side
 
 UNTIL_REBOOT = "lasts until the next reboot: the configuration files of this host are not changed"
-DHCP_CLIENT_PORT = 68  # UDP
-SETTINGS = (
-    "accept_ra",
-    "arp_ignore",
-    "arp_announce",
-    "autoconf",
-    "disable_ipv6",
-    "forwarding",
-    "proxy_arp",
-    "rp_filter",
-)
 
 
 def about_move(system: System, network: Network, side: Side, target: str) -> Iterator[str]:
@@ -40,8 +29,7 @@ def about_move(system: System, network: Network, side: Side, target: str) -> Ite
         yield f"{upper.name} ({upper.kind}) stays on {side.name} and goes on working; its frames do not reach {target}"
     yield from _session(system, network, side)
     yield from _leases(side)
-    yield from _listeners(system, network.by_name[side.name])
-    yield from _settings(system, side.name, target)
+    yield from ties.found(system, network, network.by_name[side.name], target)
 
 
 def _session(system: System, network: Network, side: Side) -> Iterator[str]:
@@ -61,28 +49,3 @@ def _leases(side: Side) -> Iterator[str]:
     for address in side.addresses:
         if address.valid != FOREVER and not address.drifts:
             yield f"{address.text} is a lease that ends in {address.valid} s unless a DHCP client renews it"
-
-
-def _listeners(system: System, link: Link) -> Iterator[str]:
-    """Who reads the link's frames by itself (DHCP clients, sniffers): sockets do not move."""
-    sockets = {}
-    for line in system.read_or("/proc/net/packet", "").splitlines()[1:]:
-        words = line.split()
-        if int(words[4]) == link.index:
-            sockets[words[8]] = "reads frames of"
-    for line in system.read_or("/proc/net/udp", "").splitlines()[1:]:
-        words = line.split()
-        if int(words[1].partition(":")[2], 16) == DHCP_CLIENT_PORT:
-            sockets[words[9]] = "is a DHCP client, perhaps of"
-    for inode, process in processes.holding(system, set(sockets)):
-        yield f"{process} {sockets[inode]} {link.name}; it does not move with the addresses: restart it on the new link"
-
-
-def _settings(system: System, name: str, target: str) -> Iterator[str]:
-    """The kernel's settings per link start from the default for a new link."""
-    for family in ("ipv4", "ipv6"):
-        own, default = (f"/proc/sys/net/{family}/conf/{which}" for which in (name, "default"))
-        for key in SETTINGS:
-            value, new = system.read_or(f"{own}/{key}", ""), system.read_or(f"{default}/{key}", "")
-            if value != new:
-                yield f"net.{family}.conf.{name}.{key} is {value} and does not move: {target} has {new}"

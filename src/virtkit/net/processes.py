@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import SystemCallError
@@ -20,7 +21,7 @@ DAEMONS = frozenset(
 
 
 def holding(system: System, inodes: set[str]) -> Iterator[tuple[str, str]]:
-    """The sockets of ``inodes`` that processes have open: inode, and ``dhclient (pid 812)``."""
+    """The sockets of ``inodes`` that processes have open: inode, and ``dhclient (pid 812, networking.service)``."""
     if not inodes:
         return
     for pid in filter(str.isdecimal, system.names("/proc")):
@@ -52,7 +53,14 @@ def running(system: System, programs: Collection[str]) -> Iterator[tuple[int, st
 
 
 def _spoken(system: System, pid: str) -> str:
-    return f"{system.read_or(f'/proc/{pid}/comm', 'a process')} (pid {pid})"
+    known = ", ".join(filter(None, [f"pid {pid}", _unit(system, pid)]))
+    return f"{system.read_or(f'/proc/{pid}/comm', 'a process')} ({known})"
+
+
+def _unit(system: System, pid: str) -> str:
+    """systemd's, by the control group (cgroups(7)); empty: it is of none."""
+    found = re.search(r"/([^/\n]+\.(?:service|socket))$", system.read_or(f"/proc/{pid}/cgroup", ""), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _sockets(system: System, pid: str) -> set[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CONFIGURATION = "[main]\nplugins=keyfile\ndns=none\n[logging]\nlevel=WARN\n"
 STATIC = ["ipv4.method", "manual", "ipv4.addresses", f"{HOST4}/24", "ipv4.gateway", GATEWAY4]
-DHCP = ["ipv4.method", "auto", "ipv4.dhcp-client-id", "mac"]
+DHCP = ["ipv4.method", "auto", "ipv4.may-fail", "no", "ipv4.dhcp-client-id", "mac"]
 IPV6 = ["ipv6.method", "manual", "ipv6.addresses", f"{HOST6}/64", "ipv6.gateway", GATEWAY6]
 POOL = f"{HOST4},{HOST4},120"
 PATIENCE = 30  # seconds
@@ -28,7 +28,7 @@ def start_static(lab: Lab) -> None:
 
 
 def start_dhcp(lab: Lab) -> None:
-    options = ["--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=lan0", "--leasefile-ro"]
+    options = ["--no-daemon", "--conf-file=/dev/null", "--pid-file=", "--port=0", "--interface=lan0", "--leasefile-ro"]
     _running.append(lab.start("dnsmasq", *options, f"--dhcp-range={POOL}", inside=lab.gateway))
     _start(lab, DHCP)
 

@@ -9,12 +9,14 @@ from virtkit.net.actions.firewall import AcceptBridged
 from virtkit.net.actions.handover import JoinBridge, LeaveBridge
 from virtkit.net.actions.link import SetLink
 from virtkit.net.actions.rehearse import Rehearse
+from virtkit.net.actions.settings import CarrySettings
 from virtkit.net.actions.sysctl import SetSysctl
 from virtkit.net.actions.watch import Watch
 
 __all__ = [
     "AcceptBridged",
     "Adopt",
+    "CarrySettings",
     "ChangeFile",
     "CreateBridge",
     "CreateFile",
