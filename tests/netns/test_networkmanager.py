@@ -41,7 +41,7 @@ route1=172.31.0.0/16,10.9.0.2,50
 route1_options=mtu=1400
 {IPV6}"""
 DHCP = f"{HEAD}interface-name=eth0\n\n[ipv4]\nmethod=auto\n{IPV6}"
-LEASED, T1 = "10.9.0.77", 6  # the client renews that many seconds after it got its lease
+LEASED, T1 = "10.9.0.77", 3  # the client renews that many seconds after it got its lease
 PER_SECOND = 200
 MOST_LOST = 4  # of 200 a second: 20 ms, as for the move alone (test_bridge)
 MISSING = """
@@ -183,6 +183,31 @@ def test_deleted_bridge_gives_all_back_to_the_port_and_its_profile(lab: Lab) -> 
         assert max(lost.values()) <= PER_SECOND, lost
         assert (picture.held(lab, "eth0"), _files(lab)) == (held, files)
         assert _state(lab, "eth0") == ("connected", "lan")
+
+
+def test_unconfirmed_move_goes_back_without_loss_and_networkmanager_has_the_port_as_before(lab: Lab) -> None:
+    with _networkmanager(lab, STATIC):
+        before = picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")
+        with _pings(lab, HOST4, HOST6) as lost:
+            refused = lab.virtkit(*CREATE, "--confirm", "2", check=False)
+            lab.closed()
+        assert refused.returncode == 4, refused.stderr
+        assert max(lost.values()) <= MOST_LOST, lost
+        assert (picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")) == before
+        assert _state(lab, "br0") == ("", "")
+
+
+def test_killed_while_networkmanager_takes_the_bridge_is_put_back(lab: Lab) -> None:
+    with _networkmanager(lab, STATIC):
+        before = picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")
+        tool = lab.start(sys.executable, "-m", "virtkit", *CREATE, "--no-confirm")
+        _until((lab.root / BR0).exists)
+        tool.kill()
+        tool.communicate()
+        lab.closed()
+        lab.virtkit("undo", "-y", check=False)  # what a guardian has put back already is no longer there
+        _until(lambda: not _tentative(lab))
+        assert (picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")) == before
 
 
 def test_checkpoint_of_another_program_is_named_and_nothing_is_changed(lab: Lab) -> None:

@@ -208,11 +208,13 @@ def _repeatable(routes: tuple[Route, ...]) -> list[Route]:
     A route that the kernel is told is not one that it has learned. In the place of a learned one it would make the
     kernel drop the next advertisement whole, with the lifetimes of the addresses (ndisc_router_discovery), and be
     merged with its neighbours into a multipath route. So it serves until the next advertisement, then expires.
+    One that does not expire was not learned by the kernel but set by NetworkManager, which listens to routers itself.
     """
     kept: dict[Slot, Route] = {}
-    for route in filter(lambda route: route.advertised, routes):
+    learned = [route for route in routes if route.advertised and route.expires]
+    for route in learned:
         kept.setdefault(route.slot, second_choice(route))
-    return [*(route for route in routes if not route.advertised), *kept.values()]
+    return [*(route for route in routes if route not in learned), *kept.values()]
 
 
 def _of_address(route: Route) -> bool:

@@ -111,7 +111,7 @@ class NetworkManager:
         if not daemon.is_port(system, _known(system, port)):
             daemon.activate(system, below.uuid, port)
         daemon.wait(lambda: _unleased(system, above, bridge))
-        reapplying.detect(system, bridge, reapplying.usual(system))
+        reapplying.detect(system, bridge, reapplying.mode(system, port))
 
     def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
         if self._leave(system, port, bridge, rendering.released_file) and (above := profiles.of_bridge(system, bridge)):
@@ -223,9 +223,14 @@ def _identity(system: System, wish: Wish) -> Identity:
         int(metric),
         device.lease4.get("dhcp_client_identifier", ""),
         device.lease6.get("dhcp6_client_id", ""),
-        device.lease6.get("iaid", ""),
+        _number(device.lease6.get("iaid", "")),
         _token(wish.held),
     )
+
+
+def _number(octets: str) -> str:
+    """``2b:50:67:35`` as a profile has it."""
+    return str(int(octets.replace(":", ""), 16)) if octets else ""
 
 
 def _token(held: Side) -> str:

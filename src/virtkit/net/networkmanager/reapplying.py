@@ -49,9 +49,8 @@ def _lasting(side: Side) -> Side:
 
 @contextmanager
 def without_detection(system: System, link: str) -> Iterator[None]:
-    path = DETECTION.format(link)
-    was = system.read_or(path, "")  # empty: this kernel has no IPv6
-    detect(system, link, "0" if was else "")
+    was = mode(system, link)
+    detect(system, link, "0")
     try:
         yield
     finally:
@@ -59,11 +58,10 @@ def without_detection(system: System, link: str) -> Iterator[None]:
 
 
 def detect(system: System, link: str, mode: str) -> None:
-    """``mode`` as in the kernel's setting; empty: leave it."""
+    """``mode`` as in the kernel's setting. Without IPv6 there is none."""
     if mode and system.exists(DETECTION.format(link)):
         system.write(DETECTION.format(link), mode)
 
 
-def usual(system: System) -> str:
-    """The mode of a new link."""
-    return system.read_or(DETECTION.format("default"), "")
+def mode(system: System, link: str) -> str:
+    return system.read_or(DETECTION.format(link), "")

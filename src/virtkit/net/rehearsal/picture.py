@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from virtkit.net import standing
-from virtkit.net.model import IPV6
+from virtkit.net.model import FOREVER, IPV6
 
 if TYPE_CHECKING:
     from virtkit.net.model import Address, Link, Network
@@ -54,8 +54,15 @@ def _of(network: Network, name: str) -> list[list[str]]:
         return [["no link"], []]
     side = standing.side_of(network, name)
     master = [f"a place in {side.master}"] if side.master else []
-    addresses = [_line(address, name) for address in side.addresses if not address.drifts and not _link_local(address)]
-    return [[*_facts(link), *master], [f"mtu {link.mtu}", *addresses, *side.route_lines()]]
+    gone = [address for address in side.addresses if _given6(address)]
+    kept = [address for address in side.addresses if address not in gone and not _link_local(address)]
+    routes = [line for line in side.route_lines() if line.partition(" ")[0] not in {f"{a.local}/128" for a in gone}]
+    return [[*_facts(link), *master], [f"mtu {link.mtu}", *(_line(address, name) for address in kept), *routes]]
+
+
+def _given6(address: Address) -> bool:
+    """By an advertisement, or by a DHCPv6 server: the room has neither."""
+    return address.drifts or (address.family == IPV6 and address.valid != FOREVER)
 
 
 def _line(address: Address, name: str) -> str:
