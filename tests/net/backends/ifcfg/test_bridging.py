@@ -204,6 +204,12 @@ def test_vlan_and_bond_are_ports_and_what_is_below_is_not_touched(port: str, tex
     assert set((new[f"ifcfg-{port}"] or "").splitlines()) == {*kept, "BOOTPROTO=none", "BRIDGE=br0"}
 
 
+def test_vlan_on_the_port_is_not_touched() -> None:
+    files = {"ifcfg-eth0": "DEVICE=eth0\n", "ifcfg-eth0.7": "DEVICE=eth0.7\nVLAN=yes\nIPADDR=10.7.0.2\nPREFIX=24\n"}
+    with folder(files) as there:
+        assert set(by_name(bridging.bridged(there, WISH))) == {"ifcfg-eth0", "ifcfg-br0"}
+
+
 def test_mtu_that_no_file_mentions_is_written_for_both() -> None:
     with folder({"ifcfg-eth0": "DEVICE=eth0\n"}) as there:
         new = by_name(bridging.bridged(there, Wish("br0", "eth0", MAC, 9000, Side("eth0"))))
@@ -219,8 +225,7 @@ def test_mtu_that_no_file_mentions_is_written_for_both() -> None:
         ({"ifcfg-eth0": "DEVICE=eth0\nTYPE=OVSPort\n"}, "TYPE is OVSPort"),
         ({"ifcfg-eth0": "DEVICE=eth0\n", "ifcfg-br0": "DEVICE=br0\nTYPE=Bridge\n"}, "br0: is defined in"),
         ({"ifcfg-eth0": "DEVICE=eth0\n", "ifcfg-a": "DEVICE=eth0\n"}, "eth0: is defined by .*ifcfg-a and .*ifcfg-eth0"),
-        ({"ifcfg-eth0": "DEVICE=eth0\n", "ifcfg-v": "DEVICE=eth0.7\nVLAN=yes\n"}, "eth0.7 stands on eth0"),
-        ({"ifcfg-eth0": "DEVICE=eth0\n", "ifcfg-v7": "DEVICE=v7\nPHYSDEV=eth0\n"}, "v7 stands on eth0"),
+        ({"ifcfg-eth0": "DEVICE=eth0\n", "ifcfg-ppp0": "DEVICE=ppp0\nETH=eth0\n"}, r"ppp0 \(PPPoE\) stands on eth0"),
         ({"ifcfg-eth0": "DEVICE=eth0\nBOOTPROTO=$(proto)\n"}, r"BOOTPROTO is BOOTPROTO=\$\(proto\), expected a plain"),
         ({"ifcfg-eth0": "DEVICE=eth0\n", "route-eth0": "", "route-br0": ""}, "route-br0: is there already"),
     ],

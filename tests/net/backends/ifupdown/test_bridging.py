@@ -144,6 +144,13 @@ def test_vlan_and_bond_stay_below_the_bridge() -> None:
     assert set(new["br0"][0][2]) >= {"address 10.5.0.2/24", "bridge_ports bond0"}
 
 
+def test_vlan_on_the_port_is_not_touched() -> None:
+    vlans = "auto eth0.7\niface eth0.7 inet dhcp\n up ip r add 10.7.0.0/16 dev eth0.7\n"
+    vlans += "iface v8 inet dhcp\n vlan-raw-device eth0\n"
+    new = bridging.bridged(tree(AUTO + vlans), WISH, DEBIAN)[MAIN]
+    assert new.endswith(vlans)
+
+
 AUTO = "auto eth0\niface eth0 inet dhcp\n"
 
 
@@ -155,8 +162,6 @@ AUTO = "auto eth0\niface eth0 inet dhcp\n"
         (AUTO + "mapping eth*\n script /bin/x\n", r"interfaces:3: a mapping \(eth\*\) decides what eth0 is"),
         (AUTO + "mapping br*\n script /bin/x\n", "decides what br0 is"),
         ("auto /eth*=lan\n" + AUTO, "makes a link another one"),
-        (AUTO + "iface eth0.7 inet dhcp\n", "eth0.7 stands on eth0"),
-        (AUTO + "iface vlan7 inet dhcp\n vlan-raw-device eth0\n", "vlan7 stands on eth0"),
         (AUTO + "iface br7 inet dhcp\n bridge_ports eth0 eth1\n", "eth0 is a port of br7 already"),
         (AUTO + "iface br0 inet dhcp\n bridge_ports eth1\n", "br0 is a bridge over eth1 already"),
         (AUTO + "no-scripts br*\nno-scripts /br*\n", "a script makes the bridge"),

