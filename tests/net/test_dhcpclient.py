@@ -7,7 +7,9 @@ import pytest
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.system import System
 from virtkit.net import dhcpclient
-from virtkit.net.dhcpclient import Client
+from virtkit.net.dhcpclient import Client, Custom
+from virtkit.net.dhcpclient.dhclient import Dhclient
+from virtkit.net.dhcpclient.dhcpcd import Dhcpcd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +19,7 @@ REDHAT = "/sbin/dhclient -1 -q -lf /var/lib/dhclient/dhclient-5f-eth0.lease -pf 
 
 
 def _client(command: str, program: str = "dhclient") -> Client:
-    return Client(7, program, tuple(command.split()), stopped=False)
+    return Client(7, program, tuple(command.split()))
 
 
 def _process(root: Path, pid: str, name: str, command: str, namespace: str = "net:[1]", state: str = "S") -> None:
@@ -51,10 +53,38 @@ def test_clients_of_the_link_in_this_namespace_are_found(tmp_path: Path) -> None
     ],
 )
 def test_command_line_is_another_links(command: str, expected: str) -> None:
-    assert " ".join(dhcpclient.relinked(_client(command), "eth0", "br0")) == expected
+    successor = Dhclient().successor(_client(command), "eth0", "br0", Custom())
+    assert " ".join(successor.command) == expected
+
+
+def test_scripts_may_look_for_the_lease_elsewhere() -> None:
+    custom = Custom({"4": "/var/lib/dhclient/dhclient-br0.leases"})
+    successor = Dhclient().successor(_client(REDHAT), "eth0", "br0", custom)
+    assert successor.leases == (("/var/lib/dhclient/dhclient-5f-eth0.lease", custom.leases["4"]),)
+    assert custom.leases["4"] in successor.command
+
+
+def test_lease_file_is_the_other_links_with_the_same_identity() -> None:
+    record = b'default-duid "\\000\xff";\nlease {\n  interface "eth0";\n  fixed-address 10.9.0.2;\n}\n'
+    assert Dhclient().copied(record, "eth0", "br0") == record.replace(b"eth0", b"br0")
+
+
+@pytest.mark.parametrize(
+    ("title", "serves"),
+    [
+        ("dhcpcd: eth0 [ip4] [ip6]", True),
+        ("dhcpcd: eth0.5 [ip4]", False),
+        ("dhcpcd: [privileged proxy] eth0 [ip4]", False),
+        ("dhcpcd: [manager] [ip4] [ip6]", False),
+    ],
+)
+def test_dhcpcd_of_a_link_is_known_by_its_title(title: str, *, serves: bool) -> None:
+    assert Dhcpcd().serves((title,), "eth0") is serves
 
 
 def test_client_that_empties_its_link_first_is_refused() -> None:
-    with pytest.raises(NotSupportedError, match=r"DHCP client is udhcpc \(pid 7\), expected dhclient") as refused:
+    with pytest.raises(
+        NotSupportedError, match=r"DHCP client is udhcpc \(pid 7\), expected dhclient or dhcpcd"
+    ) as refused:
         dhcpclient.check([_client("udhcpc -n -p /run/udhcpc.eth0.pid -i eth0", "udhcpc")], "eth0")
     assert "apt install isc-dhcp-client" in refused.value.hint

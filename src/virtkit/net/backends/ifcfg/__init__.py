@@ -107,7 +107,7 @@ def _settle(system: System, port: str, bridge: str) -> None:
     """The DHCP client follows the files, in either direction."""
     holder, giver = _sides(Folder(system), port, bridge)
     leases = {family: LEASES.format(version=version, link=holder) for family, version in FAMILIES.items()}
-    dhcpclient.move(system, dhcpclient.running(system, giver), giver, holder, leases)
+    dhcpclient.move(system, dhcpclient.running(system, giver), giver, holder, dhcpclient.Custom(leases))
     dhcpclient.resume(dhcpclient.running(system, holder))
 
 

@@ -6,8 +6,6 @@ of what it brought up, by which a later ``ifdown br0`` finds the bridge.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotSupportedError
@@ -107,7 +105,10 @@ class Ifupdown:
         """Client and memory follow the files, in either direction."""
         tree = load(system)
         holder, giver = (bridge, port) if tree.named(bridge) else (port, bridge)
-        dhcpclient.move(system, dhcpclient.running(system, giver), giver, holder)
+        clients = dhcpclient.running(system, giver)
+        if clients:
+            custom = dhcpclient.Custom(dhcpcd=state.dhcpcd(system, tree.flat, holder))
+            dhcpclient.move(system, clients, giver, holder, custom)
         dhcpclient.resume(dhcpclient.running(system, holder))
         known = state.brought_up(system)
         if system.exists(IFUPDOWN2) or not {port, bridge} & known.keys():
@@ -180,12 +181,8 @@ def _check_clients(system: System, tree: Tree, link: str) -> None:
 
 
 def _said(system: System, tree: Tree, names: Sequence[str]) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="virtkit-") as folder:
-        flat = Path(folder) / "interfaces"
-        flat.write_text(tree.flat, errors="surrogateescape")
-        options = ["--no-act", "--no-mappings", "--no-scripts", "-i", str(flat), "--state-dir", folder]
-        done = system.run([state.IFUP, *options, *names], check=False)
-    said = [line.removeprefix("ifup: ").replace(str(flat), MAIN) for line in done.stderr.splitlines() if line]
+    done = state.rehearsed(system, tree.flat, names)
+    said = [line.removeprefix("ifup: ") for line in done.stderr.splitlines() if line]
     return said if done.status else []
 
 
