@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     "bridge-utils",
+    "dhcpcd-base",
     "ifupdown",
     "iputils-arping",
     "isc-dhcp-client",

@@ -68,24 +68,28 @@ def _state(lab: Lab) -> list[str]:
     return sorted(lab.run("ifquery", "--state").stdout.split())
 
 
-def _clients(lab: Lab) -> list[list[str]]:
-    """The command lines of the host's DHCP clients that are not stopped."""
+def _processes(lab: Lab) -> list[list[str]]:
+    """The command lines of the host's processes that are not stopped."""
     found = []
     for pid in lab.run("ip", "netns", "pids", lab.host, inside=lab.gateway).stdout.split():
         with open(f"/proc/{pid}/cmdline") as file:
-            words = file.read().split("\0")
+            words = file.read().rstrip("\0").split("\0")
         with open(f"/proc/{pid}/status") as file:
             stopped = "State:\tT" in file.read()
-        if words[0] == "dhclient" and not stopped:
+        if not stopped:
             found.append(words)
     return found
 
 
+def _clients(lab: Lab) -> list[list[str]]:
+    return [words for words in _processes(lab) if words[0] == "dhclient"]
+
+
 @contextmanager
 def _server(lab: Lab, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Leases are renewed after 4 s, so that a client that lost its link shows."""
+    """Leases are renewed after 2 s, so that a client that lost its link shows."""
     options = ["--conf-file=/dev/null", "--port=0", "--interface=lan0", "--bind-interfaces", "--dhcp-authoritative"]
-    options += [f"--dhcp-leasefile={folder}/leases", f"--dhcp-range={LEASED},{LEASED},2m", "--dhcp-option-force=58,4"]
+    options += [f"--dhcp-leasefile={folder}/leases", f"--dhcp-range={LEASED},{LEASED},2m", "--dhcp-option-force=58,2"]
     server = lab.start("dnsmasq", "--no-daemon", *options, inside=lab.gateway)
     try:
         time.sleep(0.3)
@@ -152,18 +156,37 @@ def test_lease_and_its_client_move_to_the_bridge_and_back(lab: Lab, tmp_path: Pa
         with lossless(lab, [LEASED]):
             lab.virtkit(*CREATE)
             assert picture.held(lab, "br0") == held
-            assert [words[-4:-1] for words in _clients(lab)] == [["br0", "-e", "IF_METRIC=100"]]
-            time.sleep(5)  # the lease was renewed meanwhile, by the client on the bridge
+            assert [words[-3:] for words in _clients(lab)] == [["br0", "-e", "IF_METRIC=100"]]
+            time.sleep(3)  # the lease was renewed meanwhile, by the client on the bridge
             assert _lifetime(lab, "br0") > 120 - 4
         assert (tmp_path / "leases").read_text().split()[1:] == identity
         assert picture.held(lab, "eth0") == {"addresses": [], "routes": []}
         with lossless(lab, [LEASED]):
             lab.virtkit("undo", "-y")
         assert picture.held(lab, "eth0") == held
-        assert [words[-4] for words in _clients(lab)] == ["eth0"]
+        assert [words[-3] for words in _clients(lab)] == ["eth0"]
         assert not (lab.root / "var/lib/dhcp/dhclient.br0.leases").exists()
-        time.sleep(5)
+        time.sleep(3)
         assert _lifetime(lab, "eth0") > 120 - 4
+
+
+def test_dhcpcd_moves_with_its_lease_too(lab: Lab, tmp_path: Path) -> None:
+    (lab.root / "usr/sbin/dhclient").unlink()
+    (lab.root / "var/lib/dhcpcd").mkdir(exist_ok=True)
+    for name, line in (("passwd", "dhcpcd:x:995:995::/var/lib/dhcpcd:/bin/false\n"), ("group", "dhcpcd:x:995:\n")):
+        with (lab.root / "etc" / name).open("a") as file:
+            file.write(line)
+    with _server(lab, tmp_path):
+        _configure(lab, DHCP)
+        held = picture.held(lab, "eth0")
+        identity = (tmp_path / "leases").read_text().split()[1:]
+        with lossless(lab, [LEASED]):
+            lab.virtkit(*CREATE)
+        assert picture.held(lab, "br0") == held
+        titles = {words[0].strip() for words in _processes(lab) if "dhcpcd" in words[0]}
+        assert any(title.startswith("dhcpcd: br0 [") for title in titles), titles
+        assert not [title for title in titles if "eth0" in title]
+        assert (tmp_path / "leases").read_text().split()[1:] == identity
 
 
 def test_client_that_gets_no_lease_takes_the_bridge_back(lab: Lab, tmp_path: Path) -> None:
@@ -178,7 +201,7 @@ def test_client_that_gets_no_lease_takes_the_bridge_back(lab: Lab, tmp_path: Pat
         assert done.returncode == 4, done.stderr
         assert f"dhclient gave up {LEASED}/24" in done.stderr
         assert (picture.held(lab, "eth0"), file.read_bytes()) == (held, text)
-        assert [words[-4] for words in _clients(lab)] == ["eth0"]
+        assert [words[-3] for words in _clients(lab)] == ["eth0"]
         assert _state(lab) == ["eth0=eth0", "lo=lo"]
 
 

@@ -33,9 +33,10 @@ class Dhcpcd:
         return record
 
     def family(self, system: System, client: Client) -> list[int]:
-        """It leads a session, in which its helpers are."""
+        """It and its helpers have a session of their own."""
+        own = _session(system, client.pid)
         found = (pid for pid, _ in processes.running(system, (self.name,)))
-        return [client.pid, *(pid for pid in found if pid != client.pid and _session(system, pid) == client.pid)]
+        return [client.pid, *(pid for pid in found if pid != client.pid and _session(system, pid) == own)]
 
     def traces(self, system: System, client: Client, link: str) -> list[str]:
         starts = tuple(f"{link}{family}." for family in ("", "-4", "-6"))
