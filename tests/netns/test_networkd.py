@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -116,4 +117,147 @@ def test_dhcp_lease_goes_along_and_is_renewed_over_the_bridge(lab: Lab) -> None:
             lab.virtkit("undo", "-y")
         assert max(lost.values()) <= MOST_LOST, lost
         assert networkd.lease(lab, "eth0")["CLIENTID"] == client
+        assert picture.everything(lab) == before
+
+
+FOR_MANY = """# all cards of this rack
+[Match]
+# but not the wireless ones
+Name=eth* en*
+
+[Link]
+MTUBytes=1400
+
+[Network]
+Address=10.9.0.11/24
+IPv6AcceptRA=no
+Gateway=10.9.0.1
+LLDP=yes
+FutureKey=kept
+
+[Address]
+Address=10.9.0.12/24
+Label=eth0:1
+
+[PFIFO]
+Parent=root
+PacketLimit=77
+"""
+
+
+def test_file_for_many_links_stays_theirs(lab: Lab) -> None:
+    files = {"00-rack.network": FOR_MANY, "00-rack.network.d/dns.conf": "[Network]\n# ours\nDNS=10.9.0.1\n"}
+    lab.ip("link add eth1 type veth peer name far1\nlink set far1 up")
+    with networkd.running(lab, files, "eth0", "eth1"):
+        held, other = picture.held(lab, "eth0"), picture.held(lab, "eth1")
+        said = lab.virtkit(*CREATE).stderr
+        assert "with or without this change" not in said
+        made = networkd.texts(lab)
+        assert {name: made[name] for name in files} == files
+        assert set(made) - set(files) == {f"0-virtkit-{name}" for name in ("br0.netdev", "br0.network", "eth0.network")}
+        assert "# but not the wireless ones\n" in made["0-virtkit-br0.network"]
+        assert "FutureKey=kept\n" in made["0-virtkit-br0.network"]
+        assert "LLDP=yes\n" in made["0-virtkit-eth0.network"]
+        assert (picture.held(lab, "br0"), picture.held(lab, "eth1")) == (held, other)
+        assert lab.json("link", "show", "eth0")[0]["qdisc"] == "pfifo"
+        assert "PacketLimit=77\n" in made["0-virtkit-eth0.network"]
+        assert [lab.json("link", "show", name)[0]["mtu"] for name in ("br0", "eth0")] == [1400, 1400]
+        lab.virtkit(*DELETE)
+        assert networkd.texts(lab) == files
+        assert picture.held(lab, "eth0") == held
+        networkd.configured(lab, "eth0", "eth1")
+
+
+def test_bridge_is_deleted_and_that_is_undone(lab: Lab) -> None:
+    files = {"20-lan.network": WRITTEN_BY_HAND}
+    with networkd.running(lab, files):
+        before = picture.everything(lab)
+        lab.virtkit(*CREATE)
+        made, bridged = networkd.texts(lab), picture.held(lab, "br0")
+        with pings(lab, HOST4, HOST6) as lost:
+            lab.virtkit(*DELETE)
+        assert max(lost.values()) <= MOST_LOST, lost
+        assert (networkd.texts(lab), picture.everything(lab)) == (files, before)
+        with pings(lab, HOST4, HOST6) as lost:
+            lab.virtkit("undo", "-y")
+        assert max(lost.values()) <= MOST_LOST, lost
+        assert (networkd.texts(lab), picture.held(lab, "br0")) == (made, bridged)
+        networkd.configured(lab, "eth0", "br0")
+
+
+def test_daemon_that_starts_anew_finds_all_as_it_is(lab: Lab) -> None:
+    with networkd.bus(lab):
+        lab.ip("addr flush dev eth0\nlink set eth0 down")
+        networkd.write(lab, "20-lan.network", WRITTEN_BY_HAND)
+        with networkd.daemon(lab):
+            networkd.configured(lab, "eth0")
+            lab.virtkit(*CREATE)
+        with networkd.daemon(lab):
+            networkd.until(lambda: networkd.states(lab).get("br0") == "configured", "br0 configured", 20)
+            assert networkd.states(lab) == {"lo": "unmanaged", "eth0": "configured", "br0": "configured"}
+            lab.run("ping", "-c", "1", "-W", "2", HOST4, inside=lab.gateway)
+
+
+def test_lease_stays_although_the_client_was_known_by_the_links_name(lab: Lab) -> None:
+    """As on a host with udev: networkd makes the IAID from the name that udev keeps for the card; a bridge has none."""
+    index = lab.json("link", "show", "eth0")[0]["ifindex"]
+    (lab.root / "run/udev/data").mkdir(parents=True)
+    (lab.root / f"run/udev/data/n{index}").write_text("I:1\nE:ID_NET_NAME_PATH=enp7s0\nG:systemd\nV:1\n")
+    with networkd.dhcp(lab), networkd.running(lab, {"20-lan.network": BY_DHCP}):
+        client = networkd.lease(lab, "eth0")["CLIENTID"]
+        lab.virtkit(*CREATE)
+        assert networkd.lease(lab, "br0")["CLIENTID"] == client
+        drop_in = networkd.texts(lab)["20-lan.network.d/virtkit-br0.conf"]
+        assert f"IAID={int(client[2:10], 16)}\n" in drop_in
+
+
+REHEARSE = """
+import sys
+from pathlib import Path
+from virtkit.core import engine
+from virtkit.core.errors import VirtkitError
+from virtkit.core.journal import Journal
+from virtkit.core.plan import Plan
+from virtkit.core.system import System
+from virtkit.net.actions import Rehearse
+try:
+    plan = Plan("a start", (Rehearse("networkd", "systemd-networkd", "eth0", "br0", {}),))
+    engine.run(plan, System(), Journal(Path(sys.argv[1])), print)
+except VirtkitError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_rehearsal_says_what_a_start_would_lack_and_when_it_cannot_be_held(lab: Lab) -> None:
+    def rehearsed() -> str:
+        return lab.run(sys.executable, "-c", REHEARSE, str(lab.state.with_name("journal"))).stdout
+
+    with networkd.running(lab, {"20-lan.network": WRITTEN_BY_HAND}):
+        lab.virtkit(*CREATE)
+        (lab.root / networkd.FOLDER / "10-virtkit-br0.netdev").unlink()
+        said = rehearsed()
+        assert "RolledBackError" in said
+        assert "after it, eth0 lacks a place in br0; br0 lacks mac" in said
+        lab.run("mv", "/lib/systemd/systemd-networkd", "/lib/systemd/elsewhere")
+        said = rehearsed()
+        assert "not rehearsed: systemd-networkd: not installed" in said
+        assert "Error" not in said
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"05-new.network": "[Match]\nMACAddress=52:54:00:aa:00:11\n"}, "it was not read yet"),
+        ({"20-lan.network": WRITTEN_BY_HAND + "# new\n"}, "was changed after systemd-networkd set up eth0"),
+        ({"30-mine.network": "[Match]\nName=br0\n"}, "30-mine.network: is for br0 already"),
+        ({"30-mine.netdev": "[NetDev]\nName=br0\nKind=bridge\n"}, "30-mine.netdev: is for br0 already"),
+    ],
+)
+def test_refuses_before_anything_is_touched(lab: Lab, files: dict[str, str], said: str) -> None:
+    with networkd.running(lab, {"20-lan.network": WRITTEN_BY_HAND}):
+        before = picture.everything(lab)
+        for name, text in files.items():
+            networkd.write(lab, name, text)
+        refused = lab.virtkit(*CREATE, check=False)
+        assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
         assert picture.everything(lab) == before

@@ -46,6 +46,13 @@ def network_file(system: System, link: str) -> str:
     return "" if found.get("ADMIN_STATE", "") in UNMANAGED else found.get("NETWORK_FILE", "")
 
 
+def changed_since(system: System, link: str, path: str) -> bool:
+    """Whether a file is younger than what networkd last said of the link: it has not read it."""
+    said = system.path(f"{LINKS}/{_index(system, link)}")
+    file = system.path(path)
+    return said.exists() and file.exists() and file.stat().st_mtime_ns > said.stat().st_mtime_ns
+
+
 def program(system: System) -> str:
     for path in PROGRAMS:
         if system.exists(path):
@@ -70,7 +77,12 @@ def _namespace(pid: str) -> int:
 
 
 def _assignments(system: System, folder: str, link: str) -> dict[str, str]:
-    index = system.read_or(f"/sys/class/net/{link}/ifindex", "")
+    index = _index(system, link)
     lines = system.read_or(f"{folder}/{index}", "").splitlines() if index else []
     pairs = (line.partition("=") for line in lines if not line.startswith("#"))
     return {name: value for name, _, value in pairs}
+
+
+def _index(system: System, link: str) -> str:
+    """Empty: no such link."""
+    return system.read_or(f"/sys/class/net/{link}/ifindex", "")

@@ -148,7 +148,8 @@ def _make_link_local(system: System, name: str) -> None:
 
 
 def _hands_off(link: str) -> str:
-    return f"{RUNTIME}/00-virtkit-{link}.network"
+    """Sorts before every other file, and so wins."""
+    return f"{RUNTIME}/!!virtkit-{link}.network"
 
 
 def _write(system: System, path: str, text: str) -> None:

@@ -42,9 +42,10 @@ class Networkd:
 
     def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
         source = found.load(system, owner.files[0])
-        render.check(source, wish.port)
+        render.check(source)
         others = found.network_files(system)
         _check_free(system, others, wish.bridge)
+        _check_loaded(system, others, source, wish.port)
         bridge = found.bridge_traits(wish.bridge, wish.mac)
         rivals = [file.name for file in others if file.name < source.name and file.may_match(bridge)]
         alone = not rivals and render.serves_alone(source, wish.port)
@@ -125,6 +126,19 @@ def _check_free(system: System, files: Sequence[NetworkFile], bridge: str) -> No
     paths = [file.path for file in files if bridge in file.values("Match", "Name")]
     for path in filter(None, [*named.values(), *paths]):
         raise NotSupportedError(f"{path}: is for {bridge} already", hint=f"networkctl status {bridge}")
+
+
+def _check_loaded(system: System, files: Sequence[NetworkFile], source: NetworkFile, port: str) -> None:
+    """NotSupportedError where the reload that the move needs would set the port up anew, in the middle of it."""
+    hint = "networkctl reload, and look whether all is well"
+    link = found.traits(system, port)
+    for file in files:
+        if file.name < source.name and file.must_match(link):
+            reason = f"is for {port}, which systemd-networkd has from {source.path}: it was not read yet"
+            raise NotSupportedError(f"{file.path}: {reason}", hint=hint)
+    for path in (source.path, *(path for path, _ in source.drop_ins)):
+        if state.changed_since(system, port, path):
+            raise NotSupportedError(f"{path}: was changed after systemd-networkd set up {port}", hint=hint)
 
 
 BACKEND = Networkd()

@@ -69,6 +69,10 @@ class NetworkFile:
         keys = [key for key in self.matching if self.values("Match", key)]
         return bool(keys) and all(self._may(key, link) for key in keys)
 
+    def must_match(self, link: Traits) -> bool:
+        """True only for a file that certainly finds the link."""
+        return self.may_match(link) and set(self.matching) <= {"Name", "MACAddress", "PermanentMACAddress", "Type"}
+
     def _may(self, key: str, link: Traits) -> bool:
         wanted = self.values("Match", key)
         if key in {"MACAddress", "PermanentMACAddress"}:

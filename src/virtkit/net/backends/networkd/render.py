@@ -8,6 +8,7 @@ say for the bridge and for the port what it said for both.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from virtkit.net.backend import Wish
     from virtkit.net.backends.networkd.found import NetworkFile
 
-PREFIXES = ("10-virtkit-", "00-virtkit-", "0-virtkit-", "+virtkit-", "!virtkit-")  # tried in this order
+PREFIXES = ("10-virtkit-", "00-virtkit-", "0-virtkit-", "!virtkit-")  # tried in this order
 DEFAULT_MTU = 1500
 UNDOING = "# It is taken away by: virtkit net bridge delete "
 SELECTING = {
@@ -42,7 +43,12 @@ OF_A_PORT = {
 NETWORK_KEYS_OF_A_PORT = {"LLDP", "EmitLLDP", "VLAN"}
 LINK_KEYS_OF_BOTH = {"MTUBytes", "MACAddress"}
 ON_TOP = {"MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP"}
-NAMING_LINKS = {"IncomingInterface", "OutgoingInterface", "MultiPathRoute", "UplinkInterface"}
+NAMING_LINKS = {
+    ("Address", "Label"),  # eth0:1
+    ("Route", "MultiPathRoute"),  # 10.9.0.2@eth0
+    ("RoutingPolicyRule", "IncomingInterface"),
+    ("RoutingPolicyRule", "OutgoingInterface"),
+}
 
 
 def files(wish: Wish, source: NetworkFile, prefix: str, iaid: int | None, *, alone: bool) -> tuple[File, ...]:
@@ -82,18 +88,15 @@ def serves_alone(source: NetworkFile, port: str) -> bool:
     one_mac = "Name" not in selecting and any(len(source.values("Match", key)) == 1 for key in _macs(selecting))
     only = all(key in {"Name", "MACAddress", "PermanentMACAddress"} for key in selecting)
     return (
-        only and (one_name or one_mac) and not any(_of_port(entry) or _labels(entry, port) for entry in source.entries)
+        only and (one_name or one_mac) and not any(_of_port(entry) or _names(entry, port) for entry in source.entries)
     )
 
 
-def check(source: NetworkFile, port: str) -> None:
+def check(source: NetworkFile) -> None:
     """NotSupportedError for what could not work on a bridge's port, with the line."""
     for entry in source.entries:
         if entry.section == "Network" and entry.key in ON_TOP:
-            reason = "a bridge's port cannot carry it"
-            raise NotSupportedError(f"{source.path}: {entry.key} is {entry.value}, and {reason}")
-        if entry.key in NAMING_LINKS and port in entry.value.replace("@", " ").split():
-            raise NotSupportedError(f"{source.path}: {entry.key} is {entry.value}, expected no line that names {port}")
+            raise NotSupportedError(f"{source.path}: {entry.key} is {entry.value}, which a bridge's port cannot carry")
 
 
 def _netdev(wish: Wish) -> str:
@@ -139,9 +142,9 @@ def _drop_in(wish: Wish, source: NetworkFile, iaid: int | None) -> str:
 
 
 def _bridge(wish: Wish, source: NetworkFile, iaid: int | None) -> str:
-    """A copy with another [Match], without what is the port's; labels follow the link's name."""
+    """A copy with another [Match], without what is the port's; what names the port names the bridge."""
     kept = [
-        _relabelled(entry, wish)
+        _renamed(entry, wish)
         for entry in source.entries
         if not (entry.section == "Match" and entry.key in SELECTING) and not _of_port(entry)
     ]
@@ -169,14 +172,15 @@ def _in_port_section(entry: Entry) -> bool:
     return entry.section == "Network" and entry.header
 
 
-def _labels(entry: Entry, port: str) -> bool:
-    return (entry.section, entry.key) == ("Address", "Label") and entry.value.startswith(port)
+def _names(entry: Entry, port: str) -> bool:
+    return (entry.section, entry.key) in NAMING_LINKS and port in re.split(r"[@:\s]", entry.value)
 
 
-def _relabelled(entry: Entry, wish: Wish) -> Entry:
-    if not _labels(entry, wish.port):
+def _renamed(entry: Entry, wish: Wish) -> Entry:
+    if not _names(entry, wish.port):
         return entry
-    return entry._replace(raw=entry.raw.replace(wish.port, wish.bridge, 1))
+    key, sign, value = entry.raw.partition("=")
+    return entry._replace(raw=key + sign + value.replace(wish.port, wish.bridge, 1))
 
 
 def _without_empty_sections(entries: Iterable[Entry]) -> list[Entry]:
