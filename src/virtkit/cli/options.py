@@ -62,3 +62,8 @@ def confirmation(parser: Arguments) -> None:
     )
     ways.add_argument("--auto-confirm", action="store_true", help="keep it as soon as all that worked before works")
     ways.add_argument("--no-confirm", action="store_true", help="keep it without looking: a fault cuts this host off")
+
+
+def checks(parser: Arguments) -> None:
+    told = "accepts connections now and must after the move, or all is put back; may be given several times"
+    parser.add_argument("--check", metavar="HOST:PORT", action="append", default=[], help=told)

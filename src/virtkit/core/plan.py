@@ -76,6 +76,13 @@ class Action(ABC):
         """
         return state
 
+    def difference(self, left: Json, now: Json, system: System) -> str:
+        """What somebody else did since, in words; both are fingerprints: as this step left it, and now.
+
+        Empty: the bare state is shown instead.
+        """
+        return ""
+
     def data(self) -> dict[str, Json]:
         return {"kind": self.kind, "fields": {f.name: getattr(self, f.name) for f in fields(self)}}  # type: ignore[arg-type]  # subclasses are dataclasses
 

@@ -89,7 +89,8 @@ def _put_step_back(index: int, step: Step, action: Action, log: Log, system: Sys
     gone = now is None and None not in (before, step.after)  # somebody removed the thing itself: nothing to put back on
     if not gone and (now != before or not whole or action.unseen):
         if whole and not force and now != action.fingerprint(step.after):
-            raise ConflictError(f"changed by somebody else since: is {_brief(now)}")
+            found = action.difference(action.fingerprint(step.after), now, system) or f"is {_brief(now)}"
+            raise ConflictError(f"changed by somebody else since: {found}")
         _note_down(log, "undoing", index)
         action.undo(system, step.before)
         if (now := action.fingerprint(state(action, system))) != before:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
-from virtkit.net import notes, ownership, persistence, refusals, settings, standing, watching
-from virtkit.net.actions import CarrySettings, CreateBridge, DeleteBridge, JoinBridge, LeaveBridge
+from virtkit.net import adoption, notes, ownership, persistence, ports, refusals, settings, standing, watching
+from virtkit.net.actions import CarrySettings, CreateBridge, DeleteBridge, JoinBridge, LeaveBridge, SetLink
 from virtkit.net.backend import Wish
 from virtkit.net.kernel import Kernel
+from virtkit.net.machines import machines_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +29,15 @@ def plan_bridge(
     name: str,
     port: str | None = None,
     *,
+    stp: bool = False,
     checks: Sequence[str] = (),
     confirm: Confirm | None = None,
     system: System | None = None,
 ) -> Plan:
     """A bridge ``name``, over ``port`` if one is given: it then holds the port's addresses and routes.
 
+    A bridge of that name that somebody else made is taken as it is, if it holds nothing of its own. ``stp``: the
+    spanning tree protocol is switched on when the port forwards already, so nothing waits for it.
     ``checks`` are ``HOST:PORT`` that must accept connections after it as they do now. ``confirm`` stands between the
     kernel's move and the files that make it last; None: nobody is asked.
 
@@ -45,25 +49,35 @@ def plan_bridge(
         network = kernel.network()
     title = f"bridge {name} over {port}" if port else f"bridge {name}"
     link = refusals.port_link(network, port) if port else None
-    if name in network.by_name:
-        _check_as_asked(network, network.by_name[name], link)
+    bridge = network.by_name.get(name)
+    if bridge and _as_asked(network, bridge, link):
         return Plan(title)
     if link is None:
         mac = stable_mac(system.read_or("/etc/machine-id", ""), name)
-        return Plan(title, (CreateBridge(name, mac, DEFAULT_MTU),), (notes.UNTIL_REBOOT,))
+        return Plan(title, (CreateBridge(name, mac, DEFAULT_MTU), *_spanning(name, stp=stp)), (notes.UNTIL_REBOOT,))
     refusals.check_port(system, network, link, name)
     side = standing.side_of(network, link.name)
-    create = CreateBridge(name, link.mac, link.mtu)
-    carried = settings.to_carry(system, side)
-    carry = (CarrySettings(name, link.name, carried),) if carried else ()
+    if bridge:
+        adoption.check(system, network, bridge, link)
+        made: Sequence[Action] = adoption.fitting(bridge, link)
+    else:
+        carried = settings.to_carry(system, side)
+        carry = [CarrySettings(name, link.name, carried)] if carried else []
+        made = [CreateBridge(name, link.mac, link.mtu), *carry]
     join = JoinBridge(link.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
-    actions: tuple[Action, ...] = (create, *carry, join, *_asked(confirm))
+    actions: tuple[Action, ...] = (*made, join, *_spanning(name, stp=stp), *_asked(confirm))
     owner = ownership.find(system, link.name)
     if owner:
         wish = Wish(name, link.name, link.mac, link.mtu, side)
         actions = persistence.bridged(system, owner, wish, actions)
     watched = watching.plan(system, network, side, name, checks, joins=True)
-    told = (*notes.about_move(system, network, side, name), *watched.notes, *persistence.about(owner, link.name))
+    told = (
+        *(ports.spanning(bridge, link.name) if bridge else ()),
+        *([f"files say STP off: after the next start {name} is without"] if stp and owner else ()),
+        *notes.about_move(system, network, side, name),
+        *watched.notes,
+        *persistence.about(owner, link.name),
+    )
     return Plan(title, (watched.action, *actions), told)
 
 
@@ -91,7 +105,7 @@ def plan_delete_bridge(
     if not bridge.ours and not force:
         again = f"virtkit net bridge delete {name} --force"
         raise BusyError(f"{name}: was not made by virtkit, somebody else relies on it", hint=again)
-    port = _own_port(network, bridge)
+    port = _own_port(system, network, bridge)
     title = f"delete bridge {name}"
     if port is None:
         return Plan(title, (DeleteBridge(name),))
@@ -116,27 +130,34 @@ def stable_mac(machine: str, name: str) -> str:
     return bytes([LOCAL_UNICAST, *digest[:5]]).hex(":")
 
 
-def _check_as_asked(network: Network, bridge: Link, port: Link | None) -> None:
-    """BusyError where the name stands for something else."""
+def _spanning(name: str, *, stp: bool) -> list[Action]:
+    return [SetLink(name, "stp", "on")] if stp else []
+
+
+def _as_asked(network: Network, bridge: Link, port: Link | None) -> bool:
+    """Whether nothing is to be done. BusyError where the name stands for something else."""
     if bridge.kind != "bridge":
         raise BusyError(f"{bridge.name}: is {bridge.kind or 'a device'} already, expected a free name or a bridge")
     if port is None:
-        return
+        return True
     if port.master != bridge.index:
-        ports = ", ".join(found.name for found in network.ports(bridge)) or "none"
-        hint = f"virtkit net bridge delete {bridge.name}"
-        raise BusyError(f"{bridge.name}: exists, its ports are {ports}, expected {port.name}", hint=hint)
+        return False
     side = standing.side_of(network, port.name)
     if not side.empty:
         held = ", ".join(side.lines())
         raise BusyError(f"{port.name}: is a port of {bridge.name}, but still holds {held}")
+    return True
 
 
-def _own_port(network: Network, bridge: Link) -> Link | None:
+def _own_port(system: System, network: Network, bridge: Link) -> Link | None:
     """The port that the bridge was made over has the bridge's MAC; all others are somebody else's."""
-    ports = network.ports(bridge)
-    own = [port for port in ports if port.mac == bridge.mac]
-    if others := [port.name for port in ports if port not in own[:1]]:
-        reason = f"{', '.join(others)} would lose the network"
-        raise BusyError(f"{bridge.name}: has other ports: {reason}", hint="virtkit vm list")
+    found = network.ports(bridge)
+    own = [port for port in found if port.mac == bridge.mac]
+    if others := [port for port in found if port not in own[:1]]:
+        known = machines_of(system, others)
+        unknown = [port.name for port in others if not any(text.startswith(f"{port.name} ") for text in known)]
+        named = ", ".join([*known, *unknown])
+        away = "virtkit vm attach MACHINE --network default" if known else ""
+        hint = away or f"virtkit net bridge port remove {bridge.name} {others[0].name}"
+        raise BusyError(f"{bridge.name}: has other ports: {named} would lose the network", hint=hint)
     return own[0] if own else None

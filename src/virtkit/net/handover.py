@@ -40,7 +40,7 @@ def bring(kernel: Kernel, should: Standing) -> None:
     joins = should.port.master == should.bridge.name and not now.joined
     leaves = now.joined and not should.port.master
     try:
-        if (joins and not should.bridge.empty) or (leaves and not should.port.empty):
+        if (joins and not now.port.empty) or (leaves and not now.bridge.empty):
             remove_leftovers(kernel, should.port)
             _pass_over(kernel, should, now.bridge, joins=joins)
         _converge(kernel, should)

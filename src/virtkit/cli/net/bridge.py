@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
+from virtkit.cli.net import port
 from virtkit.cli.net.show import state
 
 if TYPE_CHECKING:
@@ -21,26 +22,23 @@ def build(parser: Arguments) -> None:
     create = verbs.add_parser("create", help="a bridge, over a port if one is given, without losing the network")
     create.add_argument("name", metavar="NAME", help="the new bridge, as in br0")
     create.add_argument("--port", metavar="IF", help="the link whose addresses and routes move to the bridge")
-    _add_checks(create)
+    create.add_argument("--stp", action="store_true", help="the spanning tree protocol, once the port forwards")
+    options.checks(create)
     options.change(create)
     options.confirmation(create)
     create.set_defaults(run=_create)
     delete = verbs.add_parser("delete", help="give addresses and routes back to the port, and delete the bridge")
     delete.add_argument("name", metavar="NAME")
     delete.add_argument("--force", action="store_true", help="also a bridge that virtkit did not make")
-    _add_checks(delete)
+    options.checks(delete)
     options.change(delete)
     options.confirmation(delete)
     delete.set_defaults(run=_delete)
+    port.build(verbs.add_parser("port", help="add or remove further ports"))
     show = verbs.add_parser("show", help="the bridges and their ports")
     show.add_argument("name", metavar="NAME", nargs="?", help="only this bridge")
     options.output(show)
     show.set_defaults(run=_show_bridges)
-
-
-def _add_checks(parser: Arguments) -> None:
-    told = "accepts connections now and must after the move, or all is put back; may be given several times"
-    parser.add_argument("--check", metavar="HOST:PORT", action="append", default=[], help=told)
 
 
 def _create(args: argparse.Namespace, console: Console) -> int:
@@ -48,7 +46,7 @@ def _create(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.confirm import wanted
     from virtkit.net import plan_bridge
 
-    plan = plan_bridge(args.name, args.port, checks=args.check, confirm=wanted(args))
+    plan = plan_bridge(args.name, args.port, stp=args.stp, checks=args.check, confirm=wanted(args))
     return carry_out(plan, args, console)
 
 

@@ -8,6 +8,7 @@ from virtkit.net.actions.files import ChangeFile, CreateFile, RemoveFile
 from virtkit.net.actions.firewall import AcceptBridged
 from virtkit.net.actions.handover import JoinBridge, LeaveBridge
 from virtkit.net.actions.link import SetLink
+from virtkit.net.actions.port import AddPort, RemovePort
 from virtkit.net.actions.rehearse import Rehearse
 from virtkit.net.actions.settings import CarrySettings
 from virtkit.net.actions.sysctl import SetSysctl
@@ -15,6 +16,7 @@ from virtkit.net.actions.watch import Watch
 
 __all__ = [
     "AcceptBridged",
+    "AddPort",
     "Adopt",
     "CarrySettings",
     "ChangeFile",
@@ -26,6 +28,7 @@ __all__ = [
     "LeaveBridge",
     "Rehearse",
     "RemoveFile",
+    "RemovePort",
     "SetLink",
     "SetSysctl",
     "StandBack",

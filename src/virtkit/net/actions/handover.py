@@ -11,6 +11,7 @@ from virtkit.core.plan import Action
 from virtkit.core.progress import Note
 from virtkit.net import announcement, handover, standing
 from virtkit.net.kernel import Kernel
+from virtkit.net.machines import machines_of
 from virtkit.net.model import LOWER_UP
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ class _Handover(Action):
 
     def fingerprint(self, state: Json) -> Json:
         return standing.load(state).lines()
+
+    def difference(self, left: Json, now: Json, system: System) -> str:
+        """Ports that came: machines most of the time, which going back would cut off."""
+        came = sorted(_lines(now, self.bridge) - _lines(left, self.bridge))
+        with Kernel() as kernel:
+            network = kernel.network()
+        ports = [network.by_name[name] for name in came if name in network.by_name]
+        if not ports:
+            return ""
+        machines = machines_of(system, ports)
+        named = ", ".join(machines or [port.name for port in ports])
+        away = "virtkit vm attach MACHINE --network default" if machines else f"ip link set {ports[0].name} nomaster"
+        return f"{self.bridge} got {named}, which would lose the network; first: {away}"
 
     def undo(self, system: System, before: Json) -> None:
         earlier = standing.load(before)
@@ -142,6 +156,11 @@ class LeaveBridge(_Handover):
 
     def _giver(self, now: Standing) -> Side:
         return now.bridge
+
+
+def _lines(state: Json, link: str) -> set[str]:
+    lines = state.get(link) if isinstance(state, dict) else None
+    return {str(line) for line in lines} if isinstance(lines, list) else set()
 
 
 def _counted(moved: _Handover) -> str:
