@@ -221,3 +221,62 @@ def test_it_ends_with_its_change(place: Place) -> None:
     place.switch.say(Verdict.CONFIRM, "a test")
     end(running)
     until(lambda: not place.guardians(), seconds=2)
+
+
+def test_what_somebody_did_to_the_kernel_meanwhile_does_not_hold_it_up(place: Place) -> None:
+    """A daemon that gives an address back: elsewhere undo would stop there, and the host would stay cut off."""
+    before = place.files
+    running = place.begin()
+    place.system.write("/a", "mine")
+    place.switch.say(Verdict.ROLLBACK, "a test")
+    assert end(running)[0] == 4
+    assert place.files == before
+
+
+def test_a_plan_of_two_moves_is_confirmed_twice(place: Place) -> None:
+    running = place.start(confirm=LATE, second=True)
+    until(place.waiting)
+    first = place.change.holding
+    place.switch.say(Verdict.CONFIRM, "a test")
+    until(lambda: place.change.holding != first)
+    assert (place.change.confirmed, place.files["b"], "c" in place.files) == ("", "new", True)
+    time.sleep(0.5)
+    assert place.waiting()
+    place.switch.say(Verdict.CONFIRM, "a test")
+    assert end(running)[0] == 0
+    assert place.files == WHOLE | {"c": "new", "c.twin": "new", "d": "new", "d.twin": "new"}
+
+
+def test_a_confirmation_outlives_who_wrote_it_down(place: Place) -> None:
+    dying = (
+        "import os, signal; from support import guarded; from virtkit.core.journal import Log\n"
+        f"place, write = guarded.Place({place.folder!r}), Log.write\n"
+        "def last_words(log, event, **facts):\n"
+        "    write(log, event, **facts)\n"
+        "    event == 'confirmed' and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Log.write = last_words\n"
+        "place.run(guarded.Confirm(20, auto=True))\n"
+    )
+    assert place.python(dying).returncode == -signal.SIGKILL
+    killed = time.monotonic()
+    place.closed()
+    assert time.monotonic() - killed < 2  # nobody looks for three seconds once more
+    assert (place.files, place.change.state) == (WHOLE, "done")
+
+
+def test_a_guardian_goes_to_systemd_where_that_reaches_us(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for systemd-run, which no host of a test has: it tells its options, and starts the rest."""
+    stand_in = tmp_path / "systemd-run"
+    stand_in.write_text(
+        f'#!/bin/sh\nwhile case $1 in --*) true;; *) false;; esac; do echo "$1"; shift; done >{tmp_path}/options\n'
+        'setsid "$@" </dev/null >/dev/null 2>&1 &\n'
+    )
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(starting, "_systemd_reaches_us", lambda _system: True)
+    place.run(Confirm(20, auto=True))
+    options = (tmp_path / "options").read_text().split()
+    assert options[:3] == ["--quiet", "--collect", "--unit=virtkit-guardian-1"]
+    assert {"--property=Restart=on-failure", "--property=KillMode=process"} < set(options)

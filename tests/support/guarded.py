@@ -60,9 +60,10 @@ class WatchFile(Watch):
         return [f"{self.path} is gone"] if before and not system.exists(self.path) else []
 
 
-def plan(confirm: Confirm | None, cut: str = "", rest: str = "") -> Plan:
+def plan(confirm: Confirm | None, cut: str = "", rest: str = "", *, second: bool = False) -> Plan:
     asked = (confirm,) if confirm else ()
-    return Plan("guarded", (WatchFile(), Cut("/a", trouble=cut), *asked, Write("/b", trouble=rest)))
+    made = Plan("guarded", (WatchFile(), Cut("/a", trouble=cut), *asked, Write("/b", trouble=rest)))
+    return made + Plan("", (Cut("/c"), *asked, Write("/d"))) if second else made
 
 
 RUN = """
@@ -72,7 +73,7 @@ from virtkit.core import engine
 from virtkit.core.errors import VirtkitError
 place = guarded.Place(sys.argv[1])
 try:
-    engine.run(guarded.plan(*guarded.wanted(sys.argv[2])), place.system, place.journal)
+    engine.run(guarded.wanted(sys.argv[2]), place.system, place.journal)
 except VirtkitError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_status)
@@ -139,16 +140,19 @@ class Place:
             os.kill(pid, signal.SIGKILL)
         until(lambda: not self.switch.guarded)
 
-    def start(self, *command: str, confirm: Confirm | None = None, cut: str = "", rest: str = "") -> Running:
-        """The plan in a process of its own; ``command`` is put in front of it."""
-        asked = json.dumps([None if confirm is None else [confirm.seconds, confirm.auto], cut, rest])
+    def start(self, confirm: Confirm | None = None, cut: str = "", rest: str = "", *, second: bool = False) -> Running:
+        """The plan in a process of its own."""
+        asked = json.dumps([None if confirm is None else [confirm.seconds, confirm.auto], cut, rest, second])
         path = f"{TESTS.parent / 'src'}:{TESTS}"
-        there = [*command, sys.executable, "-c", RUN, self.folder, asked]
+        there = [sys.executable, "-c", RUN, self.folder, asked]
         return subprocess.Popen(there, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
 
     def run(self, confirm: Confirm | None, rest: str = "") -> int:
         """The plan in this process."""
         return engine.run(plan(confirm, rest=rest), self.system, self.journal)
+
+    def harmless(self) -> int:
+        return engine.run(Plan("harmless", (Write("/a"),)), self.system, self.journal)
 
     def python(self, code: str) -> subprocess.CompletedProcess[str]:
         path = f"{TESTS.parent / 'src'}:{TESTS}"
@@ -167,9 +171,9 @@ def end(running: Running) -> tuple[int, str]:
     return running.returncode, said
 
 
-def wanted(asked: str) -> tuple[Confirm | None, str, str]:
-    confirm, cut, rest = json.loads(asked)
-    return (None if confirm is None else Confirm(*confirm)), cut, rest
+def wanted(asked: str) -> Plan:
+    confirm, cut, rest, second = json.loads(asked)
+    return plan(None if confirm is None else Confirm(*confirm), cut, rest, second=second)
 
 
 def until(seen: Callable[[], object], seconds: float = 20.0) -> None:

@@ -50,11 +50,14 @@ def history(args: argparse.Namespace, console: Console) -> int:
 def undo(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.agreement import DECLINED, agreed
     from virtkit.core import engine, wayback
+    from virtkit.core.errors import BusyError
     from virtkit.core.journal import Journal
     from virtkit.core.system import System
 
     journal = Journal.default()
     change = engine.newest(journal) if args.number is None else journal.change(args.number)
+    if change.running and change.waiting is not None:
+        raise BusyError(f"change {change.number}: is {change.state}", hint=f"virtkit rollback {change.number}")
     title = f"undo change {change.number} ({change.title})"
     back, kept = wayback.planned(change, delete_data=args.disks)
     lines = [f"put back: {step.text}" for step in back]

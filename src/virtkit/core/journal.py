@@ -136,7 +136,7 @@ class Journal:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """One process at a time looks whether a change that may cut the host off is open, and begins its own."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_directory()
         fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -146,8 +146,8 @@ class Journal:
 
     def begin(self, plan: Plan, origin: str = "") -> Log:
         """Promise ``plan``; nothing has been touched yet. SystemCallError if the promise cannot be kept on disk."""
+        self._make_directory()
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             log = self._create()
             sync_directory(self.directory)
         except OSError as error:
@@ -209,6 +209,12 @@ class Journal:
             os.close(fd)
             raise
         return Log(path, fd, change)
+
+    def _make_directory(self) -> None:
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SystemCallError(f"write a journal in {self.directory}", error) from error
 
     def _open(self, number: int, flags: int) -> int:
         path = self._path(number)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from virtkit.core.boot import boottime
 from virtkit.core.deadman import Confirm, starting, unit
 from virtkit.core.deadman.switch import Switch, switches
-from virtkit.core.errors import BusyError, SystemCallError
+from virtkit.core.errors import BusyError, SystemCallError, VirtkitError
 from virtkit.core.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from virtkit.core.change import Change
+    from virtkit.core.change import Change, Step
     from virtkit.core.journal import Journal, Log
     from virtkit.core.plan import Action, Plan
     from virtkit.core.system import System
@@ -50,7 +50,7 @@ def begun(plan: Plan, system: System, journal: Journal, origin: str) -> Iterator
 @contextmanager
 def undoing(log: Log, system: System, journal: Journal) -> Iterator[None]:
     """The way back of a change that may cut the host off is guarded as well: the guardian finishes it."""
-    if not any(step.action().cuts_off for step in log.change.remaining):
+    if not any(_cuts_off(step) for step in log.change.remaining):
         yield
         return
     with journal.alone():
@@ -62,8 +62,10 @@ def undoing(log: Log, system: System, journal: Journal) -> Iterator[None]:
         unit.install(system, journal.directory, starting.launched("recovery", journal.directory, system))
         log.write("back", why="undo")
         yield
-    finally:
+    except VirtkitError:  # what is left was told; whoever was broken off otherwise leaves it to the guardian
         settle(log.change, system, journal)
+        raise
+    settle(log.change, system, journal)
 
 
 def settle(change: Change, system: System, journal: Journal) -> None:
@@ -73,6 +75,13 @@ def settle(change: Change, system: System, journal: Journal) -> None:
     Switch(journal.directory, change.number).remove()
     if not switches(journal.directory):
         unit.remove(system)
+
+
+def _cuts_off(step: Step) -> bool:
+    try:
+        return step.action().cuts_off
+    except VirtkitError:  # of another version: it is told when its turn comes
+        return False
 
 
 def _prepared(log: Log, journal: Journal) -> Switch:

@@ -49,6 +49,8 @@ def hold(log: Log, index: int, confirm: Confirm, waiter: Waiter) -> None:
 
     The deadline and the answer outlive the process that waits: the next one goes on with both.
     """
+    if log.change.holding == index and log.change.confirmed:
+        return
     if log.change.holding != index:
         if log.change.holding is not None:  # a plan of several moves: each is confirmed by itself
             waiter.switch.create()
