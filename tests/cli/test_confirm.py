@@ -71,6 +71,7 @@ def test_who_is_asked_is_told_all_once_and_then_what_is_new() -> None:
         "bridge br0: done, and put back in 60 s unless you confirm it",
         "  to keep it, from a new connection: virtkit confirm 7",
         "  to have it back at once: virtkit rollback 7",
+        "  in scripts: --auto-confirm keeps it as soon as all that worked before works",
         "  alive: gateway 10.9.0.1, your SSH session from 10.9.0.7",
     ]
     assert appeal(LATE._replace(left=59.5)) == []

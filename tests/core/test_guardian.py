@@ -31,9 +31,8 @@ def place(tmp_path: Path) -> Place:
 def test_without_a_confirmation_it_is_put_back_at_the_deadline(place: Place) -> None:
     before = place.files
     running = place.begin(SOON)
-    deadline = place.change.deadline
     place.closed()
-    assert abs(boottime() - deadline) < 1
+    assert 2 <= place.told("undone") - place.told("holding") < 3
     assert place.files == before
     assert end(running) == (4, "guarded: was not confirmed within 2 s; everything was put back\n")
 
@@ -60,9 +59,9 @@ def test_died_in_the_cut_it_is_put_back_at_once(place: Place, point: str) -> Non
     before = place.files
     running = place.start(confirm=LATE, cut=f"{point}:kill")
     assert end(running)[0] == -signal.SIGKILL
-    killed = time.monotonic()
+    killed = time.time()
     place.closed()
-    assert time.monotonic() - killed < 2
+    assert place.told("undone") - killed < 2
     assert place.files == before
     assert place.change.state == "rolled back"
     assert place.change.reason == f"the process that made it (pid {running.pid}) is dead"
@@ -100,10 +99,9 @@ def test_the_guardian_keeps_the_deadline_of_who_died(place: Place) -> None:
     before = place.files
     running = place.begin(SOON)
     running.kill()
-    deadline = place.change.deadline
     place.closed()
     running.communicate()
-    assert abs(boottime() - deadline) < 1
+    assert 2 <= place.told("undone") - place.told("holding") < 3
     assert place.files == before
 
 
@@ -136,9 +134,9 @@ def test_what_worked_before_and_is_lost_is_reason_enough_within_three_seconds(pl
         running.kill()
         until(lambda: place.change.pid in place.guardians())
     place.system.remove(ALIVE)
-    lost = time.monotonic()
+    lost = time.time()
     place.closed()
-    assert 1 < time.monotonic() - lost < 3
+    assert 1 < place.told("undone") - lost < 3
     running.communicate()
     assert place.change.reason == "lost what worked before: /alive is gone"
     assert place.files == {name: text for name, text in before.items() if name != "alive"}
@@ -258,9 +256,9 @@ def test_a_confirmation_outlives_who_wrote_it_down(place: Place) -> None:
         "place.run(guarded.Confirm(20, auto=True))\n"
     )
     assert place.python(dying).returncode == -signal.SIGKILL
-    killed = time.monotonic()
+    killed = time.time()
     place.closed()
-    assert time.monotonic() - killed < 2  # nobody looks for three seconds once more
+    assert place.told("commit") - killed < 2  # nobody looks for three seconds once more
     assert (place.files, place.change.state) == (WHOLE, "done")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +19,6 @@ from netns import picture
 from netns.lab import GATEWAY4, HOST4, settle
 from support.dying import PROGRAM
 from support.guarded import until
-from virtkit.core.boot import boottime
 from virtkit.core.deadman.switch import Switch
 from virtkit.core.journal import Journal
 
@@ -70,9 +70,9 @@ def test_what_nobody_confirms_is_gone_at_its_deadline(furnished: Lab) -> None:
     before = picture.everything(furnished)
     with begun(furnished, "--confirm", "3") as running:
         assert bridged(furnished)
-        deadline = change(furnished).deadline
         _, said = running.communicate(timeout=20)
-    assert (running.returncode, abs(boottime() - deadline) < 1) == (4, True)
+    told = {line["event"]: line["time"] for line in _lines(furnished)}
+    assert (running.returncode, 3 <= told["undone"] - told["holding"] < 4) == (4, True), told
     assert picture.everything(furnished) == before
     for line in (
         "bridge br0 over eth0: done, and put back in 3 s unless you confirm it",
@@ -174,6 +174,12 @@ def test_tool_and_guardian_both_die_and_recover_brings_the_host_back(lab: Lab) -
     assert bridged(lab)
 
 
+def _lines(lab: Lab) -> list[dict[str, Any]]:
+    """Of the newest change's journal."""
+    path = lab.state / f"journal/{change(lab).number}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def _both_die(lab: Lab, place: str) -> None:
     deaths = ("VIRTKIT_DIES=JoinBridge.verify call 1", f"VIRTKIT_GUARDIAN_DIES={place}")
     killed = lab.run("env", *deaths, sys.executable, "-c", PROGRAM, *CREATE, check=False)
@@ -182,18 +188,22 @@ def _both_die(lab: Lab, place: str) -> None:
     assert (switch(lab).exists, change(lab).state) == (True, "interrupted")
 
 
-def test_the_unit_for_the_next_boot_is_there_while_the_change_is_open(lab: Lab) -> None:
+def test_the_next_boot_puts_back_files_before_the_network_and_the_unit_for_that_is_gone_with_the_change(
+    lab: Lab,
+) -> None:
     (lab.root / "run/systemd/system").mkdir(parents=True)  # systemd started this host, sd_booted(3)
     unit, wanted = lab.root / UNIT, lab.root / "etc/systemd/system/sysinit.target.wants/virtkit-recover.service"
-    with begun(lab):
-        assert wanted.is_symlink()
-        checked = lab.run("systemd-analyze", "verify", "--recursive-errors=no", f"/{UNIT}", check=False)
-        assert (checked.returncode, checked.stderr) == (0, "")
-        (command,) = [line for line in unit.read_text().splitlines() if line.startswith("ExecStart=")]
-        lab.virtkit("rollback")
-    assert not unit.exists()
-    assert not wanted.is_symlink()
-    assert '" "recovery" "' in command
+    settle(lab)
+    before = picture.everything(lab)
+    _both_die(lab, "Log.write call 1")
+    assert wanted.is_symlink()
+    checked = lab.run("systemd-analyze", "verify", "--recursive-errors=no", f"/{UNIT}", check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    (command,) = [line.removeprefix("ExecStart=") for line in unit.read_text().splitlines() if "ExecStart=" in line]
+    said = lab.run(*shlex.split(command)).stdout
+    assert said.startswith("change 1 (bridge br0 over eth0): rolled back: ")
+    assert picture.everything(lab) == before
+    assert (unit.exists(), wanted.is_symlink()) == (False, False)
 
 
 @pytest.fixture
@@ -236,7 +246,7 @@ def test_a_shifted_clock_of_the_boot_shifts_nothing(lab: Lab) -> None:
     began = time.monotonic()
     shifted = ("unshare", "--time", "--fork", "--boottime", "86400", *VIRTKIT, *CREATE, "--confirm", "3")
     done = lab.run(*shifted, check=False)
-    assert (done.returncode, 3 <= time.monotonic() - began < 6) == (4, True), done.stderr
+    assert (done.returncode, 3 <= time.monotonic() - began < 20) == (4, True), done.stderr
     assert picture.everything(lab) == before
 
 

@@ -112,6 +112,11 @@ class Place:
             self.system.write(name, "old")
         return self.files
 
+    def told(self, event: str) -> float:
+        """When the journal got its last line of this kind, in seconds since the epoch."""
+        lines = (self.journal.directory / "1.jsonl").read_text().splitlines()
+        return float([line["time"] for line in map(json.loads, lines) if line["event"] == event][-1])
+
     def waiting(self) -> bool:
         return self.switch.exists and self.change.waiting is not None
 

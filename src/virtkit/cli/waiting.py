@@ -38,11 +38,12 @@ class Appeal:
 
 
 def _opening(event: Waiting) -> list[str]:
-    number = event.change
+    number, here = event.change, _can_type()
     return [
         f"{event.step}: done, and put back in {event.left:.0f} s unless you confirm it",
-        f"  to keep it, from a new connection: virtkit confirm {number}" + (" (or type y here)" if _can_type() else ""),
-        f"  to have it back at once: virtkit rollback {number}" + (", n or Ctrl-C here" if _can_type() else ""),
+        f"  to keep it, from a new connection: virtkit confirm {number}" + (" (or type y here)" if here else ""),
+        f"  to have it back at once: virtkit rollback {number}" + (" (or type n here)" if here else ""),
+        *([] if here else ["  in scripts: --auto-confirm keeps it as soon as all that worked before works"]),
         f"  {state(event)}",
     ]
 

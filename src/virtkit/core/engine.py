@@ -24,7 +24,7 @@ from virtkit.core.errors import (
     UndoIncompleteError,
 )
 from virtkit.core.interruptions import Interruptions, Stage, attentive
-from virtkit.core.progress import Finished, Started, silent
+from virtkit.core.progress import Finished, Note, Started, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -167,6 +167,7 @@ def _carry_out(index: int, action: Action, work: _Work) -> None:
         work.interruptions.stage = Stage.WAITING
         hold(log, index, action, work.waiter)
         work.interruptions.stage = Stage.CONFIRMED
+        report(Note("confirmed by", log.change.confirmed))
     action.apply(system, report)
     action.verify(system)
     log.write("done", step=index, state=wayback.state(action, system) if action.changes else None)

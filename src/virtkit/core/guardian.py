@@ -46,7 +46,7 @@ def stand_by(journal: Journal, switch: Switch, system: System) -> None:
     while switch.exists:
         try:
             change = pace.look()
-            if pace.late(change):
+            if pace.late(change) and change.pid != os.getpid():
                 _kill(change)
             why = f"the process that made it (pid {change.pid}) is dead"
             change = engine.go_on(journal, switch.number, system, why=why)

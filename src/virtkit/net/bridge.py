@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from virtkit.core.deadman import Confirm
     from virtkit.core.plan import Action
     from virtkit.net.model import Link, Network
+    from virtkit.net.standing import Side
 
 LOCAL_UNICAST = 0x02  # in the first byte of a MAC address: given by software, to one station
 DEFAULT_MTU = 1500
@@ -65,7 +66,8 @@ def plan_bridge(
         carry = [CarrySettings(name, link.name, carried)] if carried else []
         made = [CreateBridge(name, link.mac, link.mtu), *carry]
     join = JoinBridge(link.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
-    actions: tuple[Action, ...] = (*made, join, *_spanning(name, stp=stp), *_asked(confirm))
+    asked = _asked(confirm, side, standing.side_of(network, name))
+    actions: tuple[Action, ...] = (*made, join, *_spanning(name, stp=stp), *asked)
     owner = ownership.find(system, link.name)
     if owner:
         wish = Wish(name, link.name, link.mac, link.mtu, side)
@@ -111,7 +113,7 @@ def plan_delete_bridge(
         return Plan(title, (DeleteBridge(name),))
     side = standing.side_of(network, name)
     leave = LeaveBridge(port.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
-    actions: tuple[Action, ...] = (leave, *_asked(confirm), DeleteBridge(name))
+    actions: tuple[Action, ...] = (leave, *_asked(confirm, side), DeleteBridge(name))
     owner = ownership.find(system, name)
     if owner:
         actions = persistence.released(system, owner, name, port.name, actions)
@@ -120,8 +122,9 @@ def plan_delete_bridge(
     return Plan(title, (watched.action, *actions), told)
 
 
-def _asked(confirm: Confirm | None) -> tuple[Action, ...]:
-    return (confirm,) if confirm else ()
+def _asked(confirm: Confirm | None, *sides: Side) -> tuple[Action, ...]:
+    """Where neither port nor bridge holds anything, nobody is cut off."""
+    return () if confirm is None or all(side.empty for side in sides) else (confirm,)
 
 
 def stable_mac(machine: str, name: str) -> str:
