@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import NetworkError
 from virtkit.net import diff, standing
 from virtkit.net.kernel import Kernel
 from virtkit.net.networkmanager import daemon
@@ -34,10 +35,20 @@ def reapply(system: System, device: Device, link: str) -> None:
         held = _lasting(standing.side_of(kernel.network(), link))
         daemon.reapply(system, device)
         deadline = time.monotonic() + SETTLED
-        while time.monotonic() < deadline:
-            network = kernel.network()
-            kernel.transaction(diff.filled(network, standing.side_of(network, link), held))
+        while refused := _filled(kernel, link, held) or time.monotonic() < deadline:
+            if isinstance(refused, NetworkError) and time.monotonic() > deadline:
+                raise refused
             time.sleep(POLL)
+
+
+def _filled(kernel: Kernel, link: str, held: Side) -> NetworkError | None:
+    """What the kernel refuses while IPv6 is off, it takes a moment later."""
+    network = kernel.network()
+    try:
+        kernel.transaction(diff.filled(network, standing.side_of(network, link), held))
+    except NetworkError as error:
+        return error
+    return None
 
 
 def _lasting(side: Side) -> Side:
