@@ -37,6 +37,8 @@ def netplan(daemons: Path) -> Iterator[None]:
         program.write_text(WRAPPER.format(daemons))
         program.chmod(0o755)
         patch.setenv("PATH", f"{place}:/usr/bin:/bin")
+        shown = rendering.render(host(Path(place), {"50.yaml": "network: {ethernets: {eth0: {dhcp4: true}}}\n"}))
+        assert (shown.problems, list(shown.files)) == ([], [f"{rendering.NETWORKD}/10-netplan-eth0.network"])
         yield
 
 

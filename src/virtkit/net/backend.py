@@ -110,6 +110,9 @@ class Backend(Protocol):
 class Escort(Protocol):
     """A backend whose daemon empties a link that it takes, and one that others took from it: it is told before."""
 
+    def escorts(self, system: System, link: str) -> bool:
+        """Whether the daemon that has this link is such a one: some backends write for several daemons."""
+
     def introduce(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """The bridge is there and empty, the port not yet in it: the daemon takes the bridge, until it adopts it."""
 

@@ -55,18 +55,18 @@ def _wrapped(
     was = {file.path: text_of(system, file.path) for file in files}
     return (
         StandBack(name, title, port, bridge),
-        *_escorted(name, port, bridge, move),
+        *_escorted(system, name, port, bridge, move),
         *_written(system, name, files),
         Adopt(name, title, port, bridge),
         Rehearse(name, title, port, bridge, was),
     )
 
 
-def _escorted(name: str, port: str, bridge: str, move: Sequence[Action]) -> list[Action]:
+def _escorted(system: System, name: str, port: str, bridge: str, move: Sequence[Action]) -> list[Action]:
     """``move``, and before the port joins the bridge an introduction, where the daemon needs one."""
     backend, steps = ownership.load(name), list(move)
     joins = [index for index, action in enumerate(steps) if isinstance(action, JoinBridge)]
-    if joins and isinstance(backend, Escort):
+    if joins and isinstance(backend, Escort) and backend.escorts(system, port):
         steps.insert(joins[0], Introduce(name, backend.title, port, bridge))
     return steps
 

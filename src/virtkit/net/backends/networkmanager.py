@@ -79,6 +79,9 @@ class NetworkManager:
         self._check_checkpoints(system, port)
         self._leave(system, port, bridge, rendering.stand_in_file)
 
+    def escorts(self, system: System, link: str) -> bool:
+        return True
+
     def introduce(self, system: System, port: str, bridge: str, report: Sink) -> None:
         owner = self.owner(system, port)
         old = profiles.read(system, owner.files[0]) if owner else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
     from virtkit.net.backend import Boot, File, Wish
+    from virtkit.net.backends.netplan.renderer import Renderer, Roles
 
 PROGRAM, GENERATOR = "/usr/sbin/netplan", "/usr/lib/systemd/system-generators/netplan"
 PLACES = (("/run/systemd/network", "10-netplan-"), ("/run/NetworkManager/system-connections", "netplan-"))
@@ -53,19 +54,20 @@ class Netplan:
         before = rendering.render(system)
         if before.problems:
             raise NotSupportedError(f"netplan does not take its files as they are: {'; '.join(before.problems)}")
-        changed = bridging.bridged(system, files, wish)
+        daemon = roles.daemon(roles.read(system, wish.port, wish.bridge).renderer)
+        changed = bridging.bridged(system, files, wish, daemon.pins(system, wish.port))
         after = rendering.render(system, changed)
         port = checks.definition(system, files, wish.port)[0].id
         wrong = after.problems or (opinion.bridged(before.files, after.files, wish, port) if changed else [])
         if wrong:
             raise NotSupportedError(f"netplan would make of the new files what was not asked for: {'; '.join(wrong)}")
-        return (*changed, *roles.daemon(system, wish.port, wish.bridge).additions(system, wish.port, wish.bridge))
+        return (*changed, *daemon.additions(system, wish.port, wish.bridge))
 
     def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
         from virtkit.net.backends.netplan import configuration, releasing, roles
 
         files = releasing.released(system, configuration.read(system), bridge, port)
-        return (*files, *roles.daemon(system, port, bridge).leftovers(system, bridge))
+        return (*files, *roles.daemon(roles.read(system, port, bridge).renderer).leftovers(system, bridge))
 
     def problems(self, system: System, files: Sequence[File]) -> list[str]:
         from virtkit.net.backends.netplan import rendering
@@ -73,27 +75,42 @@ class Netplan:
         return rendering.render(system, files).problems
 
     def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        from virtkit.net.backends.netplan import roles
+        daemon, roles = _daemon(system, port, bridge)
+        daemon.stand_back(system, roles, port)
 
-        roles.daemon(system, port, bridge).stand_back(system, port, bridge)
+    def escorts(self, system: System, link: str) -> bool:
+        daemon, _ = _daemon(system, link, "")
+        return daemon.empties
+
+    def introduce(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        daemon, roles = _daemon(system, port, bridge)
+        daemon.introduce(system, roles, bridge)
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        from virtkit.net.backends.netplan import roles
+        daemon, roles = _daemon(system, port, bridge)
+        daemon.adopt(system, roles, report)
 
-        roles.daemon(system, port, bridge).adopt(system, roles.read(system, port, bridge), report)
+    def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        daemon, roles = _daemon(system, port, bridge)
+        daemon.let_go(system, roles, port)
 
     def missing(self, system: System, port: str, bridge: str) -> str:
-        from virtkit.net.backends.netplan import roles
-
-        return roles.daemon(system, port, bridge).missing(system, roles.read(system, port, bridge))
+        daemon, roles = _daemon(system, port, bridge)
+        return daemon.missing(system, roles)
 
     def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
         self.adopt(system, port, bridge, report)
 
     def boot(self, system: System, port: str, bridge: str) -> Boot:
-        from virtkit.net.backends.netplan import roles
+        daemon, _ = _daemon(system, port, bridge)
+        return daemon.boot(system)
 
-        return roles.daemon(system, port, bridge).boot(system)
+
+def _daemon(system: System, port: str, bridge: str) -> tuple[Renderer, Roles]:
+    from virtkit.net.backends.netplan import roles
+
+    found = roles.read(system, port, bridge)
+    return roles.daemon(found.renderer), found
 
 
 def _works_here(system: System) -> bool:

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 SECTION = "bridges"
 
 
-def bridged(system: System, configuration: Configuration, wish: Wish) -> tuple[File, ...]:
-    """The files that change; none if they say so already."""
+def bridged(
+    system: System, configuration: Configuration, wish: Wish, pins: Sequence[tuple[str, str]] = ()
+) -> tuple[File, ...]:
+    """The files that change; none if they say so already. ``pins`` are further settings of the bridge."""
     parts = checks.definition(system, configuration, wish.port)
     if _stands(configuration, parts, wish.bridge):
         return ()
     checks.movable(system, configuration, parts, wish.port, wish.bridge)
-    head = _head(configuration, parts, wish)
+    head = [*_head(configuration, parts, wish), *(moving.new(name, text) for name, text in pins)]
     main = next((part for part in parts if part.document.path.startswith(ETC)), parts[0])
     changed = [_changed(part, parts, wish.bridge, head if part is main else None) for part in parts]
     return tuple(file for file in changed if file)

@@ -12,6 +12,7 @@ from virtkit.net.backends.netplan.document import Mapping, resolved
 if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.net.backends.netplan.configuration import Configuration, Definition
+    from virtkit.net.backends.netplan.document import Entry
 
 PASSED = ("connection.zone", "ipv4.", "ipv6.", "proxy.")  # settings of a NetworkManager profile that are layer 3
 
@@ -56,7 +57,7 @@ def releasable(configuration: Configuration, parts: list[Definition], port: list
     bridge = parts[0].id
     for part in parts:
         for entry in part.settings.entries:
-            if entry.name not in keys.LAYER3 | keys.BOTH | keys.BRIDGE:
+            if entry.name not in keys.LAYER3 | keys.BOTH | keys.BRIDGE and not _pinned(entry):
                 said = f"{part.document.place(entry.start)}: {entry.name} is of the bridge {bridge}"
                 raise NotSupportedError(f"{said}, expected what {port[0].id} may have too")
     for part in configuration.definitions():
@@ -70,13 +71,22 @@ def releasable(configuration: Configuration, parts: list[Definition], port: list
         raise BusyError(f"{parts[0].place}: ports of {bridge} are {found}, expected {port[0].id} alone")
 
 
-def _passed_through(part: Definition) -> None:
-    """What NetworkManager wrote for itself, and netplan does not know."""
-    owned = part.get("networkmanager")
+def _pinned(entry: Entry) -> bool:
+    """What virtkit itself made it have."""
+    passed = {each.name for each in _passed(entry)}
+    return entry.name == "networkmanager" and bool(passed) and passed <= keys.PINNED
+
+
+def _passed(owned: Entry | None) -> tuple[Entry, ...]:
     inner = resolved(owned.value) if owned else None
     through = inner.get("passthrough") if isinstance(inner, Mapping) else None
     passed = resolved(through.value) if through else None
-    for entry in passed.entries if isinstance(passed, Mapping) else ():
+    return passed.entries if isinstance(passed, Mapping) else ()
+
+
+def _passed_through(part: Definition) -> None:
+    """What NetworkManager wrote for itself, and netplan does not know."""
+    for entry in _passed(part.get("networkmanager")):
         if entry.name.startswith(PASSED):
             place = part.document.place(entry.start)
             hint = f"nmcli connection modify, and remove {entry.name} from {part.document.path}"

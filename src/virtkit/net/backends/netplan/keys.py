@@ -27,6 +27,7 @@ LAYER3 = frozenset({
 })  # fmt: skip
 BOTH = frozenset({"activation-mode", "optional"})  # whether and when the boot brings it up, and waits for it
 NOTHING = {"dhcp4": "false", "dhcp6": "false", "accept-ra": "false", "link-local": "[]"}  # of layer 3, for a port
+PINNED = frozenset({"ipv4.route-metric", "ipv6.route-metric"})  # what a bridge has so that it is as its port was
 BRIDGE = frozenset({"interfaces", "macaddress", "mtu", "parameters", "renderer"})  # what makes a bridge a bridge
 SECTIONS = frozenset({
     "bonds",

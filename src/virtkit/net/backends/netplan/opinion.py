@@ -71,7 +71,7 @@ def _profiles(before: Files, after: Files, wish: Wish, port: str) -> Iterator[st
         yield f"{port} keeps {', '.join(left)}"
     had = sections(before.get(f"{PROFILES}/netplan-{port}.nmconnection", ""))
     if had:
-        yield from _differences(wish.bridge, _families(had), _families(bridge))
+        yield from _differences(wish.bridge, _families(had), _without_pins(_families(bridge), _families(had)))
 
 
 def _layer3(text: str) -> list[Section]:
@@ -85,6 +85,13 @@ def _layer3(text: str) -> list[Section]:
 
 def _families(found: list[Section]) -> list[Section]:
     return sorted((name, _once(lines)) for name, lines in found if name in {"ipv4", "ipv6"})
+
+
+def _without_pins(found: list[Section], had: list[Section]) -> list[Section]:
+    """A bridge has another default for the metric of its routes than an Ethernet link."""
+    said = {line.partition("=")[0] for _, lines in had for line in lines}
+    pins = tuple(f"{name}=" for name in {"route-metric"} - said)
+    return [(name, tuple(line for line in lines if not line.startswith(pins))) for name, lines in found]
 
 
 def _once(lines: tuple[str, ...]) -> tuple[str, ...]:

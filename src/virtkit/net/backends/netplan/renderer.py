@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Roles:
     renderer: str  # networkd or NetworkManager
+    bridge: str  # there now, to be, or that was
     holder: str  # the link that has addresses
     definition: str  # its id
     others: tuple[str, ...]  # the port, if a bridge has them
@@ -21,17 +22,28 @@ class Roles:
 
 
 class Renderer(Protocol):
+    empties: bool  # the link that it takes, so that it has to have the bridge before that holds anything
+
+    def pins(self, system: System, port: str) -> list[tuple[str, str]]:
+        """Settings of the bridge, as YAML in flow style, without which it would be otherwise than its port was."""
+
     def additions(self, system: System, port: str, bridge: str) -> list[File]:
         """What netplan cannot say about a bridge that has its port's layer 3."""
 
     def leftovers(self, system: System, bridge: str) -> list[File]:
         """Additions to take away with the bridge."""
 
-    def stand_back(self, system: System, port: str, bridge: str) -> None:
-        """Before a move, and before one is undone."""
+    def stand_back(self, system: System, roles: Roles, port: str) -> None:
+        """Before a move."""
+
+    def introduce(self, system: System, roles: Roles, bridge: str) -> None:
+        """The bridge is there and empty, the port not yet in it."""
 
     def adopt(self, system: System, roles: Roles, report: Sink) -> None:
-        """After either, with the files in place."""
+        """After a move or the undo of one, with the files in place."""
+
+    def let_go(self, system: System, roles: Roles, port: str) -> None:
+        """Before an adoption is undone."""
 
     def missing(self, system: System, roles: Roles) -> str:
         """Empty: all is well."""

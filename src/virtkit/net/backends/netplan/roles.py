@@ -20,14 +20,17 @@ def read(system: System, port: str, bridge: str) -> Roles:
     below = checks.definition(system, files, port)[0]
     renderer = files.renderer(below.section, below.id)
     if files.of(SECTION, bridge):
-        return Roles(renderer, bridge, bridge, (port,), below.id)
-    return Roles(renderer, port, below.id, (), below.id)
+        return Roles(renderer, bridge, bridge, bridge, (port,), below.id)
+    return Roles(renderer, bridge, port, below.id, (), below.id)
 
 
-def daemon(system: System, port: str, bridge: str) -> Renderer:
-    name = read(system, port, bridge).renderer
+def daemon(name: str) -> Renderer:
     if name == "networkd":
         from virtkit.net.backends.netplan.with_networkd import WithNetworkd
 
         return WithNetworkd()
-    raise NotSupportedError(f"{port}: netplan renders it for {name}, expected networkd", hint="netplan get")
+    if name == "NetworkManager":
+        from virtkit.net.backends.netplan.with_networkmanager import WithNetworkManager
+
+        return WithNetworkManager()
+    raise NotSupportedError(f"netplan: renderer is {name}, expected networkd or NetworkManager", hint="netplan get")

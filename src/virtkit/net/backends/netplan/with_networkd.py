@@ -25,6 +25,11 @@ IAID={iaid}
 
 
 class WithNetworkd:
+    empties = False
+
+    def pins(self, system: System, port: str) -> list[tuple[str, str]]:
+        return []
+
     def additions(self, system: System, port: str, bridge: str) -> list[File]:
         """Netplan's own way for what it cannot say: a drop-in to the file that it renders."""
         iaid = state.iaid(system, port)
@@ -33,16 +38,22 @@ class WithNetworkd:
     def leftovers(self, system: System, bridge: str) -> list[File]:
         return [File(_drop_in(bridge), None)] if system.exists(_drop_in(bridge)) else []
 
-    def stand_back(self, system: System, port: str, bridge: str) -> None:
+    def stand_back(self, system: System, roles: Roles, port: str) -> None:
         """It lets a link go without answering; but a port that leaves its bridge would be put back."""
         if system.exists(f"/sys/class/net/{port}/master"):
             takeover.keep_out(system, port)
+
+    def introduce(self, system: System, roles: Roles, bridge: str) -> None:
+        """It takes over later what stands."""
 
     def adopt(self, system: System, roles: Roles, report: Sink) -> None:
         """Also after an undo: then the port has layer 3 again."""
         system.run(GENERATE, timeout=PATIENCE)
         file = f"{NETWORKD}/10-netplan-{roles.definition}.network"
         takeover.take_over(system, file, roles.holder, roles.others, report)
+
+    def let_go(self, system: System, roles: Roles, port: str) -> None:
+        self.stand_back(system, roles, port)
 
     def missing(self, system: System, roles: Roles) -> str:
         return takeover.waiting(system, roles.holder, roles.others) if state.running(system) else ""
