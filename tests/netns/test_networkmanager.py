@@ -230,6 +230,24 @@ def test_profile_for_any_link_stays_and_one_for_the_port_goes_before_it(lab: Lab
         assert "[ipv4]" in (lab.root / LAN).read_text()
         assert _state(lab, "eth0") == ("connected", "br0-port-eth0")
         assert lab.run(sys.executable, "-c", MISSING).stdout == "\n"
+        lab.virtkit("undo", "-y")
+        assert _state(lab, "eth0") == ("connected", "lan")
+
+
+PROBLEMS = """
+from virtkit.core.system import System
+from virtkit.net.backend import File
+from virtkit.net.backends.networkmanager import BACKEND
+head = "[connection]\\nid=br0\\ntype=bridge\\ninterface-name=br0\\n[ipv4]\\nmethod=manual\\n"
+print(BACKEND.problems(System(), [File("/a", head), File("/b", head + "address1=10.0.0.1/24\\n"), File("/c", None)]))
+"""
+
+
+def test_profile_that_networkmanager_would_not_take_is_found_without_it(lab: Lab) -> None:
+    said = lab.run(sys.executable, "-c", PROBLEMS).stdout
+    assert "/a: " in said
+    assert "this property cannot be empty" in said
+    assert "/b: " not in said
 
 
 def test_bridge_without_a_client_is_found_and_said(lab: Lab) -> None:

@@ -127,6 +127,29 @@ def test_profile_for_any_link_gets_one_beside_it_that_goes_first() -> None:
     assert not new.file.named("ipv4")
 
 
+@pytest.mark.parametrize(
+    "device",
+    [
+        "type=vlan\ninterface-name=eth0.7\n\n[vlan]\nid=7\nparent=eth0\nflags=1\n",
+        "type=bond\ninterface-name=bond0\n\n[bond]\nmode=802.3ad\nmiimon=100\n",
+    ],
+)
+def test_links_that_a_profile_makes_are_made_as_ever(device: str) -> None:
+    """Their own ports name them by this UUID, too."""
+    text = f"[connection]\nid=lan\nuuid=1\n{device}\n[ipv4]\nmethod=auto\n"
+    assert _of(text).bound
+    below = _port(text)
+    made = device.partition("\n\n")[2]
+    assert below.uuid == "1"
+    assert made.strip() in below.file.text
+    assert rendering.released_file(below, _bridge(text, Identity())).text == text
+
+
+def test_origin_is_known_from_the_first_line() -> None:
+    assert rendering.origin(_bridge(AUTO)) == PATH
+    assert rendering.origin(Profile("br0", parse(HEAD))) == ""
+
+
 def test_stand_in_has_routes_of_its_own_metric_alone() -> None:
     routes = "[ipv4]\nroute1=10.0.0.0/8,10.9.0.2\nrouting-rule1=priority 5 from 10.9.0.0/24 table 5\n"
     above, below = _bridge(AUTO.replace("[ipv4]\n", routes)), _port(AUTO)

@@ -45,7 +45,7 @@ class NetworkManager:
             return None
         device = daemon.device(system, link)
         profile = profiles.by_uuid(system, device.uuid) if device and device.state > daemon.DISCONNECTED else None
-        if profile is None or profile.generated or profile.netplan:
+        if profile is None or profile.external or profile.netplan:
             return None
         because = f"profile {profile.id!r} is active on it ({profile.path})"
         return Owner("networkmanager", (profile.path,), because, profile.writer)
@@ -77,7 +77,8 @@ class NetworkManager:
     def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """It brings back no address that somebody took away. But off a port that leaves its bridge it takes all."""
         self._check_checkpoints(system, port)
-        self._leave(system, port, bridge, rendering.stand_in_file)
+        if daemon.is_port(system, _known(system, port)):
+            self._leave(system, port, bridge, rendering.stand_in_file)
 
     def escorts(self, system: System, link: str) -> bool:
         return True
@@ -117,8 +118,17 @@ class NetworkManager:
         reapplying.detect(system, bridge, reapplying.mode(system, port))
 
     def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        if self._leave(system, port, bridge, rendering.released_file) and (above := profiles.of_bridge(system, bridge)):
-            daemon.deactivate(system, above.uuid)
+        if not daemon.is_port(system, _known(system, port)):
+            return
+        above, below = _pair(system, bridge, port)
+        before = rendering.origin(above)
+        if before != below.path and system.exists(before):
+            with reapplying.without_detection(system, port):
+                daemon.activate(system, profiles.read(system, before).uuid, port)
+        else:
+            self._leave(system, port, bridge, rendering.released_file)
+        reapplying.await_addresses(port, bridge)
+        daemon.deactivate(system, above.uuid)
 
     def missing(self, system: System, port: str, bridge: str) -> str:
         above, giver = profiles.of_bridge(system, bridge), _known(system, port)
@@ -142,17 +152,14 @@ class NetworkManager:
         bus = ("dbus-daemon", "--system", "--fork", "--nopidfile")
         return Boot((("mkdir", "-p", "/run/dbus"), bus), ("NetworkManager", "--debug"), patience=20)
 
-    def _leave(self, system: System, port: str, bridge: str, render: Callable[[Profile, Profile], Keyfile]) -> bool:
-        """NetworkManager takes its port out of the bridge and sets it up as that is. False: it has no port there."""
-        if not daemon.is_port(system, _known(system, port)):
-            return False
+    def _leave(self, system: System, port: str, bridge: str, render: Callable[[Profile, Profile], Keyfile]) -> None:
+        """NetworkManager takes its port out of the bridge, and sets it up as that is."""
         above, below = _pair(system, bridge, port)
         path, alone = _passing(port), render(below, above)
         system.replace(path, alone.text.encode("utf-8", "surrogateescape"), MODE)
         daemon.load(system, [path])
         with reapplying.without_detection(system, port):
             daemon.activate(system, below.uuid, port)
-        return True
 
     def _forget(self, system: System, port: str, bridge: str, *paths: str) -> None:
         """What was told for a passing moment; ``paths`` and the port's own profile are read in its place."""

@@ -58,9 +58,12 @@ class Profile:
         return self.path.startswith(f"{PERSISTENT}/")
 
     @property
-    def generated(self) -> bool:
-        """NetworkManager's own note of a link that somebody else set up: ``connected (externally)``."""
-        return self.file.get(".nmmeta", "nm-generated") == "true"
+    def external(self) -> bool:
+        """NetworkManager's own note of a link that somebody else set up: ``connected (externally)``.
+
+        What it makes for a card without a profile (``Wired connection 1``) is generated, too, but not volatile.
+        """
+        return self.file.get(".nmmeta", "nm-generated") == self.file.get(".nmmeta", "volatile") == "true"
 
     @property
     def netplan(self) -> bool:

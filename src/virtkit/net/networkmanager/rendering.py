@@ -38,6 +38,7 @@ LAYER3_KEYS = frozenset(  # of [connection]
 )
 SHARED_KEYS = frozenset({"autoconnect", "autoconnect-priority", "autoconnect-retries", "permissions", "stable-id"})
 PORT_KEYS = frozenset({"controller", "master", "port-type", "slave-type"})
+MADE = "made by virtkit out of "
 PINNED, INSTEAD = "# virtkit: as {} had it", ", instead of "
 AUTOMATIC = {"ipv4": ("method=auto",), "ipv6": ("addr-gen-mode=default", "method=auto")}  # what no section stands for
 OF_MAC = {"mac"}  # a client identifier that is the same on every link with this MAC address
@@ -81,9 +82,14 @@ def bridge_file(old: Profile, names: Names, identity: Identity, uuid: str) -> Ke
     ]
     mtu = old.file.get("ethernet", "mtu") or (str(names.mtu) if names.mtu != STANDARD_MTU else "")
     ethernet = [f"cloned-mac-address={names.mac.upper()}", *([f"mtu={mtu}"] if mtu else [])]
-    made = Keyfile(f"# {names.bridge} over {names.port}: made by virtkit out of {old.path}\n", ())
+    made = Keyfile(f"# {names.bridge} over {names.port}: {MADE}{old.path}\n", ())
     made = made.extended("connection", connection).extended("ethernet", ethernet).extended("bridge", ["stp=false"])
     return _pinned(made.plus(_layer3(old.file)), names.port, identity).closed()
+
+
+def origin(bridge: Profile) -> str:
+    """The path of what it was made out of; empty where its first line does not say so any more."""
+    return bridge.file.preface.partition("\n")[0].partition(MADE)[2]
 
 
 def port_file(old: Profile, names: Names) -> Keyfile:
