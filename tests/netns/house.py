@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PACKAGES = (
     "bridge-utils",
     "dhcpcd-base",
+    "firewalld",
     "ifupdown",
     "iputils-arping",
     "isc-dhcp-client",

@@ -10,6 +10,7 @@ from virtkit.core.plan import Plan
 from virtkit.core.system import System
 from virtkit.net import adoption, notes, ownership, persistence, ports, refusals, settings, standing, watching
 from virtkit.net.actions import CarrySettings, CreateBridge, DeleteBridge, JoinBridge, LeaveBridge, SetLink
+from virtkit.net.actions.zone import plan_zone
 from virtkit.net.backend import Wish
 from virtkit.net.kernel import Kernel
 from virtkit.net.machines import machines_of
@@ -67,7 +68,8 @@ def plan_bridge(
         made = [CreateBridge(name, link.mac, link.mtu), *carry]
     join = JoinBridge(link.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
     asked = _asked(confirm, side, standing.side_of(network, name))
-    actions: tuple[Action, ...] = (*made, join, *_spanning(name, stp=stp), *asked)
+    zone = plan_zone(system, link.name, name)
+    actions: tuple[Action, ...] = (*made, *zone, join, *_spanning(name, stp=stp), *asked)
     owner = ownership.find(system, link.name)
     if owner:
         wish = Wish(name, link.name, link.mac, link.mtu, side)

@@ -13,6 +13,7 @@ from virtkit.net.actions.rehearse import Rehearse
 from virtkit.net.actions.settings import CarrySettings
 from virtkit.net.actions.sysctl import SetSysctl
 from virtkit.net.actions.watch import Watch
+from virtkit.net.actions.zone import SetZone
 
 __all__ = [
     "AcceptBridged",
@@ -31,6 +32,7 @@ __all__ = [
     "RemovePort",
     "SetLink",
     "SetSysctl",
+    "SetZone",
     "StandBack",
     "Watch",
 ]
