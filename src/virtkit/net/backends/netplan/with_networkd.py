@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from virtkit.core.progress import silent
+from virtkit.net import standing
 from virtkit.net.backend import Boot, File
 from virtkit.net.backends.netplan.rendering import GENERATE, NETWORKD, PATIENCE
+from virtkit.net.kernel import Kernel
+from virtkit.net.mending import mend
 from virtkit.net.networkd import state, takeover
 
 if TYPE_CHECKING:
@@ -13,6 +18,8 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.net.backends.netplan.renderer import Roles
 
+LATER = 0.5  # seconds after which a reload has begun to configure what it finds changed
+POLL = 0.1  # seconds
 RUNTIME = "/run/systemd/netif"
 IDENTITY = """\
 # The number by which DHCP servers know {port}, where the bridge now asks. netplan has no word for it.
@@ -41,7 +48,19 @@ class WithNetworkd:
     def stand_back(self, system: System, roles: Roles, port: str) -> None:
         """It lets a link go without answering; but a port that leaves its bridge would be put back."""
         if system.exists(f"/sys/class/net/{port}/master"):
+            self._settle(system, roles)
             takeover.keep_out(system, port)
+
+    def _settle(self, system: System, roles: Roles) -> None:
+        """Each daemon-reload of systemd has netplan write its files anew, and networkd's next reload takes them up."""
+        with Kernel() as kernel:
+            before = standing.side_of(kernel.network(), roles.holder)
+            takeover.take_over(system, _network(roles), roles.holder, roles.others, silent)
+            time.sleep(LATER)
+            deadline = time.monotonic() + PATIENCE
+            while self.missing(system, roles) and time.monotonic() < deadline:
+                time.sleep(POLL)
+            mend(kernel, before)
 
     def introduce(self, system: System, roles: Roles, bridge: str) -> None:
         """It takes over later what stands."""
@@ -49,8 +68,7 @@ class WithNetworkd:
     def adopt(self, system: System, roles: Roles, report: Sink) -> None:
         """Also after an undo: then the port has layer 3 again."""
         system.run(GENERATE, timeout=PATIENCE)
-        file = f"{NETWORKD}/10-netplan-{roles.definition}.network"
-        takeover.take_over(system, file, roles.holder, roles.others, report)
+        takeover.take_over(system, _network(roles), roles.holder, roles.others, report)
 
     def let_go(self, system: System, roles: Roles, port: str) -> None:
         self.stand_back(system, roles, port)
@@ -62,6 +80,10 @@ class WithNetworkd:
         folders = [f"{RUNTIME}/{name}" for name in ("links", "leases", "lldp")]
         owned = ("install", "-d", "-o", "systemd-network", "-g", "systemd-network", RUNTIME, *folders)
         return Boot((GENERATE, owned), (state.program(system),))
+
+
+def _network(roles: Roles) -> str:
+    return f"{NETWORKD}/10-netplan-{roles.definition}.network"
 
 
 def _drop_in(bridge: str) -> str:
