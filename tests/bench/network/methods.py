@@ -70,5 +70,7 @@ METHODS = {
     "nm-static": Method("NetworkManager by itself, static", manager.bridge, manager.start_static, manager.stop),
     "nm-dhcp": Method("NetworkManager by itself, DHCP", manager.bridge, manager.start_dhcp, manager.stop),
     "create": Method("virtkit net bridge create", _create),
+    "create-nm-static": Method("the same, NetworkManager's link, static", _create, manager.start_static, manager.stop),
+    "create-nm-dhcp": Method("the same, NetworkManager's link, DHCP", _create, manager.start_dhcp, manager.stop),
     "delete": Method("virtkit net bridge delete", _delete, _create),
 }
