@@ -31,7 +31,7 @@ def test_wifi_is_refused_and_the_way_out_is_named(tmp_path: Path) -> None:
     (tmp_path / "sys/class/net/eth0/phy80211").mkdir(parents=True)
     with pytest.raises(NotSupportedError, match="is Wi-Fi") as caught:
         refusals.check_port(System(tmp_path), network(), link(PORT), "br0")
-    assert "NAT" in caught.value.hint
+    assert all(way in caught.value.hint for way in ("NAT", "routed", "cable"))
 
 
 @pytest.mark.parametrize("root", ["10.0.0.1:/export / nfs4 rw 0 0", "/dev/nbd0 / ext4 rw 0 0"])
@@ -39,6 +39,31 @@ def test_host_that_lives_on_the_network_is_refused(tmp_path: Path, root: str) ->
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/mounts").write_text(f"proc /proc proc rw 0 0\n{root}\n")
     with pytest.raises(NotSupportedError, match="would take the host with it"):
+        refusals.check_port(System(tmp_path), network(), link(PORT), "br0")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("devices/platform/host3/session1/target3:0:0/3:0:0:1/block/sda", "is on iSCSI"),
+        ("devices/virtual/block/nbd0", "is on a network block device"),
+        ("devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1", "is on NVMe over fabrics"),
+    ],
+)
+def test_host_whose_disk_is_on_the_network_is_refused_however_deep_it_lies(
+    tmp_path: Path, place: str, said: str
+) -> None:
+    """A logical volume on it: ``/`` is dm-0, which stands on the disk."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mountinfo").write_text("22 1 254:0 / / rw - ext4 /dev/mapper/vg-root rw\n")
+    (tmp_path / "sys/devices/virtual/block/dm-0/slaves").mkdir(parents=True)
+    (tmp_path / "sys" / place).mkdir(parents=True)
+    (tmp_path / "sys" / place / "dev").write_text("8:0\n")
+    (tmp_path / "sys/devices/virtual/block/dm-0/slaves/disk").symlink_to(tmp_path / "sys" / place)
+    (tmp_path / "sys/dev/block").mkdir(parents=True)
+    (tmp_path / "sys/dev/block/254:0").symlink_to(tmp_path / "sys/devices/virtual/block/dm-0")
+    (tmp_path / "sys/dev/block/8:0").symlink_to(tmp_path / "sys" / place)
+    with pytest.raises(NotSupportedError, match=said):
         refusals.check_port(System(tmp_path), network(), link(PORT), "br0")
 
 

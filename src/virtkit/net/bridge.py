@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
@@ -67,14 +69,15 @@ def plan_bridge(
         carry = [CarrySettings(name, link.name, carried)] if carried else []
         made = [CreateBridge(name, link.mac, link.mtu), *carry]
     join = JoinBridge(link.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
-    asked = _asked(confirm, side, standing.side_of(network, name))
+    silence = adoption.silence(bridge) if bridge else 0.0
+    asked = _asked(confirm, side, standing.side_of(network, name), silence=silence)
     zone = plan_zone(system, link.name, name)
     actions: tuple[Action, ...] = (*made, *zone, join, *_spanning(name, stp=stp), *asked)
     owner = ownership.find(system, link.name)
     if owner:
         wish = Wish(name, link.name, link.mac, link.mtu, side)
         actions = persistence.bridged(system, owner, wish, actions)
-    watched = watching.plan(system, network, side, name, checks, joins=True)
+    watched = watching.plan(system, network, side, name, checks, joins=True, silence=silence)
     told = (
         *(ports.spanning(bridge, link.name) if bridge else ()),
         *([f"files say STP off: after the next start {name} is without"] if stp and owner else ()),
@@ -124,9 +127,14 @@ def plan_delete_bridge(
     return Plan(title, (watched.action, *actions), told)
 
 
-def _asked(confirm: Confirm | None, *sides: Side) -> tuple[Action, ...]:
-    """Where neither port nor bridge holds anything, nobody is cut off."""
-    return () if confirm is None or all(side.empty for side in sides) else (confirm,)
+def _asked(confirm: Confirm | None, *sides: Side, silence: float = 0.0) -> tuple[Action, ...]:
+    """Where neither port nor bridge holds anything, nobody is cut off.
+
+    ``silence`` is known to come, in seconds: it is not counted among those to confirm in.
+    """
+    if confirm is None or all(side.empty for side in sides):
+        return ()
+    return (replace(confirm, seconds=confirm.seconds + ceil(silence)),)
 
 
 def stable_mac(machine: str, name: str) -> str:

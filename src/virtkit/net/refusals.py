@@ -7,14 +7,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError, UsageError
-from virtkit.net import replay
+from virtkit.net import replay, rootfs
 from virtkit.net.model import ETHERNET, LOOPBACK, NAME_SIZE
 
 if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.net.model import Link, Network
 
-NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "fuse.glusterfs", "fuse.sshfs"}
+WITHOUT_BRIDGE = "a NAT network (virsh net-start default), a routed network of libvirt, or a cable for the bridge"
 MOST_ROUTES = 2000  # a host with more of them is a router, whose routing daemon would answer every move
 
 
@@ -52,7 +52,7 @@ def _check_kind(system: System, link: Link) -> None:
         raise NotSupportedError(f"{link.name}: is a bridge itself, and a bridge is no port of another")
     if system.exists(f"/sys/class/net/{link.name}/phy80211"):
         reason = "is Wi-Fi, and an access point drops frames of other MAC addresses than the card's"
-        raise NotSupportedError(f"{link.name}: {reason}", hint="a NAT network: virsh net-start default")
+        raise NotSupportedError(f"{link.name}: {reason}", hint=WITHOUT_BRIDGE)
     if link.type != ETHERNET or not link.mac:
         raise NotSupportedError(f"{link.name}: type is {link.type}, expected {ETHERNET} (Ethernet)")
 
@@ -94,7 +94,5 @@ def _check_holdings(network: Network, link: Link, bridge: str) -> None:
 
 
 def _check_root(system: System) -> None:
-    for line in system.read_or("/proc/mounts", "").splitlines():
-        source, mount, kind, *_ = line.split()
-        if mount == "/" and (kind in NETWORK_FILE_SYSTEMS or source.startswith("/dev/nbd")):
-            raise NotSupportedError(f"/: is {kind} on {source}: a fault in between would take the host with it")
+    if found := rootfs.over_network(system):
+        raise NotSupportedError(f"/: {found}: a fault in between would take the host with it")

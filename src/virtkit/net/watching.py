@@ -28,8 +28,19 @@ class Watching(NamedTuple):
     notes: tuple[str, ...]
 
 
-def plan(system: System, network: Network, side: Side, target: str, checks: Sequence[str], *, joins: bool) -> Watching:
-    """``side`` gives all to the link ``target``. What does not answer now is told, and never blamed on the move.
+def plan(
+    system: System,
+    network: Network,
+    side: Side,
+    target: str,
+    checks: Sequence[str],
+    *,
+    joins: bool,
+    silence: float = 0.0,
+) -> Watching:
+    """``side`` gives all to the link ``target``; for ``silence`` seconds then nothing answers.
+
+    What does not answer now is told, and never blamed on the move.
 
     UsageError and NotFoundError for one of ``checks``.
     """
@@ -44,7 +55,8 @@ def plan(system: System, network: Network, side: Side, target: str, checks: Sequ
     asked = [probe for probe in [*found, *twins[:MOST_ADDRESSES]] if is_root() or not probe.privileged]
     answers = dict(zip(asked, probes.ask(asked, network), strict=True))
     watched = [probe for probe in found if probe not in answers or answers[probe].well]
-    action = Watch(port, bridge, joins, side.address_lines(), side.route_lines(), [probe.line() for probe in watched])
+    lines = [probe.line() for probe in watched]
+    action = Watch(port, bridge, joins, side.address_lines(), side.route_lines(), lines, silence)
     return Watching(action, tuple(_notes(found, answers)))
 
 

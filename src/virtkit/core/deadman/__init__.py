@@ -42,6 +42,10 @@ class Watch(Action):
         Asked twice a second, in a thread of its own in the network namespace of the change; takes a second at most.
         """
 
+    def bears(self) -> float:
+        """Seconds of a loss, ``patience`` and what the change itself is known to cost."""
+        return self.patience
+
     def apply(self, system: System, report: Sink) -> None:
         """Nothing: ``capture`` has looked, and who waits for the confirmation looks again."""
 

@@ -44,7 +44,7 @@ class _View:
 
     def gone(self, now: float) -> list[str]:
         """What has been missing for longer than the watch has patience."""
-        if self.missed is not None and now - self.missed >= self.watch.patience:
+        if self.missed is not None and now - self.missed >= self.watch.bears():
             return self.lost
         if self.looking is not None and now - self.looking >= HANGS:
             return [f"{self.watch.describe()}: no answer for {now - self.looking:.0f} s"]

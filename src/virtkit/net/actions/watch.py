@@ -28,10 +28,15 @@ class Watch(deadman.Watch):
     addresses: list[str]  # what moves, as the lines of Side
     routes: list[str]
     probes: list[str]  # as Probe.line
+    silence: float = 0.0  # seconds that nothing answers after the move, because a spanning tree protocol is on
 
     def describe(self) -> str:
         watched = [probe.describe() for probe in map(probes.load, self.probes)]
-        return f"watch {', '.join([*watched, f'that nobody else changes {self.port} and {self.bridge}'])}"
+        said = f"watch {', '.join([*watched, f'that nobody else changes {self.port} and {self.bridge}'])}"
+        return f"{said}; {self.silence:g} s of silence are no loss" if self.silence else said
+
+    def bears(self) -> float:
+        return self.patience + self.silence
 
     def capture(self, system: System) -> Json:
         """By probe's line what it said; only those that work."""
