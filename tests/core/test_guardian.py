@@ -105,6 +105,22 @@ def test_the_guardian_keeps_the_deadline_of_who_died(place: Place) -> None:
     assert place.files == before
 
 
+@pytest.mark.parametrize(("cut", "rest"), [("applied:hup", ""), ("", "half:hup"), ("", "half:term")])
+def test_a_lost_session_breaks_nothing_off(place: Place, cut: str, rest: str) -> None:
+    """In the cut it is what is expected; once confirmed, who ends the session waits for the rest."""
+    running = place.start(confirm=LATE, cut=cut, rest=rest)
+    until(place.waiting)
+    place.switch.say(Verdict.CONFIRM, "a test")
+    assert end(running) == (0, "")
+    assert place.files == WHOLE
+
+
+def test_ended_in_the_cut_it_is_put_back(place: Place) -> None:
+    before = place.files
+    end(place.start(confirm=LATE, cut="applied:term"))
+    assert (place.files, place.change.reason) == (before, "write /a: interrupted")
+
+
 def test_ctrl_c_while_it_waits_takes_it_back(place: Place) -> None:
     before = place.files
     running = place.begin()
@@ -200,6 +216,16 @@ def test_the_way_back_is_guarded_as_well(place: Place) -> None:
     place.closed()
     assert place.files == before
     assert undo(place.journal, 1, place.system).back == []
+
+
+def test_without_a_guardian_it_is_undone_all_the_same(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is no reason to leave things as they are."""
+    before = place.files
+    number = place.run(None)
+    monkeypatch.setattr(starting, "_LAUNCHED", "/nonexistent.py")
+    monkeypatch.setattr(starting, "PATIENCE", 0.2)
+    undo(place.journal, number, place.system)
+    assert (place.files, place.switch.exists) == (before, False)
 
 
 def test_without_a_guardian_nothing_is_touched(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from support.guarded import LATE, SOON, WHOLE, Place, end, until
 from virtkit.core import boot, engine, journal, recovery
 from virtkit.core.deadman import waiting
 from virtkit.core.deadman.switch import Verdict
-from virtkit.core.errors import BusyError, RolledBackError, SystemCallError
+from virtkit.core.errors import BusyError, RolledBackError, SystemCallError, UndoIncompleteError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +103,26 @@ def test_in_another_boot_only_files_are_put_back(place: Place) -> None:
     in_another_boot(place)
     assert recovered(place) == ["rolled back"]
     assert place.files == {"a": "new", "a.twin": "new", "alive": "old"}
+
+
+def test_in_another_boot_a_daemon_that_does_not_run_yet_is_no_obstacle(place: Place) -> None:
+    """Before the network: it will read the old files when it starts."""
+    running = place.begin(rest="half:stop", daemon=True)
+    place.switch.say(Verdict.CONFIRM, "a test")
+    until(lambda: place.system.exists("/b"))
+    place.orphan(running)
+    in_another_boot(place)
+    assert recovered(place) == ["rolled back"]
+    assert not place.system.exists("/b")
+
+
+def test_in_the_same_boot_a_daemon_that_does_not_answer_is_one(place: Place) -> None:
+    before = place.files
+    place.orphan(place.begin(daemon=True))
+    with pytest.raises(UndoIncompleteError, match="tell the daemon: it does not run"):
+        recovered(place)
+    assert place.files == before
+    assert place.change.state == "interrupted"
 
 
 def test_in_another_boot_nobody_waits_on(place: Place) -> None:

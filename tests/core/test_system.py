@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,3 +84,23 @@ def test_a_program_that_hangs_is_ended(system: System) -> None:
 def test_a_program_that_is_missing_is_not_found(system: System) -> None:
     with pytest.raises(NotFoundError, match="no-such-program: not installed"):
         system.run(["no-such-program"])
+
+
+def test_what_is_spawned_is_nobodys_child_and_has_nothing_of_ours(system: System, tmp_path: Path) -> None:
+    told, script = tmp_path / "told", tmp_path / "script"
+    script.write_text(
+        f"""{{
+        readlink /proc/self/fd/0 /proc/self/cwd
+        ls -l /proc/self/fd | grep -c {tmp_path}/open
+        cut -d ' ' -f 6 /proc/self/stat
+        }} >{told}.new
+        mv {told}.new {told}"""
+    )
+    with (tmp_path / "open").open("w") as ours:
+        os.set_inheritable(ours.fileno(), True)  # noqa: FBT003  it takes no keyword
+        system.spawn(["sh", str(script)])
+    while not told.exists():
+        time.sleep(0.01)
+    stdin, directory, opened, session = told.read_text().split()
+    assert (stdin, directory, opened) == ("/dev/null", "/", "0")
+    assert int(session) != os.getsid(0)

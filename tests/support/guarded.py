@@ -16,8 +16,9 @@ from support.steps import TESTS, Write, files
 from virtkit.core import engine
 from virtkit.core.deadman import Confirm, Watch
 from virtkit.core.deadman.switch import Switch
+from virtkit.core.errors import NotFoundError
 from virtkit.core.journal import Journal
-from virtkit.core.plan import Plan
+from virtkit.core.plan import Action, Plan
 from virtkit.core.system import System
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from virtkit.core.change import Change
     from virtkit.core.plan import Json
+    from virtkit.core.progress import Sink
 
 ALIVE = "/alive"
 WHOLE = dict.fromkeys(["a", "a.twin", "b", "b.twin"], "new") | {"alive": "old"}  # when all is done
@@ -60,9 +62,33 @@ class WatchFile(Watch):
         return [f"{self.path} is gone"] if before and not system.exists(self.path) else []
 
 
-def plan(confirm: Confirm | None, cut: str = "", rest: str = "", *, second: bool = False) -> Plan:
+@dataclass(frozen=True)
+class Tell(Action):
+    """A daemon that can be told everything but that it was all in vain."""
+
+    kind: ClassVar[str] = "test.tell"
+    unseen: ClassVar[bool] = True
+
+    def describe(self) -> str:
+        return "tell the daemon"
+
+    def capture(self, system: System) -> Json:
+        return None
+
+    def apply(self, system: System, report: Sink) -> None:
+        """It listens."""
+
+    def verify(self, system: System) -> None:
+        """It has listened."""
+
+    def undo(self, system: System, before: Json) -> None:
+        raise NotFoundError("it does not run")
+
+
+def plan(confirm: Confirm | None, cut: str = "", rest: str = "", *, second: bool = False, daemon: bool = False) -> Plan:
     asked = (confirm,) if confirm else ()
-    made = Plan("guarded", (WatchFile(), Cut("/a", trouble=cut), *asked, Write("/b", trouble=rest)))
+    told = (Tell(),) if daemon else ()
+    made = Plan("guarded", (WatchFile(), *told, Cut("/a", trouble=cut), *asked, Write("/b", trouble=rest)))
     return made + Plan("", (Cut("/c"), *asked, Write("/d"))) if second else made
 
 
@@ -128,9 +154,9 @@ class Place:
         command = ["pgrep", "-f", f"guardian.*{self.folder}/journal"]
         return [int(pid) for pid in subprocess.run(command, capture_output=True, check=False).stdout.split()]
 
-    def begin(self, confirm: Confirm = LATE, rest: str = "") -> Running:
+    def begin(self, confirm: Confirm = LATE, rest: str = "", *, daemon: bool = False) -> Running:
         """The plan up to where it waits."""
-        running = self.start(confirm=confirm, rest=rest)
+        running = self.start(confirm=confirm, rest=rest, daemon=daemon)
         until(self.waiting)
         return running
 
@@ -145,9 +171,17 @@ class Place:
             os.kill(pid, signal.SIGKILL)
         until(lambda: not self.switch.guarded)
 
-    def start(self, confirm: Confirm | None = None, cut: str = "", rest: str = "", *, second: bool = False) -> Running:
+    def start(
+        self,
+        confirm: Confirm | None = None,
+        cut: str = "",
+        rest: str = "",
+        *,
+        second: bool = False,
+        daemon: bool = False,
+    ) -> Running:
         """The plan in a process of its own."""
-        asked = json.dumps([None if confirm is None else [confirm.seconds, confirm.auto], cut, rest, second])
+        asked = json.dumps([None if confirm is None else [confirm.seconds, confirm.auto], cut, rest, second, daemon])
         path = f"{TESTS.parent / 'src'}:{TESTS}"
         there = [sys.executable, "-c", RUN, self.folder, asked]
         return subprocess.Popen(there, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
@@ -177,8 +211,8 @@ def end(running: Running) -> tuple[int, str]:
 
 
 def wanted(asked: str) -> Plan:
-    confirm, cut, rest, second = json.loads(asked)
-    return plan(None if confirm is None else Confirm(*confirm), cut, rest, second=second)
+    confirm, cut, rest, second, daemon = json.loads(asked)
+    return plan(None if confirm is None else Confirm(*confirm), cut, rest, second=second, daemon=daemon)
 
 
 def until(seen: Callable[[], object], seconds: float = 20.0) -> None:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 POINTS = ("capture", "apply", "half", "applied", "verify")
 UNDO_POINTS = ("undo", "half undone", "undone")
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "hup": signal.SIGHUP, "term": signal.SIGTERM}
 TESTS = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
 class Write(Action):
-    """Two files get one text. ``trouble`` is ``<point>:<raise|verify|ctrl-c|kill|stop>``."""
+    """Two files get one text. ``trouble`` is ``<point>:<raise|verify|ctrl-c|kill|stop|hup|term>``."""
 
     kind: ClassVar[str] = "test.write"
     path: str
@@ -71,10 +72,9 @@ class Write(Action):
         at, _, how = self.trouble.partition(":")
         if at != point:
             return
-        if how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if how == "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
+        if how in SIGNALS:
+            os.kill(os.getpid(), SIGNALS[how])
+            return
         if how == "ctrl-c":
             raise KeyboardInterrupt
         if how == "verify":

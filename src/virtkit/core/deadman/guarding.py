@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from virtkit.core.boot import boottime
@@ -13,7 +13,7 @@ from virtkit.core.errors import BusyError, SystemCallError, VirtkitError
 from virtkit.core.units import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from virtkit.core.change import Change, Step
     from virtkit.core.journal import Journal, Log
@@ -53,14 +53,15 @@ def undoing(log: Log, system: System, journal: Journal) -> Iterator[None]:
     if not any(_cuts_off(step) for step in log.change.remaining):
         yield
         return
+    switch = Switch(journal.directory, log.change.number)
     with journal.alone():
-        _refuse_second(journal, besides=log.change.number)
-        switch = Switch(journal.directory, log.change.number)
-        switch.create()
-    try:
-        starting.start(switch, system, [step.action() for step in log.change.steps])
-        unit.install(system, journal.directory, starting.launched("recovery", journal.directory, system))
+        _refuse_second(journal, besides=switch.number)
+        with suppress(OSError):
+            switch.create()
+    with suppress(VirtkitError):  # a full disk is no reason to leave things as they are
+        _send_for_guardian(switch, system, [step.action() for step in log.change.steps])
         log.write("back", why="undo")
+    try:
         yield
     except VirtkitError:  # what is left was told; whoever was broken off otherwise leaves it to the guardian
         settle(log.change, system, journal)
@@ -101,10 +102,14 @@ def _prepared(log: Log, journal: Journal) -> Switch:
 
 
 def _stand_by(switch: Switch, log: Log, actions: tuple[Action, ...], system: System) -> None:
-    starting.start(switch, system, actions)
-    unit.install(system, switch.directory, starting.launched("recovery", switch.directory, system))
+    _send_for_guardian(switch, system, actions)
     if confirm := next((action for action in actions if isinstance(action, Confirm)), None):
         log.write("armed", deadline=boottime() + confirm.seconds)
+
+
+def _send_for_guardian(switch: Switch, system: System, actions: Iterable[Action]) -> None:
+    starting.start(switch, system, actions)
+    unit.install(system, switch.directory, starting.launched("recovery", switch.directory, system))
 
 
 def _refuse_second(journal: Journal, besides: int = 0) -> None:
