@@ -82,5 +82,11 @@ def test_who_is_asked_is_told_all_once_and_then_what_is_new() -> None:
     assert appeal(LATE._replace(left=29.9)) == [f"bridge br0: {countdown(LATE._replace(left=29.9))}"]
 
 
+def test_where_the_watches_decide_that_is_said() -> None:
+    first, *_, last = Appeal()(LATE._replace(auto=True))
+    assert first == "bridge br0: done, kept as soon as all that worked before works, else put back in 60 s"
+    assert last == f"  {state(LATE)}"
+
+
 def test_without_watches_that_is_said() -> None:
     assert state(LATE._replace(watched=())) == "nothing is watched"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Waiting
 
 _TOLD_AT = (30, 10, 5)  # seconds left: a log needs no more
+_AUTO = "--auto-confirm keeps it as soon as all that worked before works"
 _LONGEST = 64  # bytes of a typed line
 
 
@@ -39,11 +40,12 @@ class Appeal:
 
 def _opening(event: Waiting) -> list[str]:
     number, here = event.change, _can_type()
+    kept = "kept as soon as all that worked before works, else" if event.auto else "and"
     return [
-        f"{event.step}: done, and put back in {event.left:.0f} s unless you confirm it",
+        f"{event.step}: done, {kept} put back in {event.left:.0f} s" + ("" if event.auto else " unless you confirm it"),
         f"  to keep it, from a new connection: virtkit confirm {number}" + (" (or type y here)" if here else ""),
         f"  to have it back at once: virtkit rollback {number}" + (" (or type n here)" if here else ""),
-        *([] if here else ["  in scripts: --auto-confirm keeps it as soon as all that worked before works"]),
+        *([] if here or event.auto else [f"  in scripts: {_AUTO}"]),
         f"  {state(event)}",
     ]
 

@@ -42,6 +42,7 @@ class Waiting(NamedTuple):
     left: float  # seconds
     watched: tuple[str, ...]  # what worked before the change
     lost: tuple[str, ...]  # what of that does not work now
+    auto: bool = False  # nobody needs to confirm it while nothing is lost
 
 
 class Finished(NamedTuple):

@@ -61,7 +61,7 @@ def hold(log: Log, index: int, confirm: Confirm, waiter: Waiter) -> None:
             _check(log, confirm, observer, waiter)
             if time.monotonic() - told >= TELL:
                 told = time.monotonic()
-                waiter.report(_event(log, observer))
+                waiter.report(_event(log, confirm, observer))
                 if not waiter.switch.guarded:  # somebody killed it
                     starting.launch(waiter.switch, waiter.system, [step.action() for step in log.change.steps])
             time.sleep(POLL)
@@ -91,6 +91,7 @@ def _check(log: Log, confirm: Confirm, observer: Observer, waiter: Waiter) -> No
         )
 
 
-def _event(log: Log, observer: Observer) -> Waiting:
-    left = log.change.waiting or 0.0
-    return Waiting(log.change.title, log.change.number, left, observer.watched(), observer.lost())
+def _event(log: Log, confirm: Confirm, observer: Observer) -> Waiting:
+    change = log.change
+    left = change.waiting or 0.0
+    return Waiting(change.title, change.number, left, observer.watched(), observer.lost(), confirm.auto)
