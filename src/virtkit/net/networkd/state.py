@@ -46,11 +46,16 @@ def network_file(system: System, link: str) -> str:
     return "" if found.get("ADMIN_STATE", "") in UNMANAGED else found.get("NETWORK_FILE", "")
 
 
+def said_at(system: System, link: str) -> int:
+    """When it last wrote down what it says of the link, in ns since the epoch; 0: never."""
+    path = system.path(f"{LINKS}/{_index(system, link)}")
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
 def changed_since(system: System, link: str, path: str) -> bool:
     """Whether a file is younger than what networkd last said of the link: it has not read it."""
-    said = system.path(f"{LINKS}/{_index(system, link)}")
-    file = system.path(path)
-    return said.exists() and file.exists() and file.stat().st_mtime_ns > said.stat().st_mtime_ns
+    said, file = said_at(system, link), system.path(path)
+    return bool(said) and file.exists() and file.stat().st_mtime_ns > said
 
 
 def program(system: System) -> str:

@@ -1,4 +1,4 @@
-"""systemd-networkd takes over links as they stand, without a packet lost and without being started anew.
+"""systemd-networkd takes over links as they stand, without a packet lost; version 252 without being started anew.
 
 What is in the way was seen with 252, and is documented nowhere:
 
@@ -44,6 +44,8 @@ KeepConfiguration=static
 """
 BY_ADDRESS, NONE = "0", "1"  # addr_gen_mode: fe80:: made from the MAC, none made
 LAST_CHOICE = 0xFFFFFFF0  # a metric
+SYSTEMD = "/run/systemd/system"  # sd_booted(3)
+BRIEFLY = 3.0  # seconds; 0.3 are usual
 PATIENCE = 20.0  # seconds; it waits 12 for a router's advertisement before a link counts as configured
 POLL = 0.1  # seconds
 
@@ -67,11 +69,35 @@ def take_over(system: System, network_file: str, holder: str, others: tuple[str,
         _write(system, f"{RUNTIME}/{os.path.basename(network_file)}.d/zz-virtkit.conf", KEEP)
         with _networks_announced(kernel, before), _as_if_static(kernel, before):
             system.run(["networkctl", "reload"])
-            deadline = time.monotonic() + PATIENCE
-            while time.monotonic() < deadline and waiting(system, holder, others):
-                time.sleep(POLL)
-                _speak_of(system, kernel, (holder, *others))
+            if not _adopted(system, kernel, holder, others, BRIEFLY) and _stuck(system, others):
+                _restart(system, holder, report)
+            _adopted(system, kernel, holder, others, PATIENCE)
         mend(kernel, before)
+
+
+def _adopted(system: System, kernel: Kernel, holder: str, others: tuple[str, ...], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while waiting(system, holder, others):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL)
+        _speak_of(system, kernel, (holder, *others))
+    return True
+
+
+def _stuck(system: System, others: tuple[str, ...]) -> bool:
+    """A port waits for nothing but its bridge, which version 257 takes for one that could not be made."""
+    return any(state.of(system, name).get("ADMIN_STATE") != "configured" for name in others)
+
+
+def _restart(system: System, holder: str, report: Sink) -> None:
+    if system.exists(SYSTEMD):
+        report(Note(f"{holder}: networkd takes it over", "systemd-networkd is started anew for it"))
+        stopped = time.time_ns()
+        system.run(["systemctl", "restart", "systemd-networkd.service"])
+        deadline = time.monotonic() + PATIENCE
+        while state.said_at(system, holder) < stopped and time.monotonic() < deadline:  # what it said before is stale
+            time.sleep(POLL)
 
 
 def waiting(system: System, holder: str, others: tuple[str, ...] = ()) -> str:
