@@ -12,6 +12,7 @@ import pytest
 
 from netns import picture
 from netns.lab import settle
+from netns.watcher import Watcher, planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.netns
 
 ADDRESS = "2001:db8:5:0:5054:ff:feaa:11"  # of the prefix and the host's MAC (RFC 4862, EUI-64)
+ROUTER = "fe80::5054:ff:feaa:1"  # the gateway's own, which it advertises itself by
 LIFETIME = 1800  # seconds
 
 
@@ -81,8 +83,11 @@ def test_advertised_address_and_route_move_and_are_renewed(advertised: Lab, *, s
     own = [("br0", "boot", 1024)] if static else []
     if not static:
         lab.ip("route del default via 2001:db8:9::1")
+    watcher = Watcher(lab, planned(lab))
     lab.virtkit("net", "bridge", "create", "br0", "--port", "eth0", "-y")
     assert _defaults(lab) == sorted([*own, ("br0", "ra", 1025)])
+    assert f"gateway {ROUTER}" in watcher.watched()
+    assert watcher.lost() == []
     (lifetime,), (expires,) = _advertised(lab, "br0")
     assert 3500 < lifetime < 3600
     assert LIFETIME - 100 < expires < LIFETIME
@@ -120,7 +125,7 @@ def test_undo_brings_back_what_was_advertised_and_later_advertisements_count(adv
     time.sleep(1.1)
     _advertise(lab)
     _until(lambda: _advertised(lab, "eth0")[0][0] > lifetime - 1)
-    lab.ip("route del default metric 1025 dev eth0 via fe80::5054:ff:feaa:1")
+    lab.ip(f"route del default metric 1025 dev eth0 via {ROUTER}")
     after = picture.everything(lab)
     assert _unordered(after) == _unordered(before)
 

@@ -6,47 +6,26 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netns.lab import GATEWAY4, GATEWAY6, HOST4, HOST6, settle, silence
+from netns.lab import GATEWAY4, GATEWAY6, GATEWAY_MAC, HOST4, HOST6, HOST_MAC, silence
+from netns.watcher import Watcher, planned
 from virtkit.core.system import System
-from virtkit.net import plan_bridge, plan_delete_bridge
-from virtkit.net.actions import Watch
+from virtkit.net import plan_delete_bridge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from netns.lab import Lab
-    from virtkit.core.plan import Json, Plan
 
 pytestmark = pytest.mark.netns
 
 CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
 ROUTE = "default via 10.9.0.1 proto boot metric 100"
-
-
-class _Watcher:
-    """The watch of a plan, at work in the lab's host."""
-
-    def __init__(self, lab: Lab, plan: Plan) -> None:
-        assert isinstance(plan.actions[0], Watch)
-        self._lab, self.watch = lab, plan.actions[0]
-        self.before: Json = lab.call(lambda: self.watch.capture(System()))
-
-    def lost(self) -> list[str]:
-        started = time.monotonic()
-        lost = self._lab.call(lambda: self.watch.lost(System(), self.before))
-        assert time.monotonic() - started < 1.3
-        return lost
-
-
-def _planned(lab: Lab, *checks: str) -> Plan:
-    return lab.call(lambda: plan_bridge("br0", "eth0", checks=checks))
 
 
 @contextmanager
@@ -56,10 +35,9 @@ def _port_open(lab: Lab, port: int) -> Iterator[None]:
 
 
 def test_gateway_that_dies_after_the_move_is_missed_on_the_bridge(lab: Lab) -> None:
-    settle(lab)
     with _port_open(lab, 2200):
-        watcher = _Watcher(lab, _planned(lab, f"{GATEWAY4}:2200"))
-        assert watcher.watch.watched(watcher.before) == [
+        watcher = Watcher(lab, planned(lab, f"{GATEWAY4}:2200"))
+        assert watcher.watched() == [
             f"gateway {GATEWAY4}",
             f"gateway {GATEWAY6}",
             f"{GATEWAY4}:2200",
@@ -74,79 +52,85 @@ def test_gateway_that_dies_after_the_move_is_missed_on_the_bridge(lab: Lab) -> N
         ]
 
 
-def test_what_was_dead_before_is_told_and_never_missed(lab: Lab) -> None:
-    settle(lab)
+def test_what_was_dead_before_or_dies_before_the_move_is_told_and_never_missed(lab: Lab) -> None:
+    early = planned(lab)
     silence(lab)
-    plan = _planned(lab, f"{GATEWAY4}:2200")
+    late = planned(lab, f"{GATEWAY4}:2200")
     for said in (
         f"does not work now, so it is not watched: gateway {GATEWAY4} on eth0: no answer to 3 ARP requests",
         f"does not work now, so it is not watched: {GATEWAY4}:2200: no connection within 0.8 s",
         "nothing beyond this host is watched during the move; name something that has to answer: --check HOST:PORT",
     ):
-        assert said in plan.notes
-    watcher = _Watcher(lab, plan)
+        assert said in late.notes
+    watchers = [Watcher(lab, plan) for plan in (early, late)]
     lab.virtkit(*CREATE)
-    assert watcher.lost() == []
+    assert [(watcher.watched(), watcher.lost()) for watcher in watchers] == [([], []), ([], [])]
 
 
-def test_what_dies_between_plan_and_move_is_not_missed_either(lab: Lab) -> None:
-    settle(lab)
-    plan = _planned(lab)
-    silence(lab)
-    watcher = _Watcher(lab, plan)
-    lab.virtkit(*CREATE)
-    assert (watcher.watch.watched(watcher.before), watcher.lost()) == ([], [])
+BOTH = [f"gateway {GATEWAY4}", f"gateway {GATEWAY6}"]
+GATEWAYS = [
+    (f"route add 10.1.0.0/16 via 10.9.0.2\nroute add 10.2.0.0/16 via {GATEWAY4}", [*BOTH, "gateway 10.9.0.2"]),
+    (
+        "route replace 10.1.0.0/16 nexthop via 10.9.0.2 nexthop via 10.9.0.3",
+        [*BOTH, "gateway 10.9.0.2", "gateway 10.9.0.3"],
+    ),
+    ("route del 10.1.0.0/16\nroute del 10.2.0.0/16\nroute del default", [f"gateway {GATEWAY6}"]),
+    ("addr del 10.9.0.11/24 dev eth0", [f"gateway {GATEWAY6}"]),  # IPv6 alone
+    ("route add default dev eth0\n-6 route del default", []),
+]
 
 
-@pytest.mark.parametrize(
-    ("routes", "watched"),
-    [
-        ("route del default\nroute add default dev eth0", [f"gateway {GATEWAY6}"]),
-        ("route del default\n-6 route del default", []),
-        ("addr del 10.9.0.11/24 dev eth0", [f"gateway {GATEWAY6}"]),
-        (f"route add 10.1.0.0/16 via 10.9.0.2\nroute add 10.2.0.0/16 via {GATEWAY4}", ["gateway 10.9.0.2"]),
-        ("route add 10.1.0.0/16 nexthop via 10.9.0.2 nexthop via 10.9.0.3", ["gateway 10.9.0.2", "gateway 10.9.0.3"]),
-    ],
-)
-def test_every_gateway_of_the_link_is_watched_once_and_hosts_without_are_moved_too(
-    lab: Lab, routes: str, watched: list[str]
-) -> None:
+def test_every_gateway_of_the_link_is_watched_once_and_a_host_without_is_moved_too(lab: Lab) -> None:
     lab.ip("addr add 10.9.0.2/24 dev lan0\naddr add 10.9.0.3/24 dev lan0", inside=lab.gateway)
-    for line in routes.splitlines():
-        lab.run("ip", *line.split())
-    settle(lab)
-    watcher = _Watcher(lab, _planned(lab))
-    both = [f"gateway {GATEWAY4}", f"gateway {GATEWAY6}"] if "10.1.0.0" in routes else []
-    assert watcher.watch.watched(watcher.before) == both + watched
+    for lines, gateways in GATEWAYS:
+        for line in lines.splitlines():
+            lab.run("ip", *line.split())
+        assert Watcher(lab, planned(lab)).watched() == gateways
+    without = Watcher(lab, planned(lab))
     lab.virtkit(*CREATE)
-    assert watcher.lost() == []
+    assert without.lost() == []
 
 
-def test_session_over_another_link_is_not_at_risk_and_not_watched(lab: Lab) -> None:
-    """Scenario of an administrator who came in by a management port."""
+def test_gateway_that_routes_but_answers_no_arp_is_not_watched_and_what_is_behind_it_is(lab: Lab) -> None:
+    """The administrator wrote down its MAC address; the kernel asks as little as the gateway answers."""
+    lab.run("arptables", "-A", "INPUT", "-i", "lan0", "-j", "DROP", inside=lab.gateway)
+    lab.ip(
+        f"addr add 192.0.2.1/32 dev lo\nneigh replace {HOST4} lladdr {HOST_MAC} dev lan0 nud permanent",
+        inside=lab.gateway,
+    )
+    lab.ip(f"neigh replace {GATEWAY4} lladdr {GATEWAY_MAC} dev eth0 nud permanent")
+    with replace(lab, host=lab.gateway).call(lambda: socket.create_server(("192.0.2.1", 2200))):
+        watcher = Watcher(lab, planned(lab, "192.0.2.1:2200"))
+        lab.virtkit(*CREATE)
+        assert (watcher.watched(), watcher.lost()) == ([f"gateway {GATEWAY6}", "192.0.2.1:2200"], [])
+
+
+def test_session_is_watched_if_it_goes_over_the_link_and_has_not_ended(lab: Lab) -> None:
     lab.ip("link add eth1 type veth peer name lan1\nlink set lan1 up\nlink set eth1 up\naddr add 10.5.0.11/24 dev eth1")
-    settle(lab)
-    session = "SSH_CONNECTION=10.5.0.1 50000 10.5.0.11 22"
-    shown = lab.run("env", session, sys.executable, "-m", "virtkit", *CREATE[:-1], "--plan", check=False).stdout
-    assert "your SSH session from 10.5.0.1 does not go over eth0: it is not at risk" in shown
-    assert "watched during the move: your SSH session" not in shown
-
-
-def test_session_over_the_link_is_watched_and_one_that_has_ended_is_not(lab: Lab) -> None:
-    settle(lab)
+    elsewhere = _notes(lab, "10.5.0.1 50000 10.5.0.11 22")
+    assert "your SSH session from 10.5.0.1 does not go over eth0: it is not at risk" in elsewhere
+    assert not any("watched" in note and "SSH" in note for note in elsewhere)
     with lab.call(lambda: socket.create_server((HOST6, 2200), family=socket.AF_INET6)) as server:
         there = replace(lab, host=lab.gateway)
         with there.call(lambda: socket.create_connection((HOST6, 2200))) as client, server.accept()[0]:
-            session = f"SSH_CONNECTION={GATEWAY6} {client.getsockname()[1]} {HOST6} 2200"
-            plan = ("env", session, sys.executable, "-m", "virtkit", *CREATE[:-1], "--plan", "--output", "json")
-            shown = json.loads(lab.run(*plan, check=False).stdout)
-            assert any(
-                note.startswith(f"watched during the move: your SSH session from {GATEWAY6}: ")
-                for note in shown["notes"]
-            )
-        shown = json.loads(lab.run(*plan, check=False).stdout)
+            connection = f"{GATEWAY6} {client.getsockname()[1]} {HOST6} 2200"
+            watched = f"watched during the move: your SSH session from {GATEWAY6}: "
+            assert any(note.startswith(watched) for note in _notes(lab, connection))
     ended = f"does not work now, so it is not watched: your SSH session from {GATEWAY6}: has ended"
-    assert ended in shown["notes"]
+    assert ended in _notes(lab, connection)
+
+
+def _notes(lab: Lab, connection: str) -> list[str]:
+    plan = (sys.executable, "-m", "virtkit", *CREATE[:-1], "--plan", "--output", "json")
+    shown = json.loads(lab.run("env", f"SSH_CONNECTION={connection}", *plan, check=False).stdout)
+    return [str(note) for note in shown["notes"]]
+
+
+def test_address_that_another_station_has_as_well_is_told(lab: Lab) -> None:
+    lab.ip("addr add 10.9.0.12/24 dev eth0")
+    lab.ip("addr add 10.9.0.12/24 dev lan0", inside=lab.gateway)
+    said = f"in use twice already: 10.9.0.12 on eth0: {GATEWAY_MAC} says that it is its own"
+    assert [note for note in planned(lab).notes if "twice" in note] == [said]
 
 
 RACES = [
@@ -168,10 +152,8 @@ RACES = [
 
 
 def test_whoever_changes_what_was_moved_is_reported_by_name(lab: Lab) -> None:
-    settle(lab)
-    watcher = _Watcher(lab, _planned(lab))
+    watcher = Watcher(lab, planned(lab))
     lab.virtkit(*CREATE)
-    settle(lab)
     assert watcher.lost() == []
     for change, said, back in RACES:
         with _program(lab, change) as pid:
@@ -185,34 +167,11 @@ def test_whoever_changes_what_was_moved_is_reported_by_name(lab: Lab) -> None:
     assert others == [f"gateway {gateway}: no route leads to it any more" for gateway in (GATEWAY4, GATEWAY6)]
 
 
-def test_daemon_that_puts_an_address_back_on_the_port_is_named(lab: Lab) -> None:
-    """systemd-networkd, told nothing of the bridge."""
-    watcher = _Watcher(lab, _planned(lab))
-    lab.virtkit(*CREATE)
-    settle(lab)
-    network = lab.root / "etc/systemd/network/eth0.network"
-    network.write_text("[Match]\nName=eth0\n[Network]\nAddress=10.9.0.11/24\nGateway=10.9.0.1\n")
-    assert watcher.lost() == []
-    daemon = lab.start("/lib/systemd/systemd-networkd")
-    lost: list[str] = []
-    try:
-        for _ in range(50):
-            if lost := watcher.lost():
-                break
-            time.sleep(0.1)
-    finally:
-        daemon.kill()
-        daemon.communicate()
-    by = f"(by systemd-network (pid {daemon.pid}))"
-    assert f"address {HOST4}/24 is on eth0 again {by}" in lost
-
-
 def test_way_back_is_watched_as_well(lab: Lab) -> None:
     lab.virtkit(*CREATE)
-    settle(lab)
-    watcher = _Watcher(lab, lab.call(lambda: plan_delete_bridge("br0")))
+    watcher = Watcher(lab, lab.call(lambda: plan_delete_bridge("br0", system=System(lab.root))))
     lab.virtkit("net", "bridge", "delete", "br0", "-y")
-    assert watcher.watch.watched(watcher.before) == [f"gateway {GATEWAY4}", f"gateway {GATEWAY6}"]
+    assert watcher.watched() == [f"gateway {GATEWAY4}", f"gateway {GATEWAY6}"]
     assert watcher.lost() == []
     silence(lab)
     assert watcher.lost()[0] == f"gateway {GATEWAY4} on eth0: no answer to 3 ARP requests"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
+from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError, UsageError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
 from virtkit.net import adoption, notes, ownership, persistence, ports, refusals, settings, standing, watching
@@ -57,6 +57,8 @@ def plan_bridge(
     if bridge and _as_asked(network, bridge, link):
         return Plan(title)
     if link is None:
+        if checks:
+            raise UsageError(f"--check {checks[0]}: nothing moves to a bridge of its own, expected --port too")
         mac = stable_mac(system.read_or("/etc/machine-id", ""), name)
         return Plan(title, (CreateBridge(name, mac, DEFAULT_MTU), *_spanning(name, stp=stp)), (notes.UNTIL_REBOOT,))
     refusals.check_port(system, network, link, name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import NetworkError
 from virtkit.net import decode, processes
 from virtkit.net.kernel import Monitor
-from virtkit.net.model import FROM_KERNEL
+from virtkit.net.model import FROM_KERNEL, IPV6, LINK_SCOPE
 from virtkit.net.wire import DELADDR, DELLINK, DELROUTE, NEWADDR, NEWLINK, NEWROUTE
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ class Culprits:
         return f" (perhaps by {', '.join(suspects)})" if suspects else ""
 
 
-def strays(now: Standing, *, joins: bool, addresses: Sequence[str], routes: Sequence[str]) -> Iterator[Stray]:
-    """What is not as it was after the port joined its bridge, or left it; ``addresses`` and ``routes`` are Side's."""
+def strays(
+    now: Standing, *, joins: bool, addresses: Sequence[str], routes: Sequence[str], policy: Sequence[str]
+) -> Iterator[Stray]:
+    """What is not as it was after the port joined its bridge, or left it. What moved is told as the lines of Side."""
     port, bridge = now.port.name, now.bridge.name
     holder, other = (now.bridge, now.port) if joins else (now.port, now.bridge)
     if gone := [side.name for side in (holder, now.port) if not side.index]:
@@ -71,6 +73,7 @@ def strays(now: Standing, *, joins: bool, addresses: Sequence[str], routes: Sequ
     if not holder.up:
         yield Stray(f"{holder.name} is down", (NEWLINK,), holder.name)
     yield from _missing(holder, addresses, routes)
+    yield from (Stray(f"{line} is not there any more", (), "") for line in policy if line not in holder.policy_lines())
     yield from _back(other)
 
 
@@ -87,9 +90,12 @@ def _missing(holder: Side, addresses: Sequence[str], routes: Sequence[str]) -> I
 
 
 def _back(other: Side) -> Iterator[Stray]:
-    """A port holds nothing, and neither does a bridge that gave its port back."""
+    """A port holds nothing, and neither does a bridge that gave its port back.
+
+    A link-local IPv6 address is harmless there: some daemons give one to every link.
+    """
     for address in other.addresses:
-        if not address.drifts:
+        if not address.drifts and not (address.family == IPV6 and address.scope == LINK_SCOPE):
             yield Stray(f"address {address.text} is on {other.name} again", (NEWADDR,), address.local)
     for route in other.routes:
         if not route.drifts and route.protocol != FROM_KERNEL:  # which follow their addresses

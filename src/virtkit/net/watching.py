@@ -55,8 +55,8 @@ def plan(
     asked = [probe for probe in [*found, *twins[:MOST_ADDRESSES]] if is_root() or not probe.privileged]
     answers = dict(zip(asked, probes.ask(asked, network), strict=True))
     watched = [probe for probe in found if probe not in answers or answers[probe].well]
-    lines = [probe.line() for probe in watched]
-    action = Watch(port, bridge, joins, side.address_lines(), side.route_lines(), lines, silence)
+    moving = side.address_lines(), side.route_lines(), side.policy_lines()
+    action = Watch(port, bridge, joins, *moving, probes=[probe.line() for probe in watched], silence=silence)
     return Watching(action, tuple(_notes(found, answers)))
 
 
@@ -64,8 +64,8 @@ def gateways(side: Side, port: str, bridge: str) -> list[Probe]:
     """Of every route of the link, each once."""
     default_first = sorted(side.routes, key=lambda route: (route.destination != "default", route.table != MAIN_TABLE))
     hops = [hop.gateway for route in default_first for hop in route.nexthops if hop.index == side.index and hop.gateway]
-    kinds = {True: probes.Ndp, False: probes.Arp}
-    return [kinds[":" in gateway](gateway, port, bridge) for gateway in list(dict.fromkeys(hops))[:MOST_GATEWAYS]]
+    known = list(dict.fromkeys(hops))[:MOST_GATEWAYS]
+    return [(probes.Ndp if ":" in gateway else probes.Arp)(gateway, port, bridge) for gateway in known]
 
 
 def _sessions(system: System, side: Side) -> Iterator[Probe]:

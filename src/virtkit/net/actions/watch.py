@@ -27,6 +27,7 @@ class Watch(deadman.Watch):
     joins: bool  # False: the port leaves the bridge
     addresses: list[str]  # what moves, as the lines of Side
     routes: list[str]
+    policy: list[str]  # rules and nexthop objects
     probes: list[str]  # as Probe.line
     silence: float = 0.0  # seconds that nothing answers after the move, because a spanning tree protocol is on
 
@@ -52,7 +53,7 @@ class Watch(deadman.Watch):
             network = kernel.network()
         culprits.listen(system)
         now = standing.read(network, self.port, self.bridge)
-        found = races.strays(now, joins=self.joins, addresses=self.addresses, routes=self.routes)
+        found = races.strays(now, joins=self.joins, addresses=self.addresses, routes=self.routes, policy=self.policy)
         answers = probes.ask(_loaded(before), network)
         return [
             *(stray.said + culprits.who(system, stray) for stray in found),
