@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.qemu import Agent
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
 
 # busybox's shell takes its own before what stands in PATH.
 REAL = """
@@ -90,10 +90,10 @@ def moved(agent: Agent, target: str, words: str) -> tuple[str, int]:
 def test_a_bridge_over_a_vlan_carries_its_address_and_loses_nothing(agent: Agent) -> None:
     shell(agent, "ip link add link eth0 name eth0.100 type vlan id 100; ip addr add 10.9.100.11/24 dev eth0.100")
     shell(agent, "ip link set eth0.100 up; ping -c 1 10.9.100.1")
-    said, lost = moved(agent, "10.9.100.1", "bridge create br100 --port eth0.100 -y")
+    said, lost = moved(agent, "10.9.100.1", "bridge create br100 --port eth0.100 -y --auto-confirm")
     assert "done (change" in said
     assert (held(agent, "br100"), held(agent, "eth0.100"), lost) == (["10.9.100.11/24"], [], 0)
-    said, lost = moved(agent, "10.9.100.1", "bridge delete br100 -y")
+    said, lost = moved(agent, "10.9.100.1", "bridge delete br100 -y --auto-confirm")
     assert (held(agent, "eth0.100"), lost) == (["10.9.100.11/24"], 0), said
     shell(agent, "ip link del eth0.100")
 
@@ -104,7 +104,7 @@ def test_a_bridge_over_a_bond_carries_its_address_and_loses_nothing(agent: Agent
     )
     shell(agent, "ip link set eth0 master bond0; ip link set eth1 master bond0; ip link set bond0 up")
     shell(agent, "ip addr add 10.9.0.11/24 dev bond0; ping -c 3 -w 10 10.9.0.1")
-    said, lost = moved(agent, "10.9.0.1", "bridge create br0 --port bond0 -y")
+    said, lost = moved(agent, "10.9.0.1", "bridge create br0 --port bond0 -y --auto-confirm")
     assert "done (change" in said
     assert (held(agent, "br0"), held(agent, "bond0"), lost) == (["10.9.0.11/24"], [], 0)
     refused = shell(agent, "python3 -m virtkit net bridge create br1 --port eth0 -y")
@@ -118,7 +118,7 @@ def test_vlans_on_the_port_and_on_top_of_the_bridge_work(agent: Agent) -> None:
     shell(agent, "ip addr add 10.9.0.11/24 dev eth0; ping -c 1 10.9.0.1")
     shell(agent, "ip link add link eth0 name eth0.100 type vlan id 100; ip addr add 10.9.100.12/24 dev eth0.100")
     shell(agent, "ip link set eth0.100 up; ping -c 1 10.9.100.1")
-    said, lost = moved(agent, "10.9.100.1", "bridge create br0 --port eth0 -y")
+    said, lost = moved(agent, "10.9.100.1", "bridge create br0 --port eth0 -y --auto-confirm")
     assert (held(agent, "br0"), held(agent, "eth0.100"), lost) == (["10.9.0.11/24"], ["10.9.100.12/24"], 0), said
     assert " 3 received" in shell(agent, "ping -q -c 3 -w 10 10.9.0.1")
     shell(agent, "ip link del eth0.100")
