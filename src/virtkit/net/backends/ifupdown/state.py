@@ -33,7 +33,7 @@ def remember(system: System, up: Iterable[str], down: Iterable[str]) -> None:
     ):
         if names:
             stanzas = "".join(f"iface {name} inet manual\n" for name in names)
-            quiet = ["--no-act-commands", "--no-scripts", "--no-mappings", "-i", "/dev/stdin"]
+            quiet = ["--no-act-commands", "--no-scripts", "--no-mappings", "-i", "/proc/self/fd/0"]
             system.run([program, *quiet, *names], text=stanzas)
 
 
