@@ -5,12 +5,14 @@ A line that ends in a backslash goes on in the next one; comments in between are
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 COMMENTS = ("#", ";")
+LINE = re.compile(r"[^\n]*\n|[^\n]+")  # other signs that end a line elsewhere do not here
 
 
 class Entry(NamedTuple):
@@ -57,7 +59,7 @@ def values(entries: Iterable[Entry], section: str, key: str) -> list[str]:
 def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
     """The bytes, and what they say in one line."""
     raw, said = "", ""
-    for line in text.removeprefix("\ufeff").splitlines(keepends=True):
+    for line in LINE.findall(text.removeprefix("\ufeff")):
         raw += line
         words = line.strip()
         if said and words.startswith(COMMENTS):
