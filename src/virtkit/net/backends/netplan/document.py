@@ -7,6 +7,7 @@ Built from the parser's events: aliases keep a place of their own, which compose
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
@@ -114,6 +115,7 @@ class Document:
         return "\r\n" if first > 0 and self.text[first - 1] == "\r" else "\n"
 
 
+@lru_cache(maxsize=64)  # each link of a host is looked for in the same files
 def parse(path: str, text: str) -> Document:
     """NotSupportedError with the place for what is no YAML, or too much of it."""
     if len(text) > MOST_CHARACTERS:

@@ -32,10 +32,12 @@ def meaning(system: System, configuration: Configuration, link: str) -> list[lis
 
 
 def means(system: System, parts: list[Definition], link: str) -> bool:
-    first, settings = parts[0], merged(parts)
+    if parts[0].section not in keys.PHYSICAL:
+        return parts[0].id == link
+    settings = merged(parts)
     match = settings.get("match")
-    if first.section not in keys.PHYSICAL or not isinstance(match, dict):
-        return first.id == link
+    if not isinstance(match, dict):
+        return parts[0].id == link
     renamed = settings.get("set-name") == link
     return all(
         (

@@ -97,9 +97,8 @@ def _immovable(here: Document) -> NotSupportedError:
     nodes = walk(here.root) if here.root else ()
     tied = next((node for node in nodes if node.anchor or isinstance(node, Alias)), None)
     if tied is None:
-        return NotSupportedError(
-            f"{here.path}: settings cannot be moved as text", hint="write the definition as a block"
-        )
+        hint = "write the definition in block style"
+        return NotSupportedError(f"{here.path}: settings cannot be moved as text", hint=hint)
     sort = "alias" if isinstance(tied, Alias) else "anchor"
     reason = f"an {sort} ties settings together that would have to part"
     return NotSupportedError(f"{here.place(tied.start)}: {reason}", hint="write them out, without & and *")
@@ -156,11 +155,11 @@ def _filled(here: Document, where: Mapping, existing: Entry, piece: Piece) -> li
 
 def dropped(part: Definition) -> list[Edit]:
     """Without the definition, and without its section where nothing else is in it. Comments above stay."""
-    here, where = part.document, _network(part.document)
-    inner = _section(part).value
-    alone = not isinstance(inner, Mapping) or len(inner.entries) == 1
-    outer, entry = (where, _section(part)) if alone or not isinstance(inner, Mapping) else (inner, part.entry)
+    here, section = part.document, _section(part)
+    outer, entry = _network(here), section
+    if isinstance(section.value, Mapping) and len(section.value.entries) > 1:
+        outer, entry = section.value, part.entry
     if outer.flow:
         return blocks.take(here, outer, [entry], [])
-    start, end = blocks.span(here, outer, entry)
-    return [Edit(max(start, entry.start - blocks.column(here, entry.start)), end, "")]
+    _, end = blocks.span(here, outer, entry)
+    return [Edit(entry.start - blocks.column(here, entry.start), end, "")]

@@ -32,15 +32,13 @@ def released(system: System, configuration: Configuration, bridge: str, port: st
         mine = next((part for part in parts if part.document is here), None)
         its = next((part for part in ports if part.document is here), None)
         if mine or its:
-            changed.append(_changed(here, mine, its, parts, ports))
+            changed.append(_changed(here, mine, its, ports))
     return tuple(file for file in changed if file)
 
 
-def _changed(
-    here: Document, mine: Definition | None, its: Definition | None, parts: list[Definition], ports: list[Definition]
-) -> File | None:
+def _changed(here: Document, mine: Definition | None, its: Definition | None, ports: list[Definition]) -> File | None:
     """``mine`` is the bridge in this file, ``its`` the port."""
-    moving_back = moving.found(mine, _given(mine, parts, ports)) if mine else []
+    moving_back = moving.found(mine, _given(mine, ports)) if mine else []
     off = _off(its) if its else []
     if its and len(off) == len(its.settings.entries) and not moving_back:
         off = off[1:]  # netplan takes no definition without settings
@@ -61,10 +59,10 @@ def _changed(
     return placed(here, moving.proven(here, edits, expected.data))
 
 
-def _given(part: Definition, parts: list[Definition], ports: list[Definition]) -> list[Entry]:
-    had = merged(ports)
-    kept = {name for name in ("mtu", *keys.BOTH) if name in had or name == "mtu"}
-    return [entry for entry in part.settings.entries if entry.name in (keys.LAYER3 | keys.BOTH) - kept]
+def _given(part: Definition, ports: list[Definition]) -> list[Entry]:
+    """What the port does not have by itself; its MTU it has, the bridge only followed it."""
+    back = keys.LAYER3 | keys.BOTH - merged(ports).keys()
+    return [entry for entry in part.settings.entries if entry.name in back]
 
 
 def _off(part: Definition) -> list[Entry]:
