@@ -38,12 +38,12 @@ def plan_add_port(
     title = f"port {port} of bridge {bridge}"
     if link.master == found.index:
         return Plan(title)
+    refusals.check_port(system, network, link, bridge)
     side = standing.side_of(network, port)
     if not side.empty:
         held = ", ".join(address.text for address in side.addresses) or f"{len(side.routes)} routes"
         hint = f"virtkit net bridge port add {bridge} {port} --move (moves them to {bridge})"
         raise UsageError(f"{port}: holds {held}, expected nothing: a port's own addresses are mute", hint=hint)
-    refusals.check_port(system, network, link, bridge)
     watched = watching.plan(system, network, standing.side_of(network, bridge), bridge, checks, joins=True)
     told = (*spanning(found, port), *_loop(network, found, port), *_until_reboot(system, bridge, port), *watched.notes)
     actions: tuple[Action, ...] = (watched.action, AddPort(port, bridge), *((confirm,) if confirm else ()))

@@ -41,6 +41,11 @@ def _differing(system: System, link: str) -> Iterator[tuple[str, str]]:
             if name in NOT_CARRIED or f"{name}_ms" in names:
                 continue
             key = f"{group}/{name}"
-            value = system.read_or(path(link, key), "")
-            if value and value != system.read_or(path("default", key), ""):
+            value, new = system.read_or(path(link, key), ""), _of_a_new_link(system, key)
+            if value and new and value != new:
                 yield key, value
+
+
+def _of_a_new_link(system: System, key: str) -> str:
+    """Another network namespace than the first shows no defaults of its neighbour tables; its loopback has them."""
+    return system.read_or(path("default", key), "") or system.read_or(path("lo", key), "")

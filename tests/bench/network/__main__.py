@@ -27,9 +27,8 @@ DIRECTIONS = ("peer to host, IPv4", "peer to host, IPv6", "host to peer, IPv4", 
 
 def main() -> int:
     args = _arguments().parse_args()
-    _say(
-        f"{platform.release()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; {args.rate} pings a second"
-    )
+    _say(f"Linux {platform.release()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    _say(f"{args.runs} runs of each; {args.rate} pings a second of each family in each direction")
     _say("| method | " + " | ".join(f"lost ms, {way}" for way in DIRECTIONS) + " | TCP |")
     _say("|---|" + "---|" * (len(DIRECTIONS) + 1))
     with _house() as (folder, root):

@@ -49,7 +49,11 @@ class _Handover(Action):
             return ""
         machines = machines_of(system, ports)
         named = ", ".join(machines or [port.name for port in ports])
-        away = "virtkit vm attach MACHINE --network default" if machines else f"ip link set {ports[0].name} nomaster"
+        away = (
+            "virtkit vm attach MACHINE --network default"
+            if machines
+            else f"virtkit net bridge port remove {self.bridge} {came[0]}"
+        )
         return f"{self.bridge} got {named}, which would lose the network; first: {away}"
 
     def undo(self, system: System, before: Json) -> None:

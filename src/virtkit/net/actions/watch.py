@@ -33,7 +33,8 @@ class Watch(deadman.Watch):
 
     def describe(self) -> str:
         watched = [probe.describe() for probe in map(probes.load, self.probes)]
-        said = f"watch {', '.join([*watched, f'that nobody else changes {self.port} and {self.bridge}'])}"
+        links = " and ".join(dict.fromkeys((self.port, self.bridge)))
+        said = f"watch {', '.join([*watched, f'that nobody else changes {links}'])}"
         return f"{said}; {self.silence:g} s of silence are no loss" if self.silence else said
 
     def bears(self) -> float:

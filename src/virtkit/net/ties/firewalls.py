@@ -63,12 +63,12 @@ def _iptables(system: System, name: str, back_end: str) -> Iterator[str]:
 
 
 def _zone(system: System, name: str, target: str) -> Iterator[str]:
+    """Of the running firewall the bridge is put into the port's zone; here it is about the next start."""
     for folder in ZONES:
         for file in system.names(folder):
             if re.search(rf"<interface\s+name=[\"']{re.escape(name)}[\"']", system.read_or(f"{folder}/{file}", "")):
-                zone = file.removesuffix(".xml")
-                command = f"firewall-cmd --permanent --zone={zone} --change-interface={target}"
-                yield f"{name} is in firewalld's zone {zone}, {target} will be in its default zone: {command}"
+                command = f"firewall-cmd --permanent --zone={file.removesuffix('.xml')} --change-interface={target}"
+                yield f"{folder}/{file} names {name}: so that {target} is in this zone after the next start: {command}"
 
 
 def _names(value: Json, name: str) -> bool:

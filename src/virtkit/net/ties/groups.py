@@ -21,8 +21,8 @@ class Use(NamedTuple):
     number: int  # of the UDP port, or of the IP protocol in raw
 
 
-# Groups that the kernel joins for each link by itself: all hosts, all routers, solicited nodes.
-KERNELS = re.compile(r"224\.0\.0\.1|ff0[15]?[12]?::[12]|ff0[12]::[12]|ff05::2|ff02::1:ff[0-9a-f:]+")
+# Groups that the kernel joins by itself: all hosts, all routers, solicited nodes; a bridge's all snoopers (RFC 4286).
+KERNELS = re.compile(r"224\.0\.0\.(1|106)|ff02::6a|ff0[15]?[12]?::[12]|ff0[12]::[12]|ff05::2|ff02::1:ff[0-9a-f:]+")
 USES = {
     **dict.fromkeys(("224.0.0.251", "ff02::fb"), Use("mDNS", "udp", 5353)),
     **dict.fromkeys(("224.0.0.252", "ff02::1:3"), Use("LLMNR", "udp", 5355)),
