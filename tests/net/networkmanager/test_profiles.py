@@ -85,6 +85,9 @@ def test_second_profile_for_the_bridge_is_named_with_the_way_to_be_rid_of_it(tmp
         _check_name(System(tmp_path), "br0", "1")
     assert caught.value.hint == "nmcli connection delete 9"
     _check_name(System(tmp_path), "br0", "9")
+    _put(tmp_path, f"{PERSISTENT}/br1.nmconnection", "[connection]\nuuid=8\ntype=vpn\n")
+    with pytest.raises(BusyError, match=r"br1\.nmconnection: is a profile for br1 already"):
+        _check_name(System(tmp_path), "br1", "1")
 
 
 def test_unreadable_and_endless_profiles_are_errors(tmp_path: Path) -> None:

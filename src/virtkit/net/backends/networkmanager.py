@@ -58,12 +58,12 @@ class NetworkManager:
         _check_name(system, wish.bridge, uuid)
         names = _names(system, wish.bridge, wish.port, wish.mac, wish.mtu)
         bridge = rendering.bridge_file(old, names, _identity(system, wish), uuid)
-        files = [File(f"{profiles.PERSISTENT}/{wish.bridge}{profiles.SUFFIX}", bridge.text, MODE)]
+        files = [File(_lasting(wish.bridge), bridge.text, MODE)]
         if old.persistent and old.bound:
             return (*files, File(old.path, rendering.port_file(old, names).text))
         name = f"{wish.bridge}-port-{wish.port}"
         port = rendering.new_port_file(old, names, profiles.new_uuid(system, name))
-        return (*files, File(f"{profiles.PERSISTENT}/{name}{profiles.SUFFIX}", port.text, MODE))
+        return (*files, File(_lasting(name), port.text, MODE))
 
     def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
         self._check_checkpoints(system, port)
@@ -145,7 +145,7 @@ class NetworkManager:
     def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """It never let go of the port, or has it again already (``let_go``)."""
         names = (bridge, f"{bridge}-port-{port}")
-        self._forget(system, port, bridge, *(f"{profiles.PERSISTENT}/{name}{profiles.SUFFIX}" for name in names))
+        self._forget(system, port, bridge, *map(_lasting, names))
 
     def boot(self, system: System, port: str, bridge: str) -> Boot:
         """With a message bus of its own, and the leases that the host has in /var/lib/NetworkManager."""
@@ -196,7 +196,7 @@ def _check_profile(old: Profile, wish: Wish) -> None:
 def _check_name(system: System, bridge: str, uuid: str) -> None:
     """At the next start two profiles would both make it."""
     for other in profiles.all_of(system):
-        if other.link == bridge and other.uuid != uuid:
+        if other.uuid != uuid and (other.link == bridge or other.path == _lasting(bridge)):
             hint = f"nmcli connection delete {other.uuid}"
             raise BusyError(f"{other.path}: is a profile for {bridge} already, expected none", hint=hint)
 
@@ -209,6 +209,10 @@ def _pair(system: System, bridge: str, port: str) -> tuple[Profile, Profile]:
         missing = f"{port} a port of {bridge}" if above else bridge
         raise NotFoundError(f"{profiles.PERSISTENT}: no profile makes {missing}", hint="nmcli connection show")
     return above, below
+
+
+def _lasting(name: str) -> str:
+    return f"{profiles.PERSISTENT}/{name}{profiles.SUFFIX}"
 
 
 def _passing(link: str) -> str:
