@@ -15,8 +15,8 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import subprocess
@@ -67,8 +67,7 @@ class Pings:
                     self.missing.pop(number, None)
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(NamedTuple):
     sent: int
     lost: int
     refused: int  # of the lost ones: this host itself would not send them
@@ -111,7 +110,7 @@ def main(addresses: list[str], per_second: float) -> None:
     time.sleep(AFTERMATH)
     for pings in both:
         pings.receive()
-    _say(json.dumps([asdict(_tally(pings, start, per_second)) for pings in both]))
+    _say(json.dumps([_tally(pings, start, per_second)._asdict() for pings in both]))
 
 
 def _say(line: str) -> None:

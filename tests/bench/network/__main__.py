@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import statistics
+import signal
 import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.network import report
 from bench.network.methods import METHODS
 from bench.network.trial import Trial, attempt
 from netns import house
@@ -22,22 +23,20 @@ if TYPE_CHECKING:
 
     from bench.network.methods import Method
 
-DIRECTIONS = ("peer to host, IPv4", "peer to host, IPv6", "host to peer, IPv4", "host to peer, IPv6")
-
 
 def main() -> int:
     args = _arguments().parse_args()
-    _say(f"Linux {platform.release()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
-    _say(f"{args.runs} runs of each; {args.rate} pings a second of each family in each direction")
-    _say("| method | " + " | ".join(f"lost ms, {way}" for way in DIRECTIONS) + " | TCP |")
-    _say("|---|" + "---|" * (len(DIRECTIONS) + 1))
-    with _house() as (folder, root):
-        for name in args.methods or METHODS:
-            trials = [_once(METHODS[name], folder, root, args.rate) for _ in range(args.runs)]
-            _say(_row(METHODS[name], trials, args.rate))
-            if args.verbose:
-                for trial in trials:
-                    _say(f"    {trial}")
+    if args.runs:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was mounted is let go of
+        _say(f"Linux {platform.release()}, {os.cpu_count()} processors; {args.rate} pings a second, four times")
+        with _house() as (folder, root), args.record.open("a", encoding="ascii") as record:
+            for _ in range(args.runs):  # of each in turn: what else happens on this machine, happens to all
+                for name in args.methods or METHODS:
+                    trial = _once(METHODS[name], folder, root, args.rate)
+                    record.write(report.line(name, args.rate, trial) + "\n")
+                    record.flush()
+    for line in report.table(report.read(args.record.read_text(encoding="ascii"))):
+        _say(line)
     return 0
 
 
@@ -51,16 +50,6 @@ def _once(method: Method, folder: Path, root: Path, rate: int) -> Trial:
     finally:
         method.clear(lab)
         labs.remove(lab)
-
-
-def _row(method: Method, trials: list[Trial], rate: int) -> str:
-    """Lost milliseconds as least / median / most of the trials, per direction and family."""
-    cells = []
-    for way in range(len(DIRECTIONS)):
-        lost = sorted(trial.tallies[way].lost * 1000 / rate for trial in trials)
-        cells.append(f"{lost[0]:g} / {statistics.median(lost):g} / {lost[-1]:g}")
-    alive = sum(trial.alive for trial in trials)
-    return f"| {method.title} | {' | '.join(cells)} | {alive} of {len(trials)} alive |"
 
 
 @contextmanager
@@ -80,9 +69,9 @@ def _house() -> Iterator[tuple[Path, Path]]:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests/bench/network/run", description=__doc__)
     parser.add_argument("methods", nargs="*", metavar="METHOD", choices=[[], *METHODS], help=", ".join(METHODS))
-    parser.add_argument("--runs", type=int, default=20, help="of each method")
+    parser.add_argument("--runs", type=int, default=20, help="of each method; 0 only shows what was recorded")
+    parser.add_argument("--record", type=Path, default=Path("/tmp/virtkit-bench-network"), help="where to add them")
     parser.add_argument("--rate", type=int, default=2000, help="pings a second, per direction and family")
-    parser.add_argument("-v", "--verbose", action="store_true", help="each run by itself")
     return parser
 
 
