@@ -189,12 +189,14 @@ def _connected(lab: Lab) -> dict[str, str]:
     return {name: profile for name, state, profile in rows if state == "connected"}
 
 
-def test_file_that_netplan_does_not_take_is_refused_with_its_words(lab: Lab) -> None:
-    path = lab.root / "etc/netplan/a.yaml"
-    path.write_text("network:\n  ethernets:\n    eth0:\n      addresses: [10.9.0.11/99]\n")
-    path.chmod(0o600)
+def test_file_that_netplan_does_not_take_and_a_daemon_that_does_not_run_leave_all_as_it_is(lab: Lab) -> None:
     before = picture.everything(lab)
+    _write(lab, "a", "network:\n  ethernets:\n    eth0:\n      addresses: [10.9.0.11/99]\n")
     refused = lab.virtkit(*CREATE, check=False)
     assert refused.returncode == 1
     assert "/etc/netplan/a.yaml:4:18: Error in network definition: invalid prefix length" in refused.stderr
+    _write(lab, "a", "network: {renderer: NetworkManager, ethernets: {eth0: {dhcp4: true}}}\n")
+    refused = lab.virtkit(*CREATE, check=False)
+    assert refused.returncode == 1
+    assert "NetworkManager's, which does not answer" in refused.stderr
     assert picture.everything(lab) == before

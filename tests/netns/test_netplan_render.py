@@ -22,7 +22,33 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.netns
 
-MEANT = {"vf1": "enp1s16f2"}  # definitions with a name of their own
+MEANT = {"vf1": "enp1s16f2", "lan": "eth7"}  # definitions with a name of their own
+STACKED = """\
+network:
+  renderer: {renderer}
+  ethernets:
+    eth0: {{}}
+    eth1: {{}}
+    eth2: {{}}
+    lan:
+      match: {{macaddress: "52:54:00:aa:00:11"}}
+      set-name: eth7
+      addresses: [10.9.0.11/24]
+      wakeonlan: true
+  bonds:
+    bond0:
+      interfaces: [eth1, eth2]
+      parameters: {{mode: active-backup}}
+      addresses: [10.9.1.11/24]
+      routes: [{{to: default, via: 10.9.1.1, metric: 7}}]
+  vlans:
+    eth0.5:
+      id: 5
+      link: eth0
+      dhcp6: true
+      nameservers: {{addresses: [10.9.2.1]}}
+      addresses: [10.9.2.11/24]
+"""
 WRAPPER = '#!/bin/sh\nshift\nLD_LIBRARY_PATH={0}/usr/lib/x86_64-linux-gnu exec {0}/usr/libexec/netplan/generate "$@"\n'
 # Of a link that is no port and no bridge, or of every bridge: not of what moves.
 OWN = re.compile(r"Bridge=|ConfigureWithoutCarrier=|LinkLocalAddressing=|IPv6AcceptRA=no|(id|type|interface-name)=|\[")
@@ -54,6 +80,17 @@ def test_whatever_the_files_look_like_netplan_gives_the_bridge_what_the_port_had
         assert _others(before) == _others(after)
         assert _layer3(before, "eth0") == _layer3(after, "br0")
         assert _layer3(after, "eth0") <= {("method", frozenset({"link-local"})), ("method", frozenset({"ignore"}))}
+
+
+@pytest.mark.parametrize("renderer", ["networkd", "NetworkManager"])
+@pytest.mark.parametrize("link", ["bond0", "eth0.5", "lan"])
+def test_bonds_vlans_and_links_that_are_matched_are_ports_too(link: str, renderer: str, tmp_path: Path) -> None:
+    system = host(tmp_path, {"50.yaml": STACKED.format(renderer=renderer)}, MEANT.get(link, link))
+    found = _rendered(system, link)
+    assert found is not None
+    before, after = found
+    assert _others(before, link) == _others(after, link)
+    assert _layer3(before, link) == _layer3(after, "br0") != set()
 
 
 @skip_without_data
@@ -99,7 +136,7 @@ def _layer3(files: dict[str, str], link: str) -> set[tuple[str, frozenset[str]]]
         if re.search(rf"netplan-{link}\.(network|nmconnection)$", path):
             sections = re.split(r"^\[(.*)\]$", text, flags=re.MULTILINE)[1:]
             named = zip(sections[::2], sections[1::2], strict=True)
-            apart = {"Match", "Link", "connection", "ethernet", "bridge", "match"}
+            apart = {"Match", "Link", "connection", "ethernet", "bridge", "match", "bond", "vlan"}
             lines = {line for name, body in named if name not in apart for line in body.split("\n") if line}
             pairs = [line.partition("=") for line in lines if not OWN.match(line)]
             found |= {(key, frozenset(re.split("[; ]", value)) - {""}) for key, _, value in pairs}

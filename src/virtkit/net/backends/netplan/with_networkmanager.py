@@ -53,7 +53,11 @@ class WithNetworkManager:
     empties = True
 
     def pins(self, system: System, port: str) -> list[tuple[str, str]]:
-        """A bridge's routes come after an Ethernet link's by default, and netplan has no word for it."""
+        """A bridge's routes come after an Ethernet link's by default, and netplan has no word for it.
+
+        BusyError where NetworkManager does not run: it could neither take the bridge nor give the port back.
+        """
+        _known(system, port)
         kept = daemon.device_file(system, port)
         metric = kept.get("device", "route-metric-default-effective", "") if kept else ""
         if not metric:
