@@ -19,6 +19,7 @@ from netns import picture
 from netns.lab import GATEWAY4, HOST4, settle
 from support.dying import PROGRAM
 from support.guarded import until
+from virtkit.core.boot import boot_id
 from virtkit.core.deadman.switch import Switch
 from virtkit.core.journal import Journal
 
@@ -33,6 +34,12 @@ pytestmark = pytest.mark.netns
 
 VIRTKIT = (sys.executable, "-m", "virtkit")
 CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
+INTERFACES = f"""# The primary network interface
+auto eth0
+iface eth0 inet static
+\taddress {HOST4}/24
+\tgateway {GATEWAY4}
+"""
 LINES = (2, 3, 5)  # of the guardian's: everything is being put back, a step is undone, a step is being undone
 UNIT = "etc/systemd/system/virtkit-recover.service"
 
@@ -204,6 +211,51 @@ def test_the_next_boot_puts_back_files_before_the_network_and_the_unit_for_that_
     assert said.startswith("change 1 (bridge br0 over eth0): rolled back: ")
     assert picture.everything(lab) == before
     assert (unit.exists(), wanted.is_symlink()) == (False, False)
+
+
+def _ifupdown(lab: Lab) -> Path:
+    """A Debian host whose link is in /etc/network/interfaces, as a boot leaves it."""
+    for phase in ("pre-up", "up", "down", "post-down"):
+        (lab.root / f"etc/network/if-{phase}.d").mkdir()
+    for phase in ("pre-up", "post-down"):
+        (lab.root / f"etc/network/if-{phase}.d/bridge").symlink_to("/lib/bridge-utils/ifupdown.sh")
+    file = lab.root / "etc/network/interfaces"
+    file.write_text(INTERFACES)
+    lab.ip("addr flush dev eth0\nlink set eth0 down")
+    lab.run("ifup", "-a")
+    settle(lab)
+    return file
+
+
+def test_who_dies_before_the_files_leaves_them_to_the_guardian(lab: Lab) -> None:
+    file = _ifupdown(lab)
+    with begun(lab) as running:
+        running.kill()
+        running.communicate()
+        assert file.read_text() == INTERFACES
+        lab.virtkit("confirm")
+    assert (bridged(lab), change(lab).state) == (True, "done")
+    assert change(lab).pid != running.pid
+    assert "iface br0 inet static" in file.read_text()
+    assert "br0=br0" in lab.run("ifquery", "--state").stdout.split()
+
+
+def test_a_power_cut_among_the_files_boots_the_old_ones(lab: Lab) -> None:
+    """Tool and guardian die between two of them; the next boot finds another kernel, and its unit the journal."""
+    file = _ifupdown(lab)
+    file.chmod(0o640)
+    before = file.stat()
+    deaths = ("VIRTKIT_DIES=ChangeFile.verify call 1", "VIRTKIT_GUARDIAN_DIES=Log.write call 1")
+    lab.run("env", *deaths, sys.executable, "-c", PROGRAM, *CREATE, "--auto-confirm", check=False)
+    until(lambda: not switch(lab).guarded)
+    assert "iface br0 inet static" in file.read_text()
+    journal = lab.state / "journal/1.jsonl"
+    journal.write_text(journal.read_text().replace(boot_id(), "00000000-0000-4000-8000-000000000000"))
+    assert "(bridge br0 over eth0): rolled back" in lab.virtkit("recover").stdout
+    after = file.stat()
+    assert file.read_text() == INTERFACES
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+    assert bridged(lab)  # no matter whose bridge: in another boot the journal says nothing of the kernel
 
 
 @pytest.fixture
