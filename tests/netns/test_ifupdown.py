@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +17,6 @@ from netns.lab import HOST4, HOST6, HOST_MAC, settle
 from netns.traffic import lossless
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -242,6 +243,32 @@ def test_writers_above_are_named(lab: Lab) -> None:
     assert "/etc/cloud/cloud.cfg.d" in plan
     (lab.root / "etc/pve").mkdir()
     assert "written anew by Proxmox VE" in lab.virtkit(*CREATE[:-1], "--plan", check=False).stdout
+
+
+def test_ifupdown2_finds_everything_as_its_files_say(lab: Lab, tmp_path: Path) -> None:
+    """Proxmox VE's. It conflicts with ifupdown as a package, so it is unpacked over it here."""
+    subprocess.run(["apt-get", "-qq", "download", "ifupdown2"], cwd=tmp_path, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("ifupdown2_*.deb")
+    subprocess.run(["dpkg-deb", "-x", archive, tmp_path / "beside"], check=True)
+    for name in ("ifup", "ifdown", "ifquery"):
+        (lab.root / "usr/sbin" / name).unlink()
+    for source, target in (("etc", "etc"), ("usr", "usr"), ("sbin", "usr/sbin"), ("lib", "usr/lib")):
+        shutil.copytree(tmp_path / "beside" / source, lab.root / target, dirs_exist_ok=True, symlinks=True)
+    (lab.root / "usr/share/ifupdown2/ifupdown2").chmod(0o755)
+    (lab.root / "etc/pve").mkdir()
+    addresses = f"address {HOST4}/24\n\tgateway 10.9.0.1\niface eth0 inet6 static\n\taddress {HOST6}/64\n"
+    file = lab.root / "etc/network/interfaces"
+    file.write_text(f"{LO}auto eth0\niface eth0 inet static\n\t{addresses}")
+    lab.ip("addr flush dev eth0\nlink set eth0 down")
+    lab.run("ifup", "-a")
+    settle(lab)
+    with lossless(lab, [HOST4, HOST6]):
+        said = lab.virtkit(*CREATE).stderr
+        checked = lab.run("ifquery", "-a", "--check").stdout
+        lab.run("ifreload", "-a")
+    assert "not rehearsed" not in said
+    assert "bridge-ports eth0" in file.read_text()
+    assert ("[fail]" not in checked, checked.count("[pass]") >= 8) == (True, True), checked
 
 
 def test_link_that_does_not_come_up_at_boot_has_no_owner(lab: Lab) -> None:
