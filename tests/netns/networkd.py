@@ -81,6 +81,12 @@ def lease(lab: Lab, link: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
 
+def dns(lab: Lab, link: str) -> str:
+    """What networkd tells the resolver."""
+    path = lab.root / f"run/systemd/netif/links/{lab.json('link', 'show', link)[0]['ifindex']}"
+    return next(line.partition("=")[2] for line in path.read_text().splitlines() if line.startswith("DNS="))
+
+
 def acknowledged(lab: Lab) -> int:
     """How many leases the server has given or renewed."""
     return lab.state.with_name("dnsmasq.log").read_text().count("DHCPACK")

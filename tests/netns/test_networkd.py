@@ -79,21 +79,31 @@ def test_static_link_goes_to_a_bridge_and_back(lab: Lab) -> None:
     files = {"20-lan.network": WRITTEN_BY_HAND}
     with networkd.running(lab, files):
         before, held = picture.everything(lab), picture.held(lab, "eth0")
-        with pings(lab, HOST4, HOST6) as lost:
-            said = lab.virtkit(*CREATE)
-        assert max(lost.values()) <= MOST_LOST, lost
-        assert "with or without this change" not in said.stderr
+        said = _without_loss(lab, *CREATE)
+        assert "with or without this change" not in said
         made = networkd.texts(lab)
         assert {name: made[name] for name in files} == files
         assert networkd.states(lab) == {"lo": "unmanaged", "eth0": "configured", "br0": "configured"}
         assert picture.held(lab, "br0") == held
         assert picture.held(lab, "eth0") == {"addresses": [], "routes": []}
-        with pings(lab, HOST4, HOST6) as lost:
-            lab.virtkit("undo", "-y")
-        assert max(lost.values()) <= MOST_LOST, lost
-        assert networkd.texts(lab) == files
+        assert networkd.dns(lab, "br0") == "10.9.0.1"
+        _without_loss(lab, *DELETE)
+        assert (networkd.texts(lab), picture.everything(lab)) == (files, before)
         networkd.configured(lab, "eth0")
-        assert picture.everything(lab) == before
+        _without_loss(lab, "undo", "-y")
+        assert (networkd.texts(lab), picture.held(lab, "br0")) == (made, held)
+        networkd.configured(lab, "eth0", "br0")
+        _without_loss(lab, "undo", "1", "-y")
+        assert (networkd.texts(lab), picture.everything(lab)) == (files, before)
+        networkd.configured(lab, "eth0")
+
+
+def _without_loss(lab: Lab, *arguments: str) -> str:
+    """-> what was told meanwhile."""
+    with pings(lab, HOST4, HOST6) as lost:
+        said = lab.virtkit(*arguments).stderr
+    assert max(lost.values()) <= MOST_LOST, lost
+    return said
 
 
 BY_DHCP = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n"
@@ -166,23 +176,6 @@ def test_file_for_many_links_stays_theirs(lab: Lab) -> None:
         assert networkd.texts(lab) == files
         assert picture.held(lab, "eth0") == held
         networkd.configured(lab, "eth0", "eth1")
-
-
-def test_bridge_is_deleted_and_that_is_undone(lab: Lab) -> None:
-    files = {"20-lan.network": WRITTEN_BY_HAND}
-    with networkd.running(lab, files):
-        before = picture.everything(lab)
-        lab.virtkit(*CREATE)
-        made, bridged = networkd.texts(lab), picture.held(lab, "br0")
-        with pings(lab, HOST4, HOST6) as lost:
-            lab.virtkit(*DELETE)
-        assert max(lost.values()) <= MOST_LOST, lost
-        assert (networkd.texts(lab), picture.everything(lab)) == (files, before)
-        with pings(lab, HOST4, HOST6) as lost:
-            lab.virtkit("undo", "-y")
-        assert max(lost.values()) <= MOST_LOST, lost
-        assert (networkd.texts(lab), picture.held(lab, "br0")) == (made, bridged)
-        networkd.configured(lab, "eth0", "br0")
 
 
 def test_daemon_that_starts_anew_finds_all_as_it_is(lab: Lab) -> None:

@@ -112,3 +112,38 @@ def test_dhcp_client_asks_over_the_bridge_and_gets_what_the_host_has(bridged: La
     wrong, lost, clients = _rehearse(bridged, _files(bridged, "[Network]\nDHCP=ipv4\n[DHCPv4]\nClientIdentifier=mac\n"))
     assert (wrong, lost) == ([], [])
     assert clients == [f"{HOST_MAC} 01{HOST_MAC.replace(':', '')}"]
+
+
+VANDALS = """
+import json, sys
+from virtkit.core.system import System
+from virtkit.net import rehearsal
+from virtkit.net.backend import Boot
+deeds = ("echo x > /usr/vandal", "echo x > /etc/vandal", "rm -rf /etc/systemd/network", "echo x > /run/vandal",
+    "echo x > /root/vandal", "echo 1 > /proc/sys/kernel/sysrq", "ip link delete br0", "hostname vandal",
+    "kill -9 $(cat /run/victim)")
+boot = Boot(tuple(("sh", "-c", deed) for deed in deeds), patience=1)
+print(json.dumps(rehearsal.rehearse(System(), boot, "eth0", "br0").outcome.log))
+"""
+
+
+def test_nothing_that_runs_there_reaches_the_host(bridged: Lab) -> None:
+    _files(bridged)
+    victim = bridged.start("sleep", "60")
+    try:
+        (bridged.root / "run/victim").write_text(str(victim.pid))
+        before, name = picture.everything(bridged), bridged.run("hostname").stdout
+        log = json.loads(bridged.run(sys.executable, "-c", VANDALS).stdout)
+        assert victim.poll() is None
+        assert picture.everything(bridged) == before
+        assert bridged.run("hostname").stdout == name
+        assert sorted(path.name for path in (bridged.root / FOLDER.lstrip("/")).iterdir()) == [
+            "br0.netdev",
+            "br0.network",
+            "eth0.network",
+        ]
+        assert not [place for place in ("usr", "etc", "run", "root") if (bridged.root / place / "vandal").exists()]
+        assert any("/usr/vandal" in line and "Read-only file system" in line for line in log)
+    finally:
+        victim.kill()
+        victim.communicate()

@@ -28,7 +28,8 @@ RUNTIME = "/run"
 ABOVE = "/run/.rehearsal"  # the copies
 LOG = "/run/.rehearsal/log"
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "autofs", "9p"}  # a dead server would hold us up
-POLL, STEADY = 0.1, 1.0  # seconds between two looks; it must be as wanted for this long
+POLL = 0.1  # seconds between two looks
+STEADY, STILL = 1.0, 6.0  # seconds: as wanted for this long, or otherwise without a change
 COMMAND_PATIENCE = 60.0  # seconds for each
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -137,14 +138,16 @@ def _start(scene: Scene) -> list[str]:
 
 
 def _settled(scene: Scene) -> picture.Picture:
-    """Until the links have been as wanted for a while, or for as long as it may take."""
-    deadline, since = time.monotonic() + scene.patience, None
+    """Until the links have been as wanted for a while, nothing happens any more, or the patience is over."""
+    now = since = time.monotonic()
+    deadline, last = now + scene.patience, picture.Picture()
     with Kernel() as kernel:
         while True:
             found, now = picture.take(kernel.network(), scene.port, scene.bridge), time.monotonic()
-            since = (since or now) if scene.wanted and not picture.compare(scene.wanted, found) else None
+            since, last = (since if found == last else now), found
+            as_wanted = scene.wanted and not picture.compare(scene.wanted, found)
             read = scene.ready and os.path.exists(scene.ready)
-            if now >= deadline or read or (since and now - since >= STEADY):
+            if read or now >= deadline or now - since >= (STEADY if as_wanted else STILL):
                 return found
             time.sleep(POLL)
 
