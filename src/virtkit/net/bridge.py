@@ -63,13 +63,13 @@ def plan_bridge(
         return Plan(title, (CreateBridge(name, mac, DEFAULT_MTU), *_spanning(name, stp=stp)), (notes.UNTIL_REBOOT,))
     refusals.check_port(system, network, link, name)
     side = standing.side_of(network, link.name)
+    carried = settings.to_carry(system, side)
+    carry = [CarrySettings(name, link.name, carried)] if carried else []
     if bridge:
         adoption.check(system, network, bridge, link)
-        made: Sequence[Action] = adoption.fitting(bridge, link)
+        made: Sequence[Action] = (*adoption.fitting(bridge, link), *carry)
     else:
-        carried = settings.to_carry(system, side)
-        carry = [CarrySettings(name, link.name, carried)] if carried else []
-        made = [CreateBridge(name, link.mac, link.mtu), *carry]
+        made = (CreateBridge(name, link.mac, link.mtu), *carry)
     join = JoinBridge(link.name, name, side.address_lines(), side.route_lines(), side.policy_lines())
     silence = adoption.silence(bridge) if bridge else 0.0
     asked = _asked(confirm, side, standing.side_of(network, name), silence=silence)

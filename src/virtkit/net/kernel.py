@@ -254,9 +254,12 @@ class Connections(_Socket):
 
     def bound_to(self, index: int) -> set[str]:
         """The inodes of the sockets, of TCP and UDP, that hear link ``index`` alone."""
-        protocols = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
-        asked = [diag.Request(family, protocol).pack() for family in (IPV4, IPV6) for protocol in protocols]
-        replies = [diag.bound(body) for one in asked for body in self._dump(diag.BY_FAMILY, one)]
+        replies: list[tuple[int, int]] = []
+        for family in (IPV4, IPV6):
+            for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
+                with suppress(NetworkError):  # a kernel without the accounts of this one
+                    bodies = self._dump(diag.BY_FAMILY, diag.Request(family, protocol).pack())
+                    replies += map(diag.bound, bodies)
         return {str(inode) for inode, link in replies if link == index and inode}
 
 
