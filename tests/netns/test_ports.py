@@ -59,6 +59,7 @@ def test_port_joins_and_leaves_and_comes_back_by_undo(lab: Lab) -> None:
 
 def test_port_that_holds_addresses_is_offered_the_move(lab: Lab) -> None:
     settle(lab)
+    assert "br0: no such bridge" in _refused(lab, "net", "bridge", "port", "add", "br0", "eth0", "--move")
     lab.virtkit("net", "bridge", "create", "br0", "-y")
     said = _refused(lab, "net", "bridge", "port", "add", "br0", "eth0")
     assert f"eth0: holds {HOST4}/24" in said

@@ -5,8 +5,16 @@
 
 from __future__ import annotations
 
-from virtkit.net.bridge import plan_bridge, plan_delete_bridge
+from virtkit.net.bridge import plan_bridge, plan_delete_bridge, plan_move_to_bridge
 from virtkit.net.ports import plan_add_port, plan_remove_port
 from virtkit.net.view import View, show
 
-__all__ = ["View", "plan_add_port", "plan_bridge", "plan_delete_bridge", "plan_remove_port", "show"]
+__all__ = [
+    "View",
+    "plan_add_port",
+    "plan_bridge",
+    "plan_delete_bridge",
+    "plan_move_to_bridge",
+    "plan_remove_port",
+    "show",
+]

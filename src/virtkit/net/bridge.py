@@ -90,6 +90,19 @@ def plan_bridge(
     return Plan(title, (watched.action, *actions), told)
 
 
+def plan_move_to_bridge(
+    bridge: str,
+    port: str,
+    *,
+    checks: Sequence[str] = (),
+    confirm: Confirm | None = None,
+    system: System | None = None,
+) -> Plan:
+    """As :func:`plan_bridge`, for a bridge that is there; NotFoundError."""
+    ports.look(bridge)
+    return plan_bridge(bridge, port, checks=checks, confirm=confirm, system=system)
+
+
 def plan_delete_bridge(
     name: str,
     *,

@@ -33,7 +33,7 @@ def plan_add_port(
     UsageError says how its addresses could move to the bridge; BusyError and NotSupportedError why it cannot be.
     """
     system = system or System()
-    network, found = _look(bridge)
+    network, found = look(bridge)
     link = refusals.port_link(network, port)
     title = f"port {port} of bridge {bridge}"
     if link.master == found.index:
@@ -60,7 +60,7 @@ def plan_remove_port(
 ) -> Plan:
     """``port`` stands alone again. BusyError: the bridge's addresses, or a machine, would lose the network with it."""
     system = system or System()
-    network, found = _look(bridge)
+    network, found = look(bridge)
     link = refusals.port_link(network, port)
     ports = [each.name for each in network.ports(found)]
     if port not in ports:
@@ -87,7 +87,8 @@ def spanning(bridge: Link, port: str) -> Iterator[str]:
         )
 
 
-def _look(bridge: str) -> tuple[Network, Link]:
+def look(bridge: str) -> tuple[Network, Link]:
+    """The network now, and the bridge in it; NotFoundError, NotSupportedError."""
     with Kernel() as kernel:
         network = kernel.network()
     found = network.by_name.get(bridge)

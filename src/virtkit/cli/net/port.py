@@ -33,9 +33,9 @@ def _finish(parser: Arguments, run: object) -> None:
 def _add(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
     from virtkit.cli.confirm import wanted
-    from virtkit.net import plan_add_port, plan_bridge
+    from virtkit.net import plan_add_port, plan_move_to_bridge
 
-    plan = plan_bridge if args.move else plan_add_port
+    plan = plan_move_to_bridge if args.move else plan_add_port
     return carry_out(plan(args.bridge, args.port, checks=args.check, confirm=wanted(args)), args, console)
 
 
