@@ -67,7 +67,8 @@ def _systemd_reaches_us(system: System) -> bool:
 
 def _service(system: System, number: int, order: list[str]) -> bool:
     properties = [f"--property={value}" for value in _PROPERTIES]
-    command = ["systemd-run", "--quiet", "--collect", f"--unit=virtkit-guardian-{number}", *properties, *order]
+    told = f"--description=virtkit guardian of change {number}"
+    command = ["systemd-run", "--quiet", "--collect", f"--unit=virtkit-guardian-{number}", told, *properties, *order]
     try:
         system.run(command)
     except (CommandError, NotFoundError):  # no systemd-run, or a unit of this name is left: then without its help
