@@ -140,12 +140,12 @@ def _end(journal: Journal, number: int, report: Sink) -> Change:
     """Followed from outside; where nobody lives who could go on with it, this process does."""
     from virtkit.core import engine
     from virtkit.core.errors import BusyError, RolledBackError
+    from virtkit.core.recovery import WHY
     from virtkit.core.system import System
 
-    why = "both the process that made it and its guardian are dead"
     while True:
         try:
-            return engine.go_on(journal, number, System(), report, why=why)
+            return engine.go_on(journal, number, System(), report, why=WHY)
         except BusyError:
             time.sleep(POLL)
         except RolledBackError:
