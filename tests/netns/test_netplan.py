@@ -190,6 +190,7 @@ def _connected(lab: Lab) -> dict[str, str]:
 
 
 def test_file_that_netplan_does_not_take_and_a_daemon_that_does_not_run_leave_all_as_it_is(lab: Lab) -> None:
+    settle(lab)
     before = picture.everything(lab)
     _write(lab, "a", "network:\n  ethernets:\n    eth0:\n      addresses: [10.9.0.11/99]\n")
     refused = lab.virtkit(*CREATE, check=False)

@@ -66,7 +66,7 @@ def take_over(system: System, network_file: str, holder: str, others: tuple[str,
         return
     with Kernel() as kernel:
         before = standing.side_of(kernel.network(), holder)
-        _write(system, f"{RUNTIME}/{os.path.basename(network_file)}.d/zz-virtkit.conf", KEEP)
+        _write(system, keeper(network_file), KEEP)
         with _networks_announced(kernel, before), _as_if_static(kernel, before):
             system.run(["networkctl", "reload"])
             if not _adopted(system, kernel, holder, others, BRIEFLY) and _stuck(system, others):
@@ -171,6 +171,11 @@ def _make_link_local(system: System, name: str) -> None:
     if system.read_or(mode, "") == BY_ADDRESS:
         system.write(mode, NONE)
         system.write(mode, BY_ADDRESS)
+
+
+def keeper(network_file: str) -> str:
+    """The drop-in that keeps addresses; it is as old as the take-over."""
+    return f"{RUNTIME}/{os.path.basename(network_file)}.d/zz-virtkit.conf"
 
 
 def _hands_off(link: str) -> str:

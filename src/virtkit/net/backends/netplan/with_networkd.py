@@ -53,6 +53,8 @@ class WithNetworkd:
 
     def _settle(self, system: System, roles: Roles) -> None:
         """Each daemon-reload of systemd has netplan write its files anew, and networkd's next reload takes them up."""
+        if not _rewritten(system, roles):
+            return
         with Kernel() as kernel:
             before = standing.side_of(kernel.network(), roles.holder)
             takeover.take_over(system, _network(roles), roles.holder, roles.others, silent)
@@ -84,6 +86,15 @@ class WithNetworkd:
 
 def _network(roles: Roles) -> str:
     return f"{NETWORKD}/10-netplan-{roles.definition}.network"
+
+
+def _rewritten(system: System, roles: Roles) -> bool:
+    """Since networkd took over, of which a drop-in is left; after a start of the host, since networkd last spoke."""
+    index = system.read_or(f"/sys/class/net/{roles.holder}/ifindex", "")
+    marks = map(system.path, (takeover.keeper(_network(roles)), f"{state.LINKS}/{index}"))
+    mark = next((place.stat().st_mtime_ns for place in marks if place.exists()), 0)
+    file = system.path(_network(roles))
+    return bool(mark) and file.exists() and file.stat().st_mtime_ns > mark
 
 
 def _drop_in(bridge: str) -> str:
