@@ -25,31 +25,29 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.netns
 
 CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
+BOTH = [f"gateway {GATEWAY4}", f"gateway {GATEWAY6}"]
 ROUTE = "default via 10.9.0.1 proto boot metric 100"
 
 
-@contextmanager
-def _port_open(lab: Lab, port: int) -> Iterator[None]:
-    with replace(lab, host=lab.gateway).call(lambda: socket.create_server((GATEWAY4, port))):
-        yield
-
-
-def test_gateway_that_dies_after_the_move_is_missed_on_the_bridge(lab: Lab) -> None:
-    with _port_open(lab, 2200):
+def test_gateway_that_dies_after_the_move_there_or_back_is_missed_on_the_link_that_leads_to_it(lab: Lab) -> None:
+    with replace(lab, host=lab.gateway).call(lambda: socket.create_server((GATEWAY4, 2200))):
         watcher = Watcher(lab, planned(lab, f"{GATEWAY4}:2200"))
-        assert watcher.watched() == [
-            f"gateway {GATEWAY4}",
-            f"gateway {GATEWAY6}",
-            f"{GATEWAY4}:2200",
-        ]
+        assert watcher.watched() == [*BOTH, f"{GATEWAY4}:2200"]
         lab.virtkit(*CREATE)
         assert watcher.lost() == []
+        back = Watcher(lab, lab.call(lambda: plan_delete_bridge("br0", system=System(lab.root))))
+        assert back.watched() == BOTH
         silence(lab)
-        assert watcher.lost() == [
-            f"gateway {GATEWAY4} on br0: no answer to 3 ARP requests",
-            f"gateway {GATEWAY6} on br0: no answer to 3 neighbour solicitations",
-            f"{GATEWAY4}:2200: no connection within 0.8 s",
-        ]
+        assert watcher.lost() == [*_dead("br0"), f"{GATEWAY4}:2200: no connection within 0.8 s"]
+        lab.virtkit("net", "bridge", "delete", "br0", "-y")
+        assert back.lost() == _dead("eth0")
+
+
+def _dead(link: str) -> list[str]:
+    return [
+        f"gateway {GATEWAY4} on {link}: no answer to 3 ARP requests",
+        f"gateway {GATEWAY6} on {link}: no answer to 3 neighbour solicitations",
+    ]
 
 
 def test_what_was_dead_before_or_dies_before_the_move_is_told_and_never_missed(lab: Lab) -> None:
@@ -67,7 +65,6 @@ def test_what_was_dead_before_or_dies_before_the_move_is_told_and_never_missed(l
     assert [(watcher.watched(), watcher.lost()) for watcher in watchers] == [([], []), ([], [])]
 
 
-BOTH = [f"gateway {GATEWAY4}", f"gateway {GATEWAY6}"]
 GATEWAYS = [
     (f"route add 10.1.0.0/16 via 10.9.0.2\nroute add 10.2.0.0/16 via {GATEWAY4}", [*BOTH, "gateway 10.9.0.2"]),
     (
@@ -165,16 +162,6 @@ def test_whoever_changes_what_was_moved_is_reported_by_name(lab: Lab) -> None:
     gone, *others = watcher.lost()
     assert gone.startswith("br0 is gone (perhaps by ip (pid ")
     assert others == [f"gateway {gateway}: no route leads to it any more" for gateway in (GATEWAY4, GATEWAY6)]
-
-
-def test_way_back_is_watched_as_well(lab: Lab) -> None:
-    lab.virtkit(*CREATE)
-    watcher = Watcher(lab, lab.call(lambda: plan_delete_bridge("br0", system=System(lab.root))))
-    lab.virtkit("net", "bridge", "delete", "br0", "-y")
-    assert watcher.watched() == [f"gateway {GATEWAY4}", f"gateway {GATEWAY6}"]
-    assert watcher.lost() == []
-    silence(lab)
-    assert watcher.lost()[0] == f"gateway {GATEWAY4} on eth0: no answer to 3 ARP requests"
 
 
 @contextmanager

@@ -32,9 +32,9 @@ class Watch(deadman.Watch):
     silence: float = 0.0  # seconds that nothing answers after the move, because a spanning tree protocol is on
 
     def describe(self) -> str:
-        watched = [probe.describe() for probe in map(probes.load, self.probes)]
-        links = " and ".join(dict.fromkeys((self.port, self.bridge)))
-        said = f"watch {', '.join([*watched, f'that nobody else changes {links}'])}"
+        watched = ", ".join(probe.describe() for probe in map(probes.load, self.probes))
+        alone = f"that nobody else changes {' and '.join(dict.fromkeys((self.port, self.bridge)))}"
+        said = f"watch {watched}, and {alone}" if watched else f"watch {alone}"
         return f"{said}; {self.silence:g} s of silence are no loss" if self.silence else said
 
     def bears(self) -> float:

@@ -38,12 +38,13 @@ class Tcp(Probe):
 
 def parse(text: str) -> Tcp:
     """Of ``HOST:PORT`` or ``[IPV6]:PORT``; UsageError, and NotFoundError for a name that has no address."""
-    found = re.fullmatch(r"(?:\[(?P<six>[^\[\]\s]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d{1,5})", text)
+    found = re.fullmatch(r"(?:\[(?P<six>[^\[\]\s]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})", text)
     if not found or not 0 < int(found["port"]) < 1 << 16:
         raise UsageError(f"--check: target is {text!r}, expected HOST:PORT or [IPV6]:PORT with a port from 1 to 65535")
     host = found["six"] or found["host"]
     try:
         (*_, address), *_ = socket.getaddrinfo(host, int(found["port"]), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise NotFoundError(f"--check {text}: {host} has no address: {error}", hint=f"getent hosts {host}") from error
+        why = str(getattr(error, "strerror", None) or "not a host's name").lower()
+        raise NotFoundError(f"--check {text}: {host} has no address: {why}", hint=f"getent hosts {host}") from error
     return Tcp(text, str(address[0]), found["port"])
