@@ -175,7 +175,7 @@ def test_lease_and_its_client_move_to_the_bridge_and_back(redhat: Lab, tmp_path:
         assert [client.split()[-1] for client in _clients(redhat)] == ["eth0"]
 
 
-def test_link_of_networkmanager_is_not_the_scripts(redhat: Lab) -> None:
+def test_nobody_owns_the_link_where_the_service_does_not_start(redhat: Lab) -> None:
     _configure(redhat, {"ifcfg-eth0": STATIC})
     assert "configured by network-scripts" in redhat.virtkit(*CREATE[:-1], "--plan", check=False).stdout
     (redhat.root / "etc/rc3.d/S10network").unlink()

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -213,6 +214,25 @@ def test_client_that_gets_no_lease_takes_the_bridge_back(lab: Lab, tmp_path: Pat
         assert (picture.held(lab, "eth0"), file.read_bytes()) == (held, text)
         assert [words[-3] for words in _clients(lab)] == ["eth0"]
         assert _state(lab) == ["eth0=eth0", "lo=lo"]
+
+
+def test_client_that_was_held_goes_on_after_nobody_confirmed(lab: Lab, tmp_path: Path) -> None:
+    """It is stopped for the move; the guardian, alone after SIGKILL, gives it back what it had."""
+    with _server(lab, tmp_path):
+        _configure(lab, DHCP)
+        held = picture.held(lab, "eth0")
+        done = lab.start(sys.executable, "-m", "virtkit", *CREATE, "--confirm", "4")
+        for _ in range(100):
+            if picture.held(lab, "eth0") != held:
+                break
+            time.sleep(0.1)
+        assert not _clients(lab)
+        done.kill()
+        done.communicate()
+        lab.closed()
+        assert picture.held(lab, "eth0") == held
+        assert [words[-3] for words in _clients(lab)] == ["eth0"]
+        _wait_for_renewal(lab, "eth0")
 
 
 def test_host_that_would_be_dead_at_boot_is_not_touched(lab: Lab) -> None:

@@ -26,7 +26,8 @@ SERVICES = ("/etc/rc.d/init.d/network", "/etc/init.d/network", "/usr/lib/systemd
 RUNLEVELS = [f"{place}/rc{level}.d" for place in ("/etc/rc.d", "/etc") for level in "2345"]
 WANTED = "/etc/systemd/system/multi-user.target.wants/network.service"
 LEASES = "/var/lib/dhclient/dhclient{version}-{link}.leases"  # the first place where ifup-eth looks
-CLOUD_INIT = "cloud-init for each new instance"
+DISABLED = "/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg"
+CLOUD_INIT = f"cloud-init for each new instance (to stop it: echo 'network: {{config: disabled}}' > {DISABLED})"
 FAMILIES = {"4": "", "6": "6"}
 
 
@@ -140,8 +141,7 @@ def _check_clients(system: System, folder: Folder, link: str) -> None:
 
 def _writer(system: System, file: ShellFile) -> str:
     by_cloud_init = any("cloud-init" in line.raw for line in file.lines[:3])
-    disabled = system.exists("/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg")
-    return CLOUD_INIT if by_cloud_init and not disabled else ""
+    return CLOUD_INIT if by_cloud_init and not system.exists(DISABLED) else ""
 
 
 BACKEND = Ifcfg()
