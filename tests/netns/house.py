@@ -108,8 +108,7 @@ def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
     (root / "run/netns").mkdir()
     for place in (Path("/run/netns"), Path("/dev"), *shared):
         (root / place.relative_to("/")).mkdir(parents=True, exist_ok=True)
-        # A slave: taking it away here must not take another lab's namespaces out of /run/netns, which is shared.
-        subprocess.run(["mount", "--rbind", "--make-rslave", place, root / place.relative_to("/")], check=True)
+        subprocess.run(["mount", "--rbind", place, root / place.relative_to("/")], check=True)
         # Else what is unmounted here at the end is unmounted there too: the namespaces of every other lab.
         subprocess.run(["mount", "--make-rslave", root / place.relative_to("/")], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)

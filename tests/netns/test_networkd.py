@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import pytest
 
 from netns import networkd, picture
 from netns.lab import GATEWAY4, HOST4, HOST6
+from netns.test_autoconfiguration import ADDRESS as ADVERTISED
+from netns.test_autoconfiguration import _advertise as advertise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +156,42 @@ Label=eth0:1
 Parent=root
 PacketLimit=77
 """
+
+
+def test_address_from_a_router_that_networkd_listens_to_itself_is_kept(lab: Lab) -> None:
+    networkd.write(lab, "20-lan.network", "[Match]\nName=eth0\n[Network]\nAddress=10.9.0.11/24\n")
+    lab.ip("addr flush dev eth0\nlink set eth0 down")
+    with networkd.bus(lab), networkd.daemon(lab), _router(lab):
+        networkd.configured(lab, "eth0")
+        with pings(lab, ADVERTISED) as lost:
+            said = lab.virtkit(*CREATE).stderr
+        assert max(lost.values()) <= MOST_LOST, lost
+        assert "with or without this change" not in said
+        (left,) = _lifetimes(lab, "br0")
+        assert 3000 < left <= 3600
+
+
+@contextmanager
+def _router(lab: Lab) -> Iterator[None]:
+    """Advertises twice a second."""
+    over = threading.Event()
+
+    def speak() -> None:
+        while not over.wait(0.5):
+            advertise(lab)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _lifetimes(lab: Lab, link: str) -> list[int]:
+    (shown,) = lab.json("addr", "show", "dev", link)
+    return [address["valid_life_time"] for address in shown["addr_info"] if address["local"] == ADVERTISED]
 
 
 def test_file_for_many_links_stays_theirs(lab: Lab) -> None:

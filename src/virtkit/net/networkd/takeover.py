@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
+    from virtkit.net.model import Address, Route, Slot
+    from virtkit.net.requests import Request
     from virtkit.net.standing import Side
 
 RUNTIME = "/run/systemd/network"  # below /etc in rank, and gone with a reboot
@@ -132,21 +134,34 @@ def _speak_of(system: System, kernel: Kernel, names: tuple[str, ...]) -> None:
 
 @contextmanager
 def _as_if_static(kernel: Kernel, side: Side) -> Iterator[None]:
-    lent = [replace(a, preferred=FOREVER, valid=FOREVER) for a in side.addresses if a.valid != FOREVER]
+    lent = [address for address in side.addresses if address.valid != FOREVER]
     routes = {route.slot: route for route in side.routes if route.protocol in (FROM_DHCP, FROM_ADVERTISEMENT)}
-    kernel.transaction([replay.add(address, side.name, at_once=False) for address in lent])
+    static = [replace(address, preferred=FOREVER, valid=FOREVER) for address in lent]
+    kernel.transaction([replay.add(address, side.name, at_once=False) for address in static])
     kernel.transaction([replay.supplant(replay.with_protocol(r, STATIC), side.name) for r in routes.values()])
     try:
         yield
     finally:
         now = standing.side_of(kernel.network(), side.name)
-        own = {(route.slot, route.protocol) for route in now.routes}
-        for slot, route in routes.items():
+        kernel.transaction([*_lent_again(lent, now), *_by_their_own(routes, now)])
+
+
+def _lent_again(lent: list[Address], now: Side) -> Iterator[Request]:
+    """What has got no lifetime from the daemon has the one that it had."""
+    endless = {address.text for address in now.addresses if address.valid == FOREVER}
+    for address in lent:
+        if address.text in endless:
+            yield replay.add(address, now.name, at_once=False)
+
+
+def _by_their_own(routes: dict[Slot, Route], now: Side) -> Iterator[Request]:
+    """The daemon's own routes instead of the copies; the old ones where it has none yet."""
+    own = {(route.slot, route.protocol) for route in now.routes}
+    for slot, route in routes.items():
+        if (slot, STATIC) in own:
+            replaced = (slot, route.protocol) in own
             copy = replay.with_protocol(route, STATIC)
-            if (slot, STATIC) in own:
-                replaced = (slot, route.protocol) in own
-                request = replay.withdraw(copy, side.name) if replaced else replay.supplant(route, side.name)
-                kernel.transaction([request])
+            yield replay.withdraw(copy, now.name) if replaced else replay.supplant(route, now.name)
 
 
 @contextmanager
