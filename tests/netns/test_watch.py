@@ -16,6 +16,7 @@ from netns.lab import GATEWAY4, GATEWAY6, GATEWAY_MAC, HOST4, HOST6, HOST_MAC, s
 from netns.watcher import Watcher, planned
 from virtkit.core.system import System
 from virtkit.net import plan_delete_bridge
+from virtkit.net.ports import plan_add_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,17 @@ def test_gateway_that_dies_after_the_move_there_or_back_is_missed_on_the_link_th
         assert watcher.lost() == [*_dead("br0"), f"{GATEWAY4}:2200: no connection within 0.8 s"]
         lab.virtkit("net", "bridge", "delete", "br0", "-y")
         assert back.lost() == _dead("eth0")
+
+
+def test_bridge_that_gets_a_further_port_keeps_what_it_holds_and_is_watched(lab: Lab) -> None:
+    lab.virtkit(*CREATE)
+    lab.ip("link add eth2 type veth peer name lan2\nlink set eth2 up\nlink set lan2 up")
+    watcher = Watcher(lab, lab.call(lambda: plan_add_port("br0", "eth2", system=System(lab.root))))
+    assert watcher.watched() == BOTH
+    lab.virtkit("net", "bridge", "port", "add", "br0", "eth2", "-y", "--no-confirm")
+    assert watcher.lost() == []
+    lab.ip("addr del 10.9.0.11/24 dev br0")
+    assert watcher.lost()[0].startswith("address 10.9.0.11/24 brd 10.9.0.255 is not on br0 any more")
 
 
 def _dead(link: str) -> list[str]:

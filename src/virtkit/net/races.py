@@ -61,20 +61,24 @@ class Culprits:
 def strays(
     now: Standing, *, joins: bool, addresses: Sequence[str], routes: Sequence[str], policy: Sequence[str]
 ) -> Iterator[Stray]:
-    """What is not as it was after the port joined its bridge, or left it. What moved is told as the lines of Side."""
+    """What is not as it was after the port joined its bridge, or left it. What moved is told as the lines of Side.
+
+    A bridge that is named as its own port keeps what it holds: nothing moves.
+    """
     port, bridge = now.port.name, now.bridge.name
     holder, other = (now.bridge, now.port) if joins else (now.port, now.bridge)
     if gone := [side.name for side in (holder, now.port) if not side.index]:
         yield from (Stray(f"{name} is gone", (DELLINK,), name) for name in dict.fromkeys(gone))
         return
-    if now.port.master != (bridge if joins else ""):
+    if port != bridge and now.port.master != (bridge if joins else ""):
         said = f"{port} is no port of {bridge} any more" if joins else f"{port} is a port of {now.port.master} again"
         yield Stray(said, (NEWLINK,), port)
     if not holder.up:
         yield Stray(f"{holder.name} is down", (NEWLINK,), holder.name)
     yield from _missing(holder, addresses, routes)
     yield from (Stray(f"{line} is not there any more", (), "") for line in policy if line not in holder.policy_lines())
-    yield from _back(other)
+    if port != bridge:
+        yield from _back(other)
 
 
 def _missing(holder: Side, addresses: Sequence[str], routes: Sequence[str]) -> Iterator[Stray]:
