@@ -7,7 +7,7 @@ import pytest
 from virtkit.core.errors import BusyError, NotSupportedError, SystemCallError
 from virtkit.core.system import System
 from virtkit.net.backend import Wish
-from virtkit.net.backends.networkmanager import BACKEND, _check_name, _check_profile
+from virtkit.net.backends.networkmanager import BACKEND, _check_keyfile, _check_name, _check_profile
 from virtkit.net.networkmanager import daemon, profiles
 from virtkit.net.networkmanager.keyfile import parse
 from virtkit.net.networkmanager.profiles import PERSISTENT, RUNTIME, Profile
@@ -77,6 +77,12 @@ def test_refuses_profiles_that_cannot_be_a_ports(text: str, said: str) -> None:
         _check_profile(Profile("/run/x", parse(text)), WISH)
     with pytest.raises(BusyError, match="is a port of bond0 already"):
         _check_profile(Profile("/run/x", parse(f"{ETHERNET}master=bond0\n")), WISH)
+
+
+def test_ifcfg_profile_is_refused_with_the_way_to_a_keyfile() -> None:
+    with pytest.raises(NotSupportedError, match="through its plug-in ifcfg-rh") as caught:
+        _check_keyfile("/etc/sysconfig/network-scripts/ifcfg-eth0")
+    assert caught.value.hint == "nmcli connection migrate"
 
 
 def test_second_profile_for_the_bridge_is_named_with_the_way_to_be_rid_of_it(tmp_path: Path) -> None:

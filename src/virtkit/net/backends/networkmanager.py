@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from virtkit.net.standing import Side
 
 MODE = 0o600  # NetworkManager does not read a profile that others may read
+IFCFG = "/etc/sysconfig/network-scripts/"
 INITRAMFS = "nm-initrd-generator"
 PREFIX, LOWER_HALF = 64, (1 << 64) - 1  # bits of an advertised prefix; of an address, what is the host's
 KNOWN_TYPES = profiles.ETHERNET_TYPES | profiles.STACKED_TYPES
@@ -39,19 +40,26 @@ class NetworkManager:
     precedence = 20
 
     def owner(self, system: System, link: str) -> Owner | None:
-        """Not ours: ``connected (externally)``, netplan's profiles, and ifcfg files, which other backends know."""
+        """Not ours: ``connected (externally)`` and netplan's profiles. Ours, to be refused: ifcfg files."""
         kept = daemon.device_file(system, link)
         if kept is None or kept.get("device", "managed") != "true":
             return None
         device = daemon.device(system, link)
-        profile = profiles.by_uuid(system, device.uuid) if device and device.state > daemon.DISCONNECTED else None
-        if profile is None or profile.external or profile.netplan:
+        if device is None or device.state <= daemon.DISCONNECTED:
+            return None
+        profile = profiles.by_uuid(system, device.uuid)
+        if profile is None:
+            path = daemon.file_of(system, device.uuid)
+            foreign = f"an ifcfg profile is active on it ({path})"
+            return Owner("networkmanager", (path,), foreign) if path.startswith(IFCFG) else None
+        if profile.external or profile.netplan:
             return None
         because = f"profile {profile.id!r} is active on it ({profile.path})"
         return Owner("networkmanager", (profile.path,), because, profile.writer)
 
     def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
         self._check_checkpoints(system, wish.port)
+        _check_keyfile(owner.files[0])
         old = profiles.read(system, owner.files[0])
         _check_profile(old, wish)
         uuid = profiles.new_uuid(system, wish.bridge)
@@ -179,6 +187,12 @@ class NetworkManager:
                 reason = "another program is changing the network, and this would be put back with that"
                 text = f"{port}: is in checkpoint {name} of NetworkManager, which {ends}: {reason}"
                 raise BusyError(text, hint=f"wait for its end, or end it: {daemon.destroy_command(found)}")
+
+
+def _check_keyfile(path: str) -> None:
+    if path.startswith(IFCFG):
+        reason = "NetworkManager reads it through its plug-in ifcfg-rh, which new versions no longer have"
+        raise NotSupportedError(f"{path}: {reason}; expected a keyfile", hint="nmcli connection migrate")
 
 
 def _check_profile(old: Profile, wish: Wish) -> None:

@@ -95,6 +95,12 @@ def _device(shown: str) -> Device:
     return Device(path, int(number or 0), said, uuid, leases["DHCP4"], leases["DHCP6"])
 
 
+def file_of(system: System, uuid: str) -> str:
+    """Where a profile is, of whatever plug-in of NetworkManager; empty: nowhere, or not known."""
+    shown = nmcli(system, "-t", "-e", "no", "-f", "UUID,FILENAME", "connection", "show")
+    return dict(line.partition(":")[::2] for line in shown.splitlines()).get(uuid, "")
+
+
 def checkpoints(system: System) -> list[Checkpoint]:
     found = []
     for path in _property(system, ROOT, BUS, "Checkpoints"):
