@@ -119,6 +119,7 @@ def test_second_time_changes_nothing(lab: Lab) -> None:
 
 
 def test_plan_says_what_moves_and_changes_nothing(lab: Lab) -> None:
+    settle(lab)
     before = picture.everything(lab)
     session = f"SSH_CONNECTION={GATEWAY4} 50000 {HOST4} 22"
     shown = lab.run("env", session, *_virtkit(*CREATE[:-1], "--plan"), check=False)

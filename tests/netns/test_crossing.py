@@ -35,7 +35,8 @@ def test_nothing_of_the_detour_is_left(lab: Lab) -> None:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_rules_end_with_a_process_that_is_killed(lab: Lab, times: int) -> None:
-    """One rule after the other is there, or both."""
+    """One rule is there, or both; and the reverse path filter of the port is loose."""
+    lab.run("sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=1")
     settle(lab)
     before = picture.everything(lab)
     killer = (sys.executable, "-c", KILLER, "PacketFilter.add", "return", str(times), *CREATE, "--no-confirm")
@@ -44,6 +45,7 @@ def test_rules_end_with_a_process_that_is_killed(lab: Lab, times: int) -> None:
     assert _tables(lab) == ""
     lab.virtkit("undo", "-y", check=False)
     assert picture.everything(lab) == before
+    assert lab.run("sysctl", "-n", "net.ipv4.conf.eth0.rp_filter").stdout == "1\n"
 
 
 def test_move_goes_without_where_the_rules_are_refused(lab: Lab) -> None:

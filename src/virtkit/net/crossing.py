@@ -25,10 +25,11 @@ from virtkit.net.kernel import PacketFilter
 from virtkit.net.model import ALL_LINKS, STRICT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from virtkit.net.model import Link, Network
     from virtkit.net.requests import Request
+    from virtkit.net.standing import Side
 
 LOOSE = 2  # a source that is reachable over any link
 
@@ -68,14 +69,21 @@ def _rules(batch: list[nft.Part]) -> PacketFilter | None:
     return rules
 
 
-def loosened(network: Network, links: list[Link]) -> tuple[list[Request], list[Request]]:
-    """What makes the reverse path filters of ``links`` loose, and what makes them as they were."""
-    strict = [link for link in links if _is_strict(network, link.index)]
-    before = network.source_checks
-    return (
-        [requests.set_rp_filter(link.name, LOOSE) for link in strict],
-        [requests.set_rp_filter(link.name, before.get(link.index, 0)) for link in strict],
-    )
+def loosened(network: Network, sides: Iterable[Side]) -> list[Request]:
+    """Their reverse path filters, as far as they are strict."""
+    return [
+        requests.set_rp_filter(side.name, LOOSE) for side in sides if side.index and _is_strict(network, side.index)
+    ]
+
+
+def tightened(network: Network, sides: Iterable[tuple[Side, Side]], *, moving: bool) -> list[Request]:
+    """What ``loosened`` changed, as it should be; also what a run that was killed has left loose."""
+    return [
+        requests.set_rp_filter(now.name, should.source_check)
+        for now, should in sides
+        if now.index and 0 <= should.source_check < LOOSE
+        if now.source_check == LOOSE or (moving and _is_strict(network, now.index))
+    ]
 
 
 def _is_strict(network: Network, index: int) -> bool:

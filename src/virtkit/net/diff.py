@@ -54,8 +54,7 @@ def steps(network: Network, now: Standing, should: Standing, spare: str = "") ->
     hand = _changed_hands(now, should)
     joins = bool(should.port.master)
     withdrawing = bool(hand and not joins) or not (added or removed or hand)
-    links = [network.by_index[index] for index in pair if index in network.by_index]
-    loosening, tightening = crossing.loosened(network, links) if hand else ([], [])
+    loosening = crossing.loosened(network, (now.bridge, now.port)) if hand else []
     ways = [request for _, request in sorted(routed, key=lambda pair: pair[0])]
     ended = [*chain.from_iterable(_withdrawn(*side) for side in sides)] if withdrawing else []
     valve = [set_flooding(spare, on=not joins)] if hand and spare else []
@@ -72,7 +71,7 @@ def steps(network: Network, now: Standing, should: Standing, spare: str = "") ->
         [
             *(ended if joins or spare else []),
             *removed,
-            *tightening,
+            *crossing.tightened(network, sides, moving=bool(hand)),
             *chain.from_iterable(_as_before(*side) for side in sides),
             *([set_up(now.port.name, up=False)] if now.port.up and not should.port.up else []),
         ],

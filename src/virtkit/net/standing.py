@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.net.model import Address, Network, NexthopObject, Route, Rule, Slot
 
+UNKNOWN = -1
+
 
 @dataclass(frozen=True)
 class Side:
@@ -33,6 +35,7 @@ class Side:
     routes: tuple[Route, ...] = ()
     rules: tuple[Rule, ...] = ()
     nexthops: tuple[NexthopObject, ...] = ()
+    source_check: int = UNKNOWN  # rp_filter, which is loose while a port changes hands
 
     @property
     def empty(self) -> bool:
@@ -63,7 +66,7 @@ class Side:
         return replace(self, index=index, addresses=addresses, routes=routes, nexthops=nexthops)
 
     def without_holdings(self) -> Side:
-        return Side(self.name, self.index, self.up, self.master)
+        return Side(self.name, self.index, self.up, self.master, source_check=self.source_check)
 
     def data(self) -> dict[str, Json]:
         return {
@@ -75,6 +78,7 @@ class Side:
             "routes": [b64encode(route.raw).decode() for route in self.routes],
             "rules": [b64encode(rule.raw).decode() for rule in self.rules],
             "nexthops": [b64encode(nexthop.raw).decode() for nexthop in self.nexthops],
+            "source_check": self.source_check,
         }
 
 
@@ -146,6 +150,7 @@ def side_of(network: Network, name: str) -> Side:
         tuple(route for route in network.routes_of(link) if not route.automatic and not route.nexthop_object),
         tuple(network.rules_of(link)),
         tuple(network.nexthops_of(link)),
+        network.source_checks.get(link.index, UNKNOWN),
     )
 
 
@@ -166,6 +171,7 @@ def load_side(state: Json) -> Side:
         tuple(decode.route(b64decode(text)) for text in _texts(record["routes"])),
         tuple(decode.rule(b64decode(text)) for text in _texts(record.get("rules", []))),
         tuple(decode.nexthop_object(b64decode(text)) for text in _texts(record.get("nexthops", []))),
+        int(str(record.get("source_check", UNKNOWN))),
     )
 
 
