@@ -60,8 +60,8 @@ def write(lab: Lab, name: str, text: str) -> None:
     path.write_text(text)
 
 
-def texts(lab: Lab) -> dict[str, str]:
-    folder = lab.root / FOLDER
+def texts(lab: Lab, place: str = FOLDER) -> dict[str, str]:
+    folder = lab.root / place
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 

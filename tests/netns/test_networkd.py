@@ -98,6 +98,7 @@ def test_static_link_goes_to_a_bridge_and_back(lab: Lab) -> None:
         networkd.configured(lab, "eth0", "br0")
         _without_loss(lab, "undo", "1", "-y")
         assert (networkd.texts(lab), picture.everything(lab)) == (files, before)
+        assert networkd.texts(lab, "run/systemd/network").keys() == {"20-lan.network.d/zz-virtkit.conf"}
         networkd.configured(lab, "eth0")
 
 

@@ -59,10 +59,15 @@ def keep_out(system: System, link: str) -> None:
         system.run(["networkctl", "reload"])
 
 
+def let_in(system: System, *links: str) -> None:
+    """From its next reload on they are its business again."""
+    for link in links:
+        system.remove(_hands_off(link))
+
+
 def take_over(system: System, network_file: str, holder: str, others: tuple[str, ...], report: Sink) -> None:
     """``holder`` is configured by ``network_file``, and has what that file says; ``others`` follow from other files."""
-    for name in (holder, *others):
-        system.remove(_hands_off(name))
+    let_in(system, holder, *others)
     if not state.running(system):
         report(Note(f"{holder}: networkd takes it over", "it does not run, and will find the files when it starts"))
         return

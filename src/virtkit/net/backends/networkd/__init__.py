@@ -85,6 +85,7 @@ class Networkd:
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
         holder, others = _holder(system, port, bridge)
+        takeover.let_in(system, holder, *others)
         link = found.traits(system, holder)
         link = found.bridge_traits(holder, link.mac) if holder == bridge else link
         path = next((file.path for file in found.network_files(system) if file.may_match(link)), "")
