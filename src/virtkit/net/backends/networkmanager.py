@@ -126,7 +126,7 @@ class NetworkManager:
         reapplying.detect(system, bridge, reapplying.mode(system, port))
 
     def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        if not daemon.is_port(system, _known(system, port)):
+        if not daemon.is_port(system, daemon.settled(system, port)):
             return
         above, below = _pair(system, bridge, port)
         before = rendering.origin(above)
@@ -151,9 +151,12 @@ class NetworkManager:
         return _unleased(system, above, bridge)
 
     def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """It never let go of the port, or has it again already (``let_go``)."""
+        """It never let go of the port, or has it again already (``let_go``), unless it was broken off in between."""
         names = (bridge, f"{bridge}-port-{port}")
         self._forget(system, port, bridge, *map(_lasting, names))
+        device = daemon.settled(system, port)
+        if device.state != daemon.ACTIVATED or daemon.is_port(system, device):
+            daemon.connect(system, port)
 
     def boot(self, system: System, port: str, bridge: str) -> Boot:
         """With a message bus of its own, and the leases that the host has in /var/lib/NetworkManager."""

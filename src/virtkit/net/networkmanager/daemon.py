@@ -137,6 +137,23 @@ def deactivate(system: System, uuid: str) -> None:
     nmcli(system, "connection", "down", "uuid", uuid)
 
 
+def connect(system: System, link: str) -> None:
+    """By the profile that NetworkManager itself finds best, as at the start of the host."""
+    nmcli(system, "-w", str(PATIENCE), "device", "connect", link, timeout=PATIENCE + 5)
+
+
+def settled(system: System, link: str) -> Device:
+    """Once nothing is under way that somebody who is gone has asked for; NotFoundError: it does not know the link."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = device(system, link)
+        if found is None:
+            raise NotFoundError(f"{link}: NetworkManager does not know it", hint="nmcli device")
+        if found.state <= DISCONNECTED or found.state == ACTIVATED or time.monotonic() > deadline:
+            return found
+        time.sleep(POLL)
+
+
 def is_port(system: System, device: Device) -> bool:
     """By the profile as it was when it was activated: what it says by now may be something else."""
     if device.state != ACTIVATED:
