@@ -25,6 +25,7 @@ RESTART = "systemctl restart NetworkManager"
 DISCONNECTED, ACTIVATED = 30, 100  # NMDeviceState
 PATIENCE = 45  # seconds: NetworkManager's own for DHCP
 POLL = 0.1  # seconds
+CALM = 0.3  # seconds; an activation that was asked for begins within some milliseconds
 KEEP_ADDRESSES = 1  # NM_DEVICE_REAPPLY_FLAGS_PRESERVE_EXTERNAL_IP, since 1.42
 CONTROLLERS = (1, 46)  # version that says controller and port where those before said master and slave
 OFFLINE = (1, 38)  # version whose nmcli checks profiles without a daemon
@@ -144,12 +145,14 @@ def connect(system: System, link: str) -> None:
 
 def settled(system: System, link: str) -> Device:
     """Once nothing is under way that somebody who is gone has asked for; NotFoundError: it does not know the link."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, since = time.monotonic() + PATIENCE, 0.0
     while True:
-        found = device(system, link)
+        found, now = device(system, link), time.monotonic()
         if found is None:
             raise NotFoundError(f"{link}: NetworkManager does not know it", hint="nmcli device")
-        if found.state <= DISCONNECTED or found.state == ACTIVATED or time.monotonic() > deadline:
+        calm = found.state <= DISCONNECTED or found.state == ACTIVATED
+        since = (since or now) if calm else 0.0
+        if (since and now - since >= CALM) or now > deadline:
             return found
         time.sleep(POLL)
 
