@@ -263,6 +263,7 @@ def test_prefix_route_that_somebody_deleted_or_changed_stays_so(lab: Lab) -> Non
 )
 def test_refuses_what_cannot_be_bridged(lab: Lab, preparing: str, port: str, said: str) -> None:
     lab.ip(preparing)
+    settle(lab)
     before = picture.everything(lab)
     refused = lab.virtkit("net", "bridge", "create", "br0", "--port", port, "-y", check=False)
     assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr

@@ -90,6 +90,7 @@ def undo(
     ``force`` overwrites what somebody else changed since; ``delete_data`` also removes disks that a committed
     change made. UndoIncompleteError says what is left and why; calling again tries just that again.
     """
+    guarding.await_guardian(journal, number, report)
     with journal.reopen(number) as log, guarding.undoing(log, system, journal):
         keep = log.change.committed and not delete_data
         back, kept, left = wayback.put_back(log, system, report, force=force, keep=keep)

@@ -10,6 +10,7 @@ from virtkit.core.boot import boottime
 from virtkit.core.deadman import Confirm, starting, unit
 from virtkit.core.deadman.switch import Switch, switches
 from virtkit.core.errors import BusyError, SystemCallError, VirtkitError
+from virtkit.core.progress import Note
 from virtkit.core.units import KIB
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from virtkit.core.change import Change, Step
     from virtkit.core.journal import Journal, Log
     from virtkit.core.plan import Action, Plan
+    from virtkit.core.progress import Sink
     from virtkit.core.system import System
 
+PUTS_BACK = 120.0  # seconds that a guardian may take: a guest that is asked to stop takes its time
 _ROOM, _FACTOR = 64 * KIB, 16  # a step's states are larger than its line in the plan, but not by so much
 
 
@@ -67,6 +70,20 @@ def undoing(log: Log, system: System, journal: Journal) -> Iterator[None]:
         settle(log.change, system, journal)
         raise
     settle(log.change, system, journal)
+
+
+def await_guardian(journal: Journal, number: int, report: Sink) -> None:
+    """Of a change whose process was killed: the guardian puts it back by itself, and is no stranger."""
+    switch, began = Switch(journal.directory, number), time.monotonic()
+    told = False
+    while switch.exists and time.monotonic() - began < PUTS_BACK:
+        change = journal.change(number)
+        if not change.open or change.waiting is not None:
+            return
+        if not told and time.monotonic() - began > 1:
+            report(Note(f"change {number}", "its guardian is putting it back already; waiting for it"))
+            told = True
+        time.sleep(0.1)
 
 
 def settle(change: Change, system: System, journal: Journal) -> None:
