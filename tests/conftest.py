@@ -10,6 +10,7 @@ ALONE = ("guest", "recipes", "vm")  # folders whose tests share the machine's li
 PLAIN = {"test_lvm.py", "test_power_cut.py", "test_stacks.py"}  # QEMU of their own
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With ``--dist loadgroup`` one worker gets all tests of a group."""
     here = Path(__file__).parent

@@ -41,10 +41,13 @@ def prove(machine: Machine, mac: str, bridge: str, system: System, seconds: floa
         for found in addresses(machine, system):
             if found.mac != mac.lower():
                 continue
-            answered, seen = ping(system, bridge, found.address) if outside else (PINGS, NO_ADDRESS)
-            if answered == PINGS:  # else it is the old address, which the guest still believes in, or not up yet
-                return Proof(found, seen, _from_guest(machine, step, outside, proven=bool(outside)))
-            known[found] = seen
+            answered, known[found] = ping(system, bridge, found.address) if outside else (PINGS, NO_ADDRESS)
+            if answered < PINGS:  # the old address, which the guest still believes in, or one that is not up yet
+                continue
+            reaches_out, from_guest = _from_guest(machine, step, outside, proven=bool(outside))
+            if reaches_out:  # else its DHCP client may just be at it
+                return Proof(found, known[found], from_guest)
+            known[found] += f", {from_guest}"
         if time.monotonic() > end:
             raise VerifyError(step, _why_not(machine, known, mac, seconds))
         time.sleep(_POLL)
@@ -67,19 +70,19 @@ def _outside(system: System, bridge: str) -> str:
     return (gateways or own or [""])[0]
 
 
-def _from_guest(machine: Machine, step: str, target: str, *, proven: bool) -> str:
+def _from_guest(machine: Machine, step: str, target: str, *, proven: bool) -> tuple[bool, str]:
+    """Whether it is good, and what was seen; a guest without an agent is taken at the word of the other direction."""
     if not target:
         raise VerifyError(step, "this host has neither an address nor a route there: nothing to ping from or to")
     try:
         ran = Agent(machine).execute(["ping", "-c", str(PINGS), "-W", "2", target])
     except MachineError as error:
         if proven:
-            return f"not tried: {error.message}"
+            return True, f"not tried: {error.message}"
         raise VerifyError(step, f"not reached in either direction: {error.message}") from error
-    counts = re.search(r"(\d+) packets transmitted, (\d+) (?:packets )?received", ran.stdout)
-    if counts is None or counts[2] == "0":
-        raise VerifyError(step, f"the guest gets no answer from {target}: {(ran.stderr or ran.stdout).strip()[-200:]}")
-    return f"{counts[2]} of {counts[1]} pings answered by {target}"
+    counts = re.search(r"transmitted, (\d+) (?:packets )?received", ran.stdout)
+    answered = int(counts[1]) if counts else 0
+    return answered > 0, f"{answered} of {PINGS} pings answered by {target}"
 
 
 def _why_not(machine: Machine, known: dict[Address, str], mac: str, seconds: float) -> str:
