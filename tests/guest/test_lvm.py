@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from support.qemu import Agent
 
-pytestmark = pytest.mark.guest
+pytestmark = pytest.mark.netns
 
 Json = dict[str, object]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.qemu import Agent
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(400)]
 
 INTERFACES = """\
 # the loopback network interface

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.qemu import Agent
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(400)]
 
 # busybox's shell takes its own before what stands in PATH.
 REAL = """
