@@ -18,22 +18,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StandBack(Action):
-    """Comes before the move, so that undo comes last: files and kernel are as before, and the daemon looks again."""
-
-    kind: ClassVar[str] = "net.stand_back"
-    unseen: ClassVar[bool] = True
+class ForDaemon(Action):
+    """What is told to a daemon, or asked of it: nothing of it can be captured from outside."""
 
     backend: str
     title: str  # of the backend
     port: str
     bridge: str
 
-    def describe(self) -> str:
-        return f"{self.port}: {self.title} leaves it alone until the move is done"
-
     def capture(self, system: System) -> Json:
         return None
+
+
+@dataclass(frozen=True)
+class StandBack(ForDaemon):
+    """Comes before the move, so that undo comes last: files and kernel are as before, and the daemon looks again."""
+
+    kind: ClassVar[str] = "net.stand_back"
+    unseen: ClassVar[bool] = True
+
+    def describe(self) -> str:
+        return f"{self.port}: {self.title} leaves it alone until the move is done"
 
     def apply(self, system: System, report: Sink) -> None:
         ownership.load(self.backend).stand_back(system, self.port, self.bridge, report)
@@ -46,22 +51,14 @@ class StandBack(Action):
 
 
 @dataclass(frozen=True)
-class Introduce(Action):
+class Introduce(ForDaemon):
     """Comes after the making of the bridge and before the move. Its way back is that of :class:`StandBack`."""
 
     kind: ClassVar[str] = "net.introduce"
     volatile: ClassVar[bool] = True
 
-    backend: str
-    title: str  # of the backend
-    port: str
-    bridge: str
-
     def describe(self) -> str:
         return f"{self.bridge}: {self.title} gets to know it while it is empty"
-
-    def capture(self, system: System) -> Json:
-        return None
 
     def apply(self, system: System, report: Sink) -> None:
         escort = ownership.load(self.backend)
@@ -76,22 +73,14 @@ class Introduce(Action):
 
 
 @dataclass(frozen=True)
-class Adopt(Action):
+class Adopt(ForDaemon):
     """Comes last, so that undo comes first: the daemon keeps out of the way back, too."""
 
     kind: ClassVar[str] = "net.adopt"
     unseen: ClassVar[bool] = True
 
-    backend: str
-    title: str  # of the backend
-    port: str
-    bridge: str
-
     def describe(self) -> str:
         return f"{self.bridge}: {self.title} takes it over"
-
-    def capture(self, system: System) -> Json:
-        return None
 
     def apply(self, system: System, report: Sink) -> None:
         ownership.load(self.backend).adopt(system, self.port, self.bridge, report)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from virtkit.core.errors import CommandError, NotFoundError, NotSupportedError, VerifyError
-from virtkit.core.plan import Action
 from virtkit.core.progress import Note
 from virtkit.net import ownership, rehearsal
+from virtkit.net.actions.daemon import ForDaemon
 from virtkit.net.backend import File
 
 if TYPE_CHECKING:
@@ -20,23 +20,16 @@ MOST_LOG_LINES = 5  # of what the daemon said, in an error
 
 
 @dataclass(frozen=True)
-class Rehearse(Action):
+class Rehearse(ForDaemon):
     """Changes nothing on the host. A start that would not bring about what stands now takes the whole change back."""
 
     kind: ClassVar[str] = "net.rehearse"
     unseen: ClassVar[bool] = True
 
-    backend: str
-    title: str  # of the backend
-    port: str
-    bridge: str
     was: dict[str, str | None]  # the files that the change touches, as they were
 
     def describe(self) -> str:
         return f"{self.bridge}: rehearse the next start of the host, with {self.title} in a network namespace"
-
-    def capture(self, system: System) -> Json:
-        return None
 
     def apply(self, system: System, report: Sink) -> None:
         earlier = [File(path, text) for path, text in self.was.items()]
