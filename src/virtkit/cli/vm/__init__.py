@@ -1,0 +1,32 @@
+"""``virtkit vm``: virtual machines. A verb is a module of its name with ``build(parser)``."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from virtkit.cli import options
+
+if TYPE_CHECKING:
+    from virtkit.cli.options import Arguments
+
+VERBS = {
+    "list": "all machines, running or not",
+    "show": "one machine: state, CPUs, memory, disks, network cards, addresses",
+    "ip": "a running machine's addresses, and who says so",
+    "start": "start a machine",
+    "stop": "ask the guest to shut down, by its agent or ACPI, and wait for it",
+    "kill": "pull a machine's plug; what the guest has not written is lost",
+    "pin": "keep a machine's threads on given CPUs, or show where they may run",
+    "attach": "move a machine's network card to a bridge, while it runs",
+    "console": "talk to a machine's serial console; ^] leaves",
+}
+
+
+def build(parser: Arguments) -> None:
+    options.verbs(parser, {verb: (partial(_build, verb), about) for verb, about in VERBS.items()})
+
+
+def _build(verb: str, parser: Arguments) -> None:
+    import_module(f"virtkit.cli.vm.{verb}").build(parser)

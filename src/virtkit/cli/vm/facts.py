@@ -1,0 +1,21 @@
+"""What several verbs say about machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from virtkit.cli.options import Arguments
+    from virtkit.vm.addresses import Address
+
+TYPES = {"kvm": ("KVM", "KVM"), "qemu": ("TCG", "TCG: emulated, several times slower than KVM")}  # short and long
+
+
+def named(parser: Arguments) -> None:
+    parser.add_argument("name", metavar="NAME", help="name, UUID or, while it runs, number")
+
+
+def address(found: Address) -> str:
+    said = {"agent": "the guest agent", "lease": "libvirt's DHCP lease", "arp": "this host's neighbour table"}
+    prefix = f"/{found.prefix}" if found.source != "arp" else ""
+    return f"{found.address}{prefix} (according to {said[found.source]})"

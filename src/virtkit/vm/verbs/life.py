@@ -1,0 +1,79 @@
+"""Machines are defined, started, stopped and forgotten."""
+
+from __future__ import annotations
+
+from virtkit.core.errors import ConflictError, NotSupportedError, UsageError
+from virtkit.core.plan import Plan
+
+
+def start(name: str) -> Plan:
+    from virtkit.vm import actions, connection
+
+    with connection.open() as libvirt:
+        machine = libvirt.machine(name)
+        notes = ("it goes on from its saved memory image",) if machine.saved else ()
+        steps = () if machine.active else (actions.Start(machine.name),)
+        return Plan(f"start machine {machine.name}", steps, notes if steps else ())
+
+
+def stop(name: str, *, seconds: int = 60, force: bool = False) -> Plan:
+    """Ask the guest by its agent or ACPI and wait up to ``seconds``; ``force``: pull the plug."""
+    from virtkit.vm import actions, connection
+
+    with connection.open() as libvirt:
+        machine = libvirt.machine(name)
+        steps = (actions.Stop(machine.name, seconds, force),) if machine.active else ()
+        notes = ["what the guest has not written to its disks yet is lost"] if force and steps else []
+        if steps and not machine.persistent:
+            notes.append("the machine is transient: once off, libvirt forgets it")
+        return Plan(f"{'force off' if force else 'stop'} machine {machine.name}", steps, tuple(notes))
+
+
+def kill(name: str) -> Plan:
+    return stop(name, force=True)
+
+
+def define(xml: str, *, replace: bool = False) -> Plan:
+    """Make the machine that ``xml`` describes; one of its name is replaced only if ``replace`` is set.
+
+    ConflictError if there is one and it is not to be replaced, or has another UUID; NotSupportedError for XML with
+    passwords in it.
+    """
+    from virtkit.vm import actions, connection
+    from virtkit.vm.domain import Domain
+
+    domain = Domain.parse(xml)
+    if not domain.name:
+        raise UsageError("machine: name is empty, expected one in its XML")
+    if domain.has_password:
+        raise NotSupportedError(f"{domain.name}: its XML holds a password, which the journal must not hold")
+    with connection.open() as libvirt:
+        machine = libvirt.find(domain.name)
+        if machine is None:
+            return Plan(f"define machine {domain.name}", (actions.Define(domain.name, xml),))
+        if not replace or (domain.uuid and domain.uuid.lower() != machine.uuid.lower()):
+            found = f"exists already, with UUID {machine.uuid}"
+            raise ConflictError(f"{domain.name}: {found}", hint=f"virtkit vm show {domain.name}")
+        domain.uuid = machine.uuid
+        define = actions.Define(domain.name, domain.text(), machine.next_start().digest)
+        notes = ("it runs: the new XML counts from its next start",) if machine.active else ()
+        return Plan(f"redefine machine {domain.name}", (define,), notes)
+
+
+def undefine(name: str) -> Plan:
+    """Forget a machine that is off; its disks stay."""
+    from virtkit.vm import actions, connection
+
+    with connection.open() as libvirt:
+        machine = libvirt.machine(name)
+        actions.check_undefine(machine)
+        return Plan(f"undefine machine {machine.name}", (actions.Undefine(machine.name),))
+
+
+def autostart(name: str, *, enabled: bool = True) -> Plan:
+    from virtkit.vm import actions, connection
+
+    with connection.open() as libvirt:
+        machine = libvirt.machine(name)
+        steps = () if machine.autostart == enabled else (actions.Autostart(machine.name, enabled),)
+        return Plan(f"autostart of machine {machine.name}", steps)
