@@ -43,7 +43,6 @@ EMPTY = (
 )
 VOLATILE = ("run", "tmp")
 RUNTIME = ("run/dbus", "run/lock", "run/network", "run/systemd/netif/leases", "run/systemd/netif/links")
-DEVICES = ("null", "zero", "random", "urandom", "full", "tty", "kmsg")
 
 
 def daemons() -> Path:
@@ -106,11 +105,14 @@ def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
     for child in ("leases", "links"):
         shutil.chown(root / "run/systemd/netif" / child, "systemd-network", "systemd-network")
     (root / "run/netns").mkdir()
-    for place in (Path("/run/netns"), Path("/dev"), *shared):
+    for place in (Path("/run/netns"), *shared):
         (root / place.relative_to("/")).mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "--rbind", place, root / place.relative_to("/")], check=True)
         # Else what is unmounted here at the end is unmounted there too: the namespaces of every other lab.
         subprocess.run(["mount", "--make-rslave", root / place.relative_to("/")], check=True)
+    for name in ("dev", "dev/pts"):  # without what other tests have mounted in /dev/shm: it would stay as long as we do
+        subprocess.run(["mount", "--bind", f"/{name}", root / name], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "virtkit-lab", root / "dev/shm"], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
     return root
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json, Plan
 
 
+LOOKS, LONGEST = 4, 1.2  # seconds
+
+
 class Watcher:
     def __init__(self, lab: Lab, plan: Plan) -> None:
         assert isinstance(plan.actions[0], Watch)
@@ -24,10 +27,13 @@ class Watcher:
         return self._watch.watched(self._before)
 
     def lost(self) -> list[str]:
-        started = time.monotonic()
-        lost = self._lab.call(lambda: self._watch.lost(self._system, self._before))
-        assert time.monotonic() - started < 1.3
-        return lost
+        """It takes a second at most, as it promises: a look that took longer is had again, for the host may be busy."""
+        for _ in range(LOOKS):
+            started = time.monotonic()
+            lost = self._lab.call(lambda: self._watch.lost(self._system, self._before))
+            if time.monotonic() - started < LONGEST:
+                return lost
+        raise AssertionError(f"{LOOKS} looks in a row took more than {LONGEST} s each")
 
 
 def planned(lab: Lab, *checks: str) -> Plan:
