@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.steps import Write, in_a_process
+from support.steps import Write
 from virtkit.core.change import Status
 from virtkit.core.engine import run
 from virtkit.core.errors import BusyError, NotFoundError, SystemCallError, VirtkitError
@@ -85,15 +86,17 @@ def test_a_second_hand_is_refused_and_the_first_is_seen_to_work(journal: Journal
 
 
 def test_processes_that_begin_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
-    code = (
-        "import threading; from support.steps import *; from virtkit.core.journal import Journal\n"
-        "from virtkit.core.plan import Plan\n"
-        "def begin(): [Journal.default().begin(Plan('x', (Write('/a'),))).close() for _ in range(20)]\n"
-        "threads = [threading.Thread(target=begin) for _ in range(4)]\n"
-        "[t.start() for t in threads]; [t.join() for t in threads]"
-    )
-    assert in_a_process(code, state=tmp_path).returncode == 0
-    assert [change.number for change in Journal(tmp_path / "journal").changes()] == list(range(1, 81))
+    def begin() -> None:
+        for _ in range(10):
+            Journal(tmp_path / "journal").begin(PLAN).close()
+
+    beginning = [get_context("fork").Process(target=begin) for _ in range(4)]
+    for process in beginning:
+        process.start()
+    for process in beginning:
+        process.join()
+        assert process.exitcode == 0
+    assert [change.number for change in Journal(tmp_path / "journal").changes()] == list(range(1, 41))
 
 
 def test_without_a_place_for_the_journal_nothing_begins(tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
-"""A conversion with ``--resume`` that is killed at its Nth write into the new image, in the middle of it.
+"""A conversion with ``--resume`` that is killed at its Nth write (0: at none) into the new image, in the middle of it.
 
-Arguments: N (0: not killed), source, target, JSON for ``disk.convert``. It says how many bytes of the source it read.
-An entry is written after each job. With VIRTKIT_TEST_SYNC each is synced, and the part's file as it was then is copied
-to that path; with VIRTKIT_TEST_BOOT the kernel's boot id is what that file says.
+It says how many bytes of the source it read. An entry is written after each job; with ``synced`` each is synced, and
+the part's file as it was then is copied to that path. ``boot`` is a file with the kernel's boot id.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -71,18 +69,15 @@ def sync_all(part: str, kept: str) -> None:
     keeping.Keeper._sync = sync  # type: ignore[method-assign, assignment]  # the test's own
 
 
-def main() -> None:
-    number, source, target, wanted = int(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+def resumed(
+    number: int, source: str, target: str, wanted: dict[str, object], *, synced: str = "", boot: str = record._BOOT_ID
+) -> None:
     keeping.WRITE_EVERY = 0.0
-    record._BOOT_ID = os.environ.get("VIRTKIT_TEST_BOOT", record._BOOT_ID)
+    record._BOOT_ID = boot
     folder, name = os.path.split(os.path.realpath(target))
-    if kept := os.environ.get("VIRTKIT_TEST_SYNC"):
-        sync_all(os.path.join(folder, f".{name}.virtkit-part"), kept)
+    if synced:
+        sync_all(os.path.join(folder, f".{name}.virtkit-part"), synced)
     die_at(number, os.path.join(folder, f".{name}.virtkit-record"))
     taken = count_reads(source)
-    disk.convert(source, target, resume=True, **wanted)
+    disk.convert(source, target, resume=True, **wanted)  # type: ignore[arg-type]  # each test says its own
     sys.stdout.write(f"{sum(taken)}\n")
-
-
-if __name__ == "__main__":
-    main()

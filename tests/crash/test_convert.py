@@ -2,64 +2,78 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import pytest
 
 from support.depth import deep
+from support.forked import forked
 from support.targets import LIVE, TARGETS, Target, read
 from support.typed import qemu_img
 from virtkit import disk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.qemu
+P = ParamSpec("P")
+R = TypeVar("R")
 MIB = 1 << 20
 LAST = 3  # calls that give names are among these
-
-CONVERT = """
-import json, os, signal, sys
-from virtkit import disk
-
-left = int(sys.argv[1])
-
-def counted(name):
-    call = getattr(os, name)
-
-    def counting(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            if name == "pwrite":  # up to a page's edge: the kernel copies whole pages
-                fd, data, at = arguments
-                call(fd, data[: max((at + len(data) // 2) // 4096 * 4096 - at, 0)], at)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **named)
-
-    setattr(os, name, counting)
-
-for name in ("pwrite", "ftruncate", "fsync", "link", "rename", "unlink"):
-    counted(name)
-source, target = sys.argv[2:4]
-disk.convert(source, target, source_format="raw", durable=True, **json.loads(sys.argv[4]))
-print(int(sys.argv[1]) - left)
-"""
+NAMED = ("ftruncate", "fsync", "link", "rename", "unlink")  # calls that change something, besides pwrite
 
 
-def convert(source: Path, image: Path, target: Target, *, kill_at: int = 0, **more: bool) -> int:
+class Count:
+    """Of the calls; SIGKILL comes in number ``end``."""
+
+    def __init__(self, end: int) -> None:
+        self.made, self._end = 0, end
+
+    def counted(self, call: Callable[P, R], half: Callable[P, object]) -> Callable[P, R]:
+        def counting(*arguments: P.args, **named: P.kwargs) -> R:
+            self.made += 1
+            if self.made == self._end:
+                half(*arguments, **named)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **named)
+
+        return counting
+
+
+def dying_at(number: int) -> Count:
+    count, write = Count(number), os.pwrite
+
+    def half(fd: int, data: memoryview, at: int) -> None:
+        """Up to a page's edge: the kernel copies whole pages."""
+        write(fd, data[: max((at + len(data) // 2) // 4096 * 4096 - at, 0)], at)
+
+    os.pwrite = count.counted(write, half)  # type: ignore[arg-type]  # narrower, as File calls it
+    for name in NAMED:
+        setattr(os, name, count.counted(getattr(os, name), lambda *_, **__: None))
+    return count
+
+
+def convert(
+    source: Path, image: Path, target: Target, *, kill_at: int = 0, overwrite: bool = False, existing: bool = False
+) -> int:
     """The number of calls, or of the signal that ended them."""
-    wanted: dict[str, object] = {"target_format": target.format, **more}
-    if not more.get("existing"):
-        wanted |= {"options": target.options, "compress": target.compress, "level": "fast"}
-    words = [str(kill_at), str(source), str(image), json.dumps(wanted)]
-    done = subprocess.run([sys.executable, "-c", CONVERT, *words], capture_output=True, text=True, check=False)
+
+    def work() -> None:
+        count = dying_at(kill_at)
+        if existing:
+            disk.convert(
+                str(source), str(image), source_format="raw", target_format=target.format, durable=True, existing=True
+            )
+        else:
+            target.make(source, image, durable=True, overwrite=overwrite)
+        sys.stdout.write(f"{count.made}")
+
+    done = forked(work)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return done.returncode or int(done.stdout)
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from crash.resuming import resumed
 from support.depth import deep
+from support.forked import forked
 from support.images import VDI_DATA, require_same_data
 from support.targets import TARGETS, Target, read
 from support.typed import qemu_img, virtkit
 from virtkit import disk
 from virtkit.core.errors import BusyError, ConflictError, NotSupportedError, UsageError, VirtkitError
+from virtkit.disk.conversion import record
 from virtkit.disk.conversion.record import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.qemu
 MIB = 1 << 20
-DRIVER = Path(__file__).with_name("resuming.py")
 HEAD = 64 << 10  # bytes that are read to tell the source's format, at most
 FEW = (Target("raw"), Target("qcow2"), Target("qcow2", compress=True))
 
@@ -37,19 +41,25 @@ def source(tmp_path: Path) -> Path:
 
 
 def convert(
-    source: Path, image: Path, target: Target, *, kill_at: int = 0, threads: int | None = None, **environment: str
+    source: Path,
+    image: Path,
+    target: Target,
+    *,
+    kill_at: int = 0,
+    threads: int | None = None,
+    synced: str = "",
+    boot: str = record._BOOT_ID,
 ) -> int | None:
     """Bytes of the source that were read; None: it was killed. With one thread it is known how far it came."""
-    wanted: dict[str, object] = {"source_format": "raw", "target_format": target.format, "options": target.options}
-    words = [
-        str(kill_at),
-        str(source),
-        str(image),
-        json.dumps({**wanted, "compress": target.compress, "level": "fast", "threads": threads}),
-    ]
-    command = [sys.executable, str(DRIVER), *words]
-    env = {**os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    wanted: dict[str, object] = {
+        "source_format": "raw",
+        "target_format": target.format,
+        "options": target.options,
+        "compress": target.compress,
+        "level": "fast",
+        "threads": threads,
+    }
+    done = forked(lambda: resumed(kill_at, str(source), str(image), wanted, synced=synced, boot=boot))
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return None if done.returncode else int(done.stdout)
 
@@ -87,10 +97,10 @@ def test_after_a_power_cut_what_was_synced_is_enough(target: Target, source: Pat
     """The kernel that comes up has another boot id; what nobody waited for is gone, though the record tells of it."""
     image, part = tmp_path / "image", tmp_path / ".image.virtkit-part"
     before, boot = tmp_path / "synced", tmp_path / "boot"
-    assert convert(source, image, target, kill_at=9, threads=1, VIRTKIT_TEST_SYNC=str(before)) is None
+    assert convert(source, image, target, kill_at=9, threads=1, synced=str(before)) is None
     before.replace(part)
     boot.write_text("another boot")
-    taken = convert(source, image, target, VIRTKIT_TEST_BOOT=str(boot))
+    taken = convert(source, image, target, boot=str(boot))
     assert taken is not None
     assert taken < source.stat().st_size
     assert_whole(image, target, source)
@@ -101,7 +111,7 @@ def test_after_a_power_cut_without_a_sync_nothing_counts(source: Path, tmp_path:
     assert convert(source, image, FEW[1], kill_at=8, threads=1) is None
     (tmp_path / ".image.virtkit-part").write_bytes(random.Random(3).randbytes(MIB))
     boot.write_text("another boot")
-    taken = convert(source, image, FEW[1], VIRTKIT_TEST_BOOT=str(boot))
+    taken = convert(source, image, FEW[1], boot=str(boot))
     assert taken is not None
     assert taken >= source.stat().st_size
     assert_whole(image, FEW[1], source)
@@ -244,10 +254,14 @@ def test_zeros_over_a_backing_image_and_lost_places_are_remembered(source: Path,
     subprocess.run(
         ["qemu-io", "-c", "write -z 0 1M", "-c", "write -P 9 3M 2M", "-c", "write -z 6M 1M", top], check=True
     )
-    wanted = {"backing": str(base), "backing_format": "qcow2", "target_format": "qcow2", "salvage": True}
+    wanted: dict[str, object] = {
+        "backing": str(base),
+        "backing_format": "qcow2",
+        "target_format": "qcow2",
+        "salvage": True,
+    }
     for _ in range(3):
-        words = [sys.executable, str(DRIVER), "3", str(top), str(image), json.dumps(wanted)]
-        subprocess.run(words, check=False, capture_output=True)
+        forked(lambda: resumed(3, str(top), str(image), wanted))
     again(top, image, source_format="qcow2", **wanted)
     said = virtkit(tmp_path, "compare", "-F", "qcow2", "--trust-format", "top.qcow2", "image")
     assert said.status == 0, said.out + said.err

@@ -8,6 +8,8 @@ import signal
 import tempfile
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from support.forked import forked
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,7 +36,7 @@ def killed(work: Callable[[], object], before: int) -> bool:
         if made == before:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return os.WIFSIGNALED(_in_a_process(work, count))
+    return _in_a_process(work, count) == -signal.SIGKILL
 
 
 def moments(work: Callable[[], object], few: int) -> list[int]:
@@ -46,20 +48,16 @@ def moments(work: Callable[[], object], few: int) -> list[int]:
 
 
 def _in_a_process(work: Callable[[], object], before_call: Callable[[], object]) -> int:
-    """Its wait status; a failure of ``work`` is one of the test."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            for module, name in _CALLS:
-                setattr(module, name, _watched(getattr(module, name), before_call))
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    status = os.waitpid(pid, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the work failed"
-    return status
+    """Its exit status; a failure of ``work`` is one of the test."""
+
+    def watched() -> None:
+        for module, name in _CALLS:
+            setattr(module, name, _watched(getattr(module, name), before_call))
+        work()
+
+    done = forked(watched)
+    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+    return done.returncode
 
 
 def _watched(call: Callable[P, R], before_call: Callable[[], object]) -> Callable[P, R]:

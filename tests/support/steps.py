@@ -1,11 +1,9 @@
-"""An action on two files that stumbles where it is told to, and a way to run plans in a process that dies."""
+"""An action on two files that stumbles where it is told to."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -107,10 +105,3 @@ class WriteData(Write):
 def files(root: Path) -> dict[str, str]:
     """Every file below ``root`` and its text."""
     return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def in_a_process(code: str, *arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``code``, which finds this module as ``support.steps``, in a Python of its own."""
-    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent / 'src'}:{TESTS}", "VIRTKIT_STATE_DIR": str(state)}
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)

@@ -43,7 +43,9 @@ class Target(NamedTuple):
         kind = FORMATS[self.format]
         return self.compress or (isinstance(kind, EncodingFormat) and kind.must_encode(self.options))
 
-    def make(self, source: Path, target: Path, source_format: str = "raw") -> Converted:
+    def make(
+        self, source: Path, target: Path, source_format: str = "raw", *, durable: bool = False, overwrite: bool = False
+    ) -> Converted:
         return disk.convert(
             str(source),
             str(target),
@@ -52,6 +54,8 @@ class Target(NamedTuple):
             options=self.options,
             compress=self.compress,
             level="fast",
+            durable=durable,
+            overwrite=overwrite,
         )
 
 
