@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.guarded import Place, end
+from support.guarded import LATE, Place, end, until
 from virtkit.cli.waiting import Appeal, countdown, state
+from virtkit.core.deadman.switch import Verdict
 from virtkit.core.progress import Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LATE = Waiting("bridge br0", 7, 60.0, ("gateway 10.9.0.1", "your SSH session from 10.9.0.7"), ())
+ASKED = Waiting("bridge br0", 7, 60.0, ("gateway 10.9.0.1", "your SSH session from 10.9.0.7"), ())
 
 
 def virtkit(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -52,10 +55,25 @@ def test_a_change_that_waits_is_not_undone_but_taken_back(tmp_path: Path) -> Non
     place.furnish()
     running = place.begin()
     refused = virtkit("undo", "1", "-y", folder=tmp_path)
-    assert (refused.returncode, "change 1: is waiting for confirmation, " in refused.stderr) == (1, True)
+    assert (refused.returncode, "change 1 (guarded): is waiting for confirmation, " in refused.stderr) == (1, True)
     assert "  try: virtkit rollback 1\n" in refused.stderr
     assert virtkit("rollback", folder=tmp_path).returncode == 0
     assert end(running)[0] == 4
+
+
+def test_who_confirms_while_the_next_move_is_made_means_that_one(tmp_path: Path) -> None:
+    place = Place(str(tmp_path))
+    place.furnish()
+    running = place.start(confirm=LATE, second="applied:stop")
+    until(place.waiting)
+    place.switch.say(Verdict.CONFIRM, "a test")
+    until(lambda: "c.twin" in place.files)
+    environment = {**os.environ, "VIRTKIT_STATE_DIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-m", "virtkit", "confirm"], env=environment) as confirming:
+        time.sleep(1)
+        running.send_signal(signal.SIGCONT)
+        assert end(running) == (0, "")
+    assert (confirming.returncode, place.files["d"]) == (0, "new")
 
 
 @pytest.mark.parametrize("seconds", ["0", "86401"])
@@ -67,26 +85,26 @@ def test_the_time_to_confirm_has_bounds(seconds: str, tmp_path: Path) -> None:
 
 def test_who_is_asked_is_told_all_once_and_then_what_is_new() -> None:
     appeal = Appeal()
-    assert appeal(LATE) == [
+    assert appeal(ASKED) == [
         "bridge br0: done, and put back in 60 s unless you confirm it",
         "  to keep it, from a new connection: virtkit confirm 7",
         "  to have it back at once: virtkit rollback 7",
         "  in scripts: --auto-confirm keeps it as soon as all that worked before works",
         "  alive: gateway 10.9.0.1, your SSH session from 10.9.0.7",
     ]
-    assert appeal(LATE._replace(left=59.5)) == []
-    lost = LATE._replace(left=59.0, lost=("gateway 10.9.0.1 on br0: no answer to 3 ARP requests",))
+    assert appeal(ASKED._replace(left=59.5)) == []
+    lost = ASKED._replace(left=59.0, lost=("gateway 10.9.0.1 on br0: no answer to 3 ARP requests",))
     told = "LOST: gateway 10.9.0.1 on br0: no answer to 3 ARP requests; alive: your SSH session from 10.9.0.7"
     assert appeal(lost) == [f"bridge br0: {told}"]
     assert appeal(lost._replace(left=58.5)) == []
-    assert appeal(LATE._replace(left=29.9)) == [f"bridge br0: {countdown(LATE._replace(left=29.9))}"]
+    assert appeal(ASKED._replace(left=29.9)) == [f"bridge br0: {countdown(ASKED._replace(left=29.9))}"]
 
 
 def test_where_the_watches_decide_that_is_said() -> None:
-    first, *_, last = Appeal()(LATE._replace(auto=True))
+    first, *_, last = Appeal()(ASKED._replace(auto=True))
     assert first == "bridge br0: done, kept as soon as all that worked before works, else put back in 60 s"
-    assert last == f"  {state(LATE)}"
+    assert last == f"  {state(ASKED)}"
 
 
 def test_without_watches_that_is_said() -> None:
-    assert state(LATE._replace(watched=())) == "nothing is watched"
+    assert state(ASKED._replace(watched=())) == "nothing is watched"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import signal
 import time
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.guarded import LATE, SOON, WHOLE, Place, end, until
-from virtkit.core import boot, engine, journal, recovery
+from support.mounts import small_file_system
+from virtkit.core import boot, engine, recovery
 from virtkit.core.deadman import waiting
 from virtkit.core.deadman.switch import Verdict
 from virtkit.core.errors import BusyError, RolledBackError, SystemCallError, UndoIncompleteError
@@ -162,15 +161,13 @@ def test_what_died_is_in_nobodys_way_once_it_is_recovered(place: Place) -> None:
     assert place.files == WHOLE
 
 
-def test_without_room_for_the_journal_nothing_is_touched(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_fd: int, _size: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    before = place.files
-    monkeypatch.setattr(journal, "_reserve", full)
-    with pytest.raises(SystemCallError, match=r"^reserve [0-9.]+ KiB for .*/1\.jsonl: no space left on device$"):
-        place.run(LATE)
-    assert (place.files, place.journal.changes(), place.switch.exists) == (before, [], False)
+def test_without_room_for_the_journal_nothing_is_touched(tmp_path: Path) -> None:
+    with small_file_system(tmp_path / "small", size=64 << 10) as folder:
+        place = Place(str(folder))
+        before = place.furnish()
+        with pytest.raises(SystemCallError, match=r"^reserve [0-9.]+ KiB for .*/1\.jsonl: no space left on device$"):
+            place.run(LATE)
+        assert (place.files, place.journal.changes(), place.switch.exists) == (before, [], False)
 
 
 def test_a_suspended_host_does_not_stretch_the_deadline(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +185,22 @@ def test_a_clock_that_is_set_changes_no_deadline(place: Place, monkeypatch: pyte
     with pytest.raises(RolledBackError, match="was not confirmed within 2 s"):
         place.run(SOON)
     assert 2 <= time.monotonic() - began < 4
+
+
+def test_who_undoes_what_two_dead_left_waits_for_nobody(place: Place) -> None:
+    before, began = place.files, time.monotonic()
+    place.orphan(place.begin())
+    engine.undo(place.journal, 1, place.system)
+    assert time.monotonic() - began < 20
+    assert (place.files, place.switch.exists) == (before, False)
+
+
+def test_a_switch_without_its_journal_is_in_nobodys_way(place: Place) -> None:
+    """Of a process that was killed before it had touched anything, or of who cleaned up by hand."""
+    place.journal.directory.mkdir()
+    place.switch.create()
+    assert recovered(place) == []
+    assert not place.switch.exists
 
 
 def test_without_a_journal_there_is_nothing_to_recover(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_sigkill_leaves_no_trace(lab: Lab, function: str, event: str, times: int
     assert "nothing to undo" in lab.virtkit("undo", "-y", check=False).stderr
 
 
-@pytest.mark.parametrize("times", range(1, 6))
+@pytest.mark.parametrize("times", range(1, 7))
 def test_undo_that_was_killed_is_finished_by_its_guardian(lab: Lab, times: int) -> None:
     settle(lab)
     before = picture.everything(lab)

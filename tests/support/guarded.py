@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
 
-ALIVE = "/alive"
+ALIVE, DAEMON = "/alive", "/daemon"
 WHOLE = dict.fromkeys(["a", "a.twin", "b", "b.twin"], "new") | {"alive": "old"}  # when all is done
 SOON, LATE = Confirm(2), Confirm(60)
 
@@ -41,12 +41,23 @@ class Cut(Write):
     cuts_off: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
 
+    def apply(self, system: System, report: Sink) -> None:
+        """``command:<kill|hup>``: by a command that is busy when its virtkit, or all of the terminal, gets that."""
+        at, _, how = self.trouble.partition(":")
+        if at != "command":
+            super().apply(system, report)
+            return
+        whom = "$PPID" if how == "kill" else "-$PPID"
+        script = f'kill -s {how.upper()} -- {whom}; sleep 0.5; printf {self.text} >"$0"; printf {self.text} >"$0.twin"'
+        system.run(["sh", "-c", script, str(system.path(self.path))])
+
 
 @dataclass(frozen=True)
 class WatchFile(Watch):
     """Misses a file that was there before."""
 
     kind: ClassVar[str] = "test.watch_file"
+    patience: ClassVar[float] = 1.0
     path: str = ALIVE
 
     def describe(self) -> str:
@@ -64,7 +75,7 @@ class WatchFile(Watch):
 
 @dataclass(frozen=True)
 class Tell(Action):
-    """A daemon that can be told everything but that it was all in vain."""
+    """A daemon that can be told everything but that it was all in vain; unless it runs (``/daemon``)."""
 
     kind: ClassVar[str] = "test.tell"
     unseen: ClassVar[bool] = True
@@ -82,14 +93,18 @@ class Tell(Action):
         """It has listened."""
 
     def undo(self, system: System, before: Json) -> None:
-        raise NotFoundError("it does not run")
+        if not system.exists(DAEMON):
+            raise NotFoundError("it does not run")
 
 
-def plan(confirm: Confirm | None, cut: str = "", rest: str = "", *, second: bool = False, daemon: bool = False) -> Plan:
+def plan(
+    confirm: Confirm | None, cut: str = "", rest: str = "", *, second: str | None = None, daemon: bool = False
+) -> Plan:
+    """What may stumble has its trouble: the first cut, what is made after its confirmation, and a second cut."""
     asked = (confirm,) if confirm else ()
     told = (Tell(),) if daemon else ()
     made = Plan("guarded", (WatchFile(), *told, Cut("/a", trouble=cut), *asked, Write("/b", trouble=rest)))
-    return made + Plan("", (Cut("/c"), *asked, Write("/d"))) if second else made
+    return made if second is None else made + Plan("", (Cut("/c", trouble=second), *asked, Write("/d")))
 
 
 RUN = """
@@ -138,10 +153,14 @@ class Place:
             self.system.write(name, "old")
         return self.files
 
-    def told(self, event: str) -> float:
-        """When the journal got its last line of this kind, in seconds since the epoch."""
+    def times(self, event: str) -> list[float]:
+        """When the journal got its lines of this kind, in seconds since the epoch."""
         lines = (self.journal.directory / "1.jsonl").read_text().splitlines()
-        return float([line["time"] for line in map(json.loads, lines) if line["event"] == event][-1])
+        return [line["time"] for line in map(json.loads, lines) if line["event"] == event]
+
+    def told(self, event: str) -> float:
+        """The last of ``times``."""
+        return self.times(event)[-1]
 
     def waiting(self) -> bool:
         return self.switch.exists and self.change.waiting is not None
@@ -177,14 +196,15 @@ class Place:
         cut: str = "",
         rest: str = "",
         *,
-        second: bool = False,
+        second: str | None = None,
         daemon: bool = False,
     ) -> Running:
-        """The plan in a process of its own."""
+        """The plan in a process of its own, which is a job of its own as at a terminal."""
         asked = json.dumps([None if confirm is None else [confirm.seconds, confirm.auto], cut, rest, second, daemon])
         path = f"{TESTS.parent / 'src'}:{TESTS}"
         there = [sys.executable, "-c", RUN, self.folder, asked]
-        return subprocess.Popen(there, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.Popen(there, stderr=subprocess.PIPE, text=True, env=environment, process_group=0)
 
     def run(self, confirm: Confirm | None, rest: str = "") -> int:
         """The plan in this process."""

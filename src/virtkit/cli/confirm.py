@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from virtkit.core.journal import Journal
     from virtkit.core.progress import Sink
 
-POLL = 0.05  # seconds
 MOST_SECONDS = 24 * 3600
 
 
@@ -64,7 +64,7 @@ def rollback(args: argparse.Namespace, console: Console) -> int:
     change = _answered(args.number, Verdict.ROLLBACK, console)
     if change.committed:
         reason = f"was confirmed by {change.confirmed}" if change.confirmed else "is done"
-        raise ConflictError(f"change {change.number} ({change.title}): {reason}", hint=f"virtkit undo {change.number}")
+        raise ConflictError(f"{change.name}: {reason}", hint=f"virtkit undo {change.number}")
     _say(console, change, f"✓ {change.title}: everything was put back (change {change.number})")
     return 0
 
@@ -81,7 +81,7 @@ def recover(args: argparse.Namespace, console: Console) -> int:
     elif not found:
         console.line("✓ nothing to recover")
     for change in () if console.json else found:
-        console.line(f"✓ change {change.number} ({change.title}): {change.state}: {change.reason}")
+        console.line(f"✓ {change.outcome}")
     return 0
 
 
@@ -97,25 +97,26 @@ def put_back_what_died(console: Console) -> None:
     from virtkit.core.system import System
 
     for change in put_back(journal, System()):
-        console.note(f"change {change.number} ({change.title}): {change.state}: {change.reason}")
+        console.note(change.outcome)
 
 
 def _answered(number: int | None, verdict: Verdict, console: Console) -> Change:
     """Say it to whoever waits, and stay until the change is whole or put back; UndoIncompleteError if it is neither."""
-    from virtkit.core.errors import UndoIncompleteError
+    from virtkit.core.deadman.waiting import POLL
+    from virtkit.core.errors import NotFoundError, UndoIncompleteError
     from virtkit.core.journal import Journal
 
     journal = Journal.default()
     switch = _switch(journal, number)
     with console.progress() as report:
-        while switch.exists and (change := journal.change(switch.number)).running and change.holding is None:
-            time.sleep(POLL)  # it is being made still
-        if switch.exists:
+        while switch.exists and (change := journal.change(switch.number)).running and change.waiting is None:
+            time.sleep(POLL)  # it is being made still, or put back
+        with suppress(NotFoundError):  # it has come to its end meanwhile
             switch.say(verdict, _who())
         change = _end(journal, switch.number, report)
     if change.open and change.remaining:
         raise UndoIncompleteError(
-            f"change {change.number} ({change.title}): {change.reason}; {len(change.remaining)} steps are still there",
+            f"{change.name}: {change.reason}; {len(change.remaining)} steps are still there",
             hint=f"virtkit undo {change.number}",
         )
     return change
@@ -132,13 +133,14 @@ def _switch(journal: Journal, number: int | None) -> Switch:
         return found[-1]
     change = journal.change(number)
     if not change.guarded:
-        raise NotFoundError(f"change {number} ({change.title}): needs no confirmation, it is {change.state}")
+        raise NotFoundError(f"{change.name}: needs no confirmation, it is {change.state}")
     return Switch(journal.directory, number)
 
 
 def _end(journal: Journal, number: int, report: Sink) -> Change:
     """Followed from outside; where nobody lives who could go on with it, this process does."""
     from virtkit.core import engine
+    from virtkit.core.deadman.waiting import POLL
     from virtkit.core.errors import BusyError, RolledBackError
     from virtkit.core.recovery import WHY
     from virtkit.core.system import System

@@ -57,8 +57,8 @@ def undo(args: argparse.Namespace, console: Console) -> int:
     journal = Journal.default()
     change = engine.newest(journal) if args.number is None else journal.change(args.number)
     if change.running and change.waiting is not None:
-        raise BusyError(f"change {change.number}: is {change.state}", hint=f"virtkit rollback {change.number}")
-    title = f"undo change {change.number} ({change.title})"
+        raise BusyError(f"{change.name}: is {change.state}", hint=f"virtkit rollback {change.number}")
+    title = f"undo {change.name}"
     back, kept = wayback.planned(change, delete_data=args.disks)
     lines = [f"put back: {step.text}" for step in back]
     if args.plan:

@@ -60,6 +60,10 @@ class Change:
     steps: list[Step] = field(default_factory=list)
 
     @property
+    def name(self) -> str:
+        return f"change {self.number} ({self.title})"
+
+    @property
     def begun(self) -> bool:
         """Whether anything was ever touched."""
         return any(step.status is not Status.PLANNED for step in self.steps)
@@ -96,6 +100,11 @@ class Change:
             return "interrupted"
         touched = any(step.status in (Status.UNDONE, Status.UNDOING, Status.KEPT) for step in self.steps)
         return "partly undone" if touched else "done"
+
+    @property
+    def outcome(self) -> str:
+        """A line for who finds it so."""
+        return f"{self.name}: {self.state}: {self.reason}"
 
     def follow(self, line: Line) -> None:
         event = line["event"]

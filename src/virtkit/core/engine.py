@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core import wayback
+from virtkit.core import offspring, wayback
 from virtkit.core.change import Status
 from virtkit.core.deadman import Confirm, guarding
 from virtkit.core.deadman.switch import Switch
@@ -90,13 +90,18 @@ def undo(
     ``force`` overwrites what somebody else changed since; ``delete_data`` also removes disks that a committed
     change made. UndoIncompleteError says what is left and why; calling again tries just that again.
     """
-    guarding.await_guardian(journal, number, report)
-    with journal.reopen(number) as log, guarding.undoing(log, system, journal):
-        keep = log.change.committed and not delete_data
-        back, kept, left = wayback.put_back(log, system, report, force=force, keep=keep)
-        if left:
-            raise _incomplete(log.change, wayback.remains(log.change, left))
-        return Undone(number, back, kept)
+    with guarding.reopened(journal, number, report) as log:
+        _end_left(log.change, report)
+        with guarding.undoing(log, system, journal):
+            _take(log)
+            return _undone(log, system, report, force=force, keep=log.change.committed and not delete_data)
+
+
+def _undone(log: Log, system: System, report: Sink, *, force: bool, keep: bool) -> Undone:
+    back, kept, left = wayback.put_back(log, system, report, force=force, keep=keep)
+    if left:
+        raise _incomplete(log.change, wayback.remains(log.change, left))
+    return Undone(log.change.number, back, kept)
 
 
 def go_on(
@@ -107,20 +112,43 @@ def go_on(
     If it waits for its confirmation (and ``patient``), that goes on, and the rest of the plan follows; else everything
     is put back because of ``why``. RolledBackError and UndoIncompleteError as ``run``.
     """
-    with journal.reopen(number) as log, attentive(Stage.WAITING) as interruptions:
-        change, waiter = log.change, Waiter(Switch(journal.directory, number), system, report)
+    switch = Switch(journal.directory, number)
+    with _reopened(journal, switch, system) as log, attentive(Stage.WAITING) as interruptions:
+        change = log.change
         try:
-            if not waiter.switch.exists:  # whole, or put back, since the caller looked
+            if not switch.exists:  # whole, or put back, since the caller looked
                 return change
+            _end_left(change, report)
+            _take(log)
             if change.committed and change.reason:  # somebody died while it was undone
                 _put_rest_back(log, system, report)
             elif change.open:
-                log.take()
-                work = _Work(log, waiter._replace(leaving=interruptions.leaving), interruptions)
-                _forward(_rest(change, why, patient=patient), work)
+                waiter = Waiter(switch, system, report, leaving=interruptions.leaving)
+                _forward(_rest(change, why, patient=patient), _Work(log, waiter, interruptions))
         finally:
             guarding.settle(change, system, journal)
         return change
+
+
+def _reopened(journal: Journal, switch: Switch, system: System) -> Log:
+    try:
+        return journal.reopen(switch.number)
+    except NotFoundError:  # somebody took its journal away
+        guarding.abandon(switch, system)
+        raise
+
+
+def _end_left(change: Change, report: Sink) -> None:
+    """What a process that is dead left running must not get in between."""
+    for command in [] if change.other_boot else offspring.end_left(change.pid, change.born):
+        report(Note(change.name, f"{command}, left running by the dead pid {change.pid}, was ended"))
+
+
+def _take(log: Log) -> None:
+    """From here on it is ours; the way back needs no journal for that."""
+    if log.change.remaining:
+        with suppress(SystemCallError):
+            log.take()
 
 
 def newest(journal: Journal) -> Change:

@@ -7,7 +7,7 @@ import stat
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
-from virtkit.core.directories import sync_directory
+from virtkit.core.directories import replacing
 from virtkit.core.errors import SystemCallError
 
 if TYPE_CHECKING:
@@ -67,23 +67,12 @@ def _target(system: System, path: str) -> str:
 
 
 def _put(system: System, path: str, content: bytes, state: dict[str, Json]) -> None:
-    """Beside the target, synced, then renamed."""
-    target = _target(system, path)
-    beside = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.getpid()}.new")
     try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(fd, "wb", closefd=False) as file:
-                file.write(content)
-            _label(fd, state)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.rename(beside, target)
-        sync_directory(os.path.dirname(target))
+        with replacing(_target(system, path)) as file:
+            file.write(content)
+            file.flush()  # a write takes capabilities and set-user-ID bits away (chown(2))
+            _label(file.fileno(), state)
     except OSError as error:
-        if os.path.lexists(beside):
-            os.unlink(beside)
         raise SystemCallError(f"write {path}", error) from error
 
 

@@ -14,20 +14,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virtkit.core import engine
-from virtkit.core.boot import boottime, born
+from virtkit.core import engine, wayback
+from virtkit.core.boot import boottime
+from virtkit.core.change import Change
+from virtkit.core.deadman import guarding
 from virtkit.core.deadman.switch import Switch
-from virtkit.core.errors import BusyError, NotFoundError, RolledBackError, VirtkitError
+from virtkit.core.deadman.waiting import POLL
+from virtkit.core.errors import BusyError, NotFoundError, RolledBackError
 from virtkit.core.journal import Journal
+from virtkit.core.processes import born
+from virtkit.core.progress import Note
 from virtkit.core.system import System
 
 if TYPE_CHECKING:
-    from virtkit.core.change import Change
+    from virtkit.core.progress import Event
 
-POLL = 0.05  # seconds
 GRACE = 1.0  # seconds that a living process is late, before it counts as stopped
 FORWARD, BACK = 300.0, 90.0  # seconds that one step may take: a daemon's DHCP client; anything on the way back
-TRIES, PAUSE = 5, 2.0  # what could not be put back is tried again; seconds
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds until it is tried again: twice as long each time
 
 
 def main(journal: str, root: str, number: int) -> None:
@@ -40,47 +44,53 @@ def main(journal: str, root: str, number: int) -> None:
 
 
 def stand_by(journal: Journal, switch: Switch, system: System) -> None:
-    """Until the change is whole or put back."""
-    pace = _Pace(journal, switch.number)
-    tries = 0
+    """Until the change is whole or put back; it never gives up, for nobody else may be left."""
+    pace, pause = _Pace(), FIRST_PAUSE
     while switch.exists:
         try:
-            change = pace.look()
+            change = pace.look(journal, switch.number)
             if pace.late(change) and change.pid != os.getpid():
                 _kill(change)
             why = f"the process that made it (pid {change.pid}) is dead"
-            change = engine.go_on(journal, switch.number, system, why=why)
-            _tell(f"change {change.number} ({change.title}): {change.state}")
+            change = engine.go_on(journal, switch.number, system, _note, why=why)
+            _tell(f"{change.name}: {change.state}")
         except BusyError:  # as it should be: somebody works on it
             time.sleep(POLL)
-        except (RolledBackError, NotFoundError) as error:
+        except RolledBackError as error:
             _tell(str(error))
-        except VirtkitError as error:
+        except NotFoundError as error:  # somebody took its journal away
             _tell(str(error))
-            if (tries := tries + 1) == TRIES:
-                raise
-            time.sleep(PAUSE)
+            guarding.abandon(switch, system)
+        except Exception as error:  # noqa: BLE001  whatever it is: the host may be cut off
+            _tell(f"{wayback.reason(error)}; tried again in {pause:g} s")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 class _Pace:
-    """How a change gets on, seen from outside."""
+    """How a change gets on, seen from outside. A host that is suspended is not late: its processes were so, too."""
 
-    def __init__(self, journal: Journal, number: int) -> None:
-        self._journal, self._number = journal, number
-        self._change = journal.peek(number)
-        self._size, self._since = 0, boottime()
+    def __init__(self) -> None:
+        self._change = Change(0)
+        self._size, self._since = 0, time.monotonic()
+        self._over: float | None = None  # since when its deadline is
 
-    def look(self) -> Change:
-        if (size := self._journal.size(self._number)) != self._size:
-            self._size, self._since = size, boottime()
-            self._change = self._journal.peek(self._number)
+    def look(self, journal: Journal, number: int) -> Change:
+        if (size := journal.size(number)) != self._size:
+            self._size, self._since = size, time.monotonic()
+            self._change = journal.peek(number)
         return self._change
 
     def late(self, change: Change) -> bool:
         """Its deadline is over, or one step takes too long."""
+        now = time.monotonic()
         if change.deadline and not (change.confirmed or change.reason or change.committed):
-            return boottime() > change.deadline + GRACE
-        return boottime() - self._since > (BACK if change.reason or change.committed else FORWARD)
+            if boottime() <= change.deadline:
+                self._over = None
+                return False
+            self._over = self._over or now
+            return now - self._over > GRACE
+        return now - self._since > (BACK if change.reason or change.committed else FORWARD)
 
 
 def _kill(change: Change) -> None:
@@ -89,10 +99,15 @@ def _kill(change: Change) -> None:
         process = os.pidfd_open(change.pid)
         try:
             if born(change.pid) == change.born:
-                _tell(f"change {change.number}: pid {change.pid} does not go on, it is killed")
+                _tell(f"{change.name}: pid {change.pid} does not go on, it is killed")
                 signal.pidfd_send_signal(process, signal.SIGKILL)
         finally:
             os.close(process)
+
+
+def _note(event: Event) -> None:
+    if isinstance(event, Note):
+        _tell(f"{event.step}: {event.text}")
 
 
 def _tell(text: str) -> None:

@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from virtkit import __version__
-from virtkit.core.boot import boot_id, this_process
+from virtkit.core.boot import boot_id
 from virtkit.core.change import Change
 from virtkit.core.directories import sync_directory
 from virtkit.core.errors import BusyError, NotFoundError, SystemCallError, VirtkitError
+from virtkit.core.flock import locked
+from virtkit.core.processes import this_process
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json, Plan
 
 _KEEP_SIZE = 0x01  # FALLOC_FL_KEEP_SIZE, linux/falloc.h; fallocate(2)
-LOCK_TRIES = 5  # 0.1 s: another process that only reads the history lets go at once
 
 
 class Log:
@@ -172,7 +173,7 @@ class Journal:
         path = self._path(number)
         fd = self._open(number, os.O_RDONLY)
         try:
-            running = not _lock(fd, fcntl.LOCK_SH)
+            running = not locked(fd, fcntl.LOCK_SH)
             change, _ = _read(fd, number, path)
         finally:
             os.close(fd)
@@ -200,7 +201,7 @@ class Journal:
         path = self._path(number)
         fd = self._open(number, os.O_RDWR | os.O_APPEND)
         try:
-            if not _lock(fd, fcntl.LOCK_EX):
+            if not locked(fd, fcntl.LOCK_EX):
                 raise BusyError(f"change {number}: another virtkit is working on it", hint="virtkit history")
             change, end = _read(fd, number, path)
             if end < os.fstat(fd).st_size:  # else it would free the room that was reserved
@@ -243,17 +244,6 @@ class Journal:
     def _numbers(self) -> list[int]:
         names = (path.stem for path in self.directory.glob("*.jsonl"))
         return sorted(int(name) for name in names if name.isdecimal())
-
-
-def _lock(fd: int, mode: int) -> bool:
-    for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(fd, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
 
 
 def _read(fd: int, number: int, path: Path) -> tuple[Change, int]:

@@ -5,12 +5,13 @@ Twice is once: what is back already is not touched.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtkit.core import engine
 from virtkit.core.deadman.switch import switches
-from virtkit.core.errors import BusyError, RolledBackError, VirtkitError
+from virtkit.core.errors import BusyError, NotFoundError, RolledBackError, VirtkitError
 from virtkit.core.journal import Journal
 from virtkit.core.progress import silent
 from virtkit.core.system import System
@@ -25,7 +26,7 @@ WHY = "both the process that made it and its guardian are dead"
 def main(journal: str, root: str, _number: int) -> None:
     """What the boot unit runs; its words go to the host's log."""
     for change in recover(Journal(Path(journal)), System(Path(root))):
-        print(f"change {change.number} ({change.title}): {change.state}: {change.reason}")  # noqa: T201  to systemd
+        sys.stdout.write(f"{change.outcome}\n")
 
 
 def recover(journal: Journal, system: System, report: Sink = silent) -> list[Change]:
@@ -35,7 +36,7 @@ def recover(journal: Journal, system: System, report: Sink = silent) -> list[Cha
     for switch in switches(journal.directory):
         try:
             engine.go_on(journal, switch.number, system, report, why=WHY, patient=False)
-        except BusyError:  # alive, with its process or its guardian
+        except (BusyError, NotFoundError):  # alive, or somebody took its journal away
             continue
         except RolledBackError:
             pass

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.directories import sync_directory
+from virtkit.core import offspring
+from virtkit.core.directories import replacing
 from virtkit.core.errors import CommandError, NotFoundError, SystemCallError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from subprocess import Popen
 
 
 class Completed(NamedTuple):
@@ -56,21 +58,12 @@ class System:
             raise SystemCallError(f"write {absolute}", error) from error
 
     def replace(self, absolute: str, content: bytes, mode: int = 0o644) -> None:
-        """Put a whole file in place atomically and durably: beside the target, synced, then renamed."""
-        target = self.path(absolute)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.new")
+        """Put a whole file in place, as ``replacing`` does."""
         try:
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-            try:
-                os.fchmod(fd, mode)
-                os.write(fd, content)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            beside.rename(target)
-            sync_directory(target.parent)
+            with replacing(self.path(absolute)) as file:
+                file.write(content)
+                os.fchmod(file.fileno(), mode)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise SystemCallError(f"write {absolute}", error) from error
 
     def remove(self, absolute: str) -> None:
@@ -100,23 +93,27 @@ class System:
     ) -> Completed:
         """Run a program to its end; its locale is C, ``timeout`` is in seconds.
 
-        CommandError if it fails and ``check`` is set, or runs out of time; NotFoundError if it is not installed.
+        CommandError if it fails and ``check`` is set, or runs out of time: then it is ended, with what it started
+        (core/offspring). NotFoundError if it is not installed.
         """
         import subprocess  # most commands of virtkit run nothing, and this import costs 5 ms
 
-        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
-        stdin = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
+        pipe, stdin = subprocess.PIPE, subprocess.DEVNULL if text is None else subprocess.PIPE
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {}), **offspring.marked()}
         try:
-            done = subprocess.run(
-                list(command), capture_output=True, text=True, timeout=timeout, check=False, env=environment, **stdin
-            )
+            with subprocess.Popen(
+                command, stdin=stdin, stdout=pipe, stderr=pipe, text=True, env=environment, process_group=0
+            ) as running:
+                stdout, stderr = _said(running, text, timeout)
         except FileNotFoundError as error:
             raise NotFoundError(f"{command[0]}: not installed") from error
+        except OSError as error:
+            raise SystemCallError(f"run {command[0]}", error) from error
         except subprocess.TimeoutExpired as error:
             raise CommandError(command, -1, f"not done after {timeout:g} s") from error
-        if check and done.returncode:
-            raise CommandError(command, done.returncode, done.stderr or done.stdout)
-        return Completed(done.returncode, done.stdout, done.stderr)
+        if check and running.returncode:
+            raise CommandError(command, running.returncode, stderr or stdout)
+        return Completed(running.returncode, stdout, stderr)
 
     def spawn(self, command: Sequence[str]) -> None:
         """Start a program that outlives us: in a session of its own, nobody's child, with no file of ours open.
@@ -130,6 +127,15 @@ class System:
         subprocess.run(
             orphan, stdin=nowhere, stdout=nowhere, stderr=nowhere, cwd="/", start_new_session=True, check=False
         )
+
+
+def _said(running: Popen[str], text: str | None, timeout: float) -> tuple[str, str]:
+    try:
+        return running.communicate(text, timeout)
+    except BaseException:
+        offspring.end(running.pid)
+        running.wait()
+        raise
 
 
 def is_root() -> bool:

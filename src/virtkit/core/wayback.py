@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
 
+_WIDTH = 80  # columns of a terminal
+
 
 class Outcome(NamedTuple):
     """The steps' own lines; what is left has a reason, by the step's index."""
@@ -130,7 +132,7 @@ def remains(change: Change, left: dict[int, str]) -> str:
         for index, step in reversed(list(enumerate(change.steps)))
         if step.status in STILL_THERE
     ]
-    head = f"change {change.number} ({change.title}): {len(lines)} of {len(change.steps)} steps are still there"
+    head = f"{change.name}: {len(lines)} of {len(change.steps)} steps are still there"
     return "\n".join([head, *lines])
 
 
@@ -144,4 +146,4 @@ def reason(error: BaseException) -> str:
 
 def _brief(state: Json) -> str:
     text = json.dumps(state, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004  a terminal's width
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
 
-PUTS_BACK = 120.0  # seconds that a guardian may take: a guest that is asked to stop takes its time
+PUTS_BACK = 120.0  # seconds that it may take: a guest that is asked to stop takes its time
 _ROOM, _FACTOR = 64 * KIB, 16  # a step's states are larger than its line in the plan, but not by so much
 
 
@@ -41,8 +41,8 @@ def begun(plan: Plan, system: System, journal: Journal, origin: str) -> Iterator
         try:
             _stand_by(switch, log, plan.actions, system)
         except BaseException:
-            log.withdraw()
             settle(log.change, system, journal)
+            log.withdraw()
             raise
         try:
             yield log
@@ -72,26 +72,35 @@ def undoing(log: Log, system: System, journal: Journal) -> Iterator[None]:
     settle(log.change, system, journal)
 
 
-def await_guardian(journal: Journal, number: int, report: Sink) -> None:
-    """Of a change whose process was killed: the guardian puts it back by itself, and is no stranger."""
-    switch, began = Switch(journal.directory, number), time.monotonic()
-    told = False
-    while switch.exists and time.monotonic() - began < PUTS_BACK:
-        change = journal.change(number)
-        if not change.open or change.waiting is not None:
-            return
-        if not told and time.monotonic() - began > 1:
-            report(Note(f"change {number}", "its guardian is putting it back already; waiting for it"))
-            told = True
-        time.sleep(0.1)
+def reopened(journal: Journal, number: int, report: Sink) -> Log:
+    """As ``Journal.reopen``; whoever makes or puts back a guarded change at present is waited for, if not for long.
+
+    After SIGKILL it is either the guardian's already, or ours before he looks.
+    """
+    began, told = time.monotonic(), False
+    while True:
+        try:
+            return journal.reopen(number)
+        except BusyError:
+            change = journal.peek(number)
+            if not change.guarded or change.waiting is not None or time.monotonic() - began > PUTS_BACK:
+                raise
+            if not told and time.monotonic() - began > 1:
+                report(Note(change.name, f"pid {change.pid} works on it; waiting for its end"))
+                told = True
+            time.sleep(0.05)
 
 
 def settle(change: Change, system: System, journal: Journal) -> None:
     """Takes guardian and unit away from a change that is not open any more."""
-    if change.open and change.begun:
-        return
-    Switch(journal.directory, change.number).remove()
-    if not switches(journal.directory):
+    if not (change.open and change.begun):
+        abandon(Switch(journal.directory, change.number), system)
+
+
+def abandon(switch: Switch, system: System) -> None:
+    """Nothing is left to guard."""
+    switch.remove()
+    if not switches(switch.directory):
         unit.remove(system)
 
 
@@ -142,4 +151,4 @@ def _refuse_second(journal: Journal, besides: int = 0) -> None:
             who, hint = f"pid {change.pid} works on it", f"virtkit confirm {number}, or virtkit rollback {number}"
         else:
             who, hint = f"pid {change.pid} died over it", "virtkit recover"
-        raise BusyError(f"change {number} ({change.title}): is open since {since}, and {who}", hint=hint)
+        raise BusyError(f"{change.name}: is open since {since}, and {who}", hint=hint)

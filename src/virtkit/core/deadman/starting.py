@@ -28,7 +28,8 @@ _PROPERTIES = ("Restart=on-failure", "KillMode=process", "TimeoutStopSec=2", "OO
 
 def start(switch: Switch, system: System, actions: Iterable[Action]) -> None:
     """Returns when the guardian stands by; NotSupportedError if it does not come."""
-    launch(switch, system, actions)
+    if not switch.guarded:
+        launch(switch, system, actions)
     deadline = time.monotonic() + PATIENCE
     while not switch.guarded:
         if time.monotonic() > deadline:
@@ -59,7 +60,7 @@ def launched(work: str, journal: Path, system: System, modules: Iterable[str] = 
 def _systemd_reaches_us(system: System) -> bool:
     """Whether what it starts lives in our namespaces; in a container's or a test's it would guard another host."""
     try:
-        same = all(os.path.samefile(f"/proc/self/ns/{kind}", f"/proc/1/ns/{kind}") for kind in ("mnt", "net"))
+        same = all(os.path.samefile(f"/proc/self/ns/{kind}", f"/proc/1/ns/{kind}") for kind in ("mnt", "net", "pid"))
     except OSError:
         return False
     return same and system.exists(unit.RUNNING)

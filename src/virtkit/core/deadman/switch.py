@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.directories import sync_directory
 from virtkit.core.errors import NotFoundError, SystemCallError
+from virtkit.core.flock import locked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SIZE = 128  # bytes
 _SUFFIX = ".switch"
-_TRIES = 10  # 0.1 s: who only looks whether a guardian stands by lets go at once
 
 
 class Verdict(Enum):
@@ -88,13 +87,12 @@ class Switch:
             os.close(fd)
 
     def guard(self) -> bool:
-        """Its lock, for as long as this process lives; False: another guardian has it."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)  # closed by the end of the process
-        for _ in range(_TRIES):
-            if _locked(fd, fcntl.LOCK_EX):
-                return True
-            time.sleep(0.01)
-        return False
+        """Its lock, for as long as this process lives; False: another guardian has it, or the change is not open."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)  # closed by the end of the process
+        except FileNotFoundError:
+            return False
+        return locked(fd, fcntl.LOCK_EX)
 
     @property
     def guarded(self) -> bool:
@@ -104,17 +102,9 @@ class Switch:
         except FileNotFoundError:
             return False
         try:
-            return not _locked(fd, fcntl.LOCK_SH)
+            return not locked(fd, fcntl.LOCK_SH, tries=1)
         finally:
             os.close(fd)
-
-
-def _locked(fd: int, mode: int) -> bool:
-    try:
-        fcntl.flock(fd, mode | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def switches(directory: Path) -> list[Switch]:

@@ -86,7 +86,7 @@ def _check(log: Log, confirm: Confirm, observer: Observer, waiter: Waiter) -> No
         raise ChangeError(f"was not confirmed within {confirm.seconds} s")
     if waiter.leaving() and waiter.switch.guarded:
         raise HandedOverError(
-            f"change {log.change.number} ({log.change.title}): still waits for its confirmation, without this process",
+            f"{log.change.name}: still waits for its confirmation, without this process",
             hint=f"virtkit confirm {log.change.number}",
         )
 
