@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netns.lab import HOST4
+from netns.lab import GATEWAY4, HOST4, HOST_MAC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,28 @@ def test_bridge_is_in_its_ports_zone_before_it_has_the_addresses(lab: Lab) -> No
         lab.virtkit("undo", "-y")
         assert _reached(lab)
         assert lab.run("firewall-cmd", "--get-zone-of-interface=br0", check=False).stdout == ""
+
+
+def test_guests_that_it_rejects_on_a_bridge_are_let_through_by_a_zone_for_the_bridge(lab: Lab) -> None:
+    """A rule of nftables alone; the zone is the default one, which the bridge was in all the time."""
+    subprocess.run(["ip", "netns", "add", lab.guest], check=True)
+    lab.ip(f"link add br0 address {HOST_MAC} type bridge nf_call_iptables 1\nlink set br0 up\nlink set eth0 master br0")
+    lab.ip(f"link add tap0 type veth peer name nic0 netns {lab.guest}\nlink set tap0 master br0 up")
+    lab.ip("link set nic0 up\naddr add 10.9.0.77/24 dev nic0", inside=lab.guest)
+    with _firewall(lab):
+        assert not _answered(lab)
+        seen = lab.virtkit("net", "doctor", check=False).stdout
+        assert "nft inet firewalld filter_FORWARD drops what br0 forwards, as firewalld left it" in seen
+        assert "--permanent --zone=public --change-interface=br0" in seen
+        lab.virtkit("net", "doctor", "--mend", "bridge_filter", "-y")
+        assert _answered(lab)
+        assert "bridge_filter" not in lab.virtkit("net", "doctor", check=False).stdout
+        lab.virtkit("undo", "-y")
+        assert not _answered(lab)
+
+
+def _answered(lab: Lab) -> bool:
+    return lab.run("ping", "-c", "1", "-w", "2", GATEWAY4, inside=lab.guest, check=False).returncode == 0
 
 
 def test_link_in_the_default_zone_needs_nothing(lab: Lab) -> None:

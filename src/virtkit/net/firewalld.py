@@ -23,6 +23,10 @@ def zone(system: System, link: str) -> str:
     return "" if done.status == NO_ZONE else system.run([COMMAND, f"--get-zone-of-interface={link}"]).stdout.strip()
 
 
+def default_zone(system: System) -> str:
+    return system.run([COMMAND, "--get-default-zone"]).stdout.strip()
+
+
 def assign(system: System, link: str, name: str) -> None:
     """An empty name takes the link out of its zone."""
     if name:

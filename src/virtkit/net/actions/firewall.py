@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
+    from virtkit.net.firewall.rules import Program
 
 
 @dataclass(frozen=True)
@@ -23,26 +24,28 @@ class AcceptBridged(Action):
     sign: ClassVar[str] = "+"
     volatile: ClassVar[bool] = True
 
-    program: str  # iptables, ip6tables, or their -legacy twins
-    chain: str
+    program: str  # iptables, ip6tables, their -legacy twins, or nft
+    chain: str  # as the program takes it: ``DOCKER-USER``, ``inet filter forward``
     bridge: str
 
     def describe(self) -> str:
         return f"{self.bridge}: accept what is bridged, by a rule of {self.program} in {self.chain}"
 
     def capture(self, system: System) -> Json:
-        """How many such rules there are: those that another program made stay."""
-        listed = system.run([self.program, "-w", "5", "-S", self.chain]).stdout.splitlines()
-        wanted = firewall.listed(self.chain, self.bridge)
-        return sum(line == wanted for line in listed)
+        """How many such rules there are: those that another program made stay. None: there is no such chain."""
+        return self._program.count(system, self.chain, self.bridge)
 
     def apply(self, system: System, report: Sink) -> None:
-        system.run(firewall.accept(self.program, self.chain, self.bridge))
+        self._program.put(system, self.chain, self.bridge)
 
     def verify(self, system: System) -> None:
         if not self.capture(system):
             raise VerifyError(self.describe(), "the rule is not listed")
 
     def undo(self, system: System, before: Json) -> None:
-        while int(str(self.capture(system))) > int(str(before)):
-            system.run(firewall.accept(self.program, self.chain, self.bridge, remove=True))
+        for _ in range(int(str(self.capture(system) or 0)) - int(str(before or 0))):
+            self._program.take(system, self.chain, self.bridge)
+
+    @property
+    def _program(self) -> Program:
+        return firewall.program(self.program)

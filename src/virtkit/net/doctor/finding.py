@@ -51,7 +51,7 @@ class Finding:
 
 @runtime_checkable
 class Check(Protocol):
-    title: str  # the question it asks, for the list of checks
+    title: str  # the question it asks
 
     def find(self, scene: Scene) -> Iterator[Finding]:
         """Nothing where all is well or the host has no such thing; reads only."""

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from virtkit.net.firewall import Forwarding, forwarding
+from virtkit.net import adoption, firewall
 from virtkit.net.kernel import Kernel
-from virtkit.net.model import ETHERNET, LOOPBACK
 
 if TYPE_CHECKING:
     from virtkit.core.system import System
+    from virtkit.net.firewall.rules import Filter
     from virtkit.net.model import Address, Link, Network
-
-INWARD = {"tun", "macvtap"}  # kinds of the links that a machine's NIC ends in
 
 
 @dataclass(frozen=True)
@@ -32,22 +30,24 @@ class Scene:
         return [link for link in self.network.links if link.kind == "bridge"]
 
     @cached_property
-    def filters(self) -> list[Forwarding]:
-        """Where this host's firewall drops what nobody allowed to pass through."""
-        return forwarding(self.system)
+    def filters(self) -> list[Filter]:
+        """What this host's firewalls have in the way of what is forwarded."""
+        return firewall.filters(self.system)
 
     def ports(self, bridge: Link) -> list[Link]:
         return self.network.ports(bridge)
+
+    def uplinks(self, bridge: Link) -> list[Link]:
+        """The ports that are a way to the LAN: cards, bonds, VLANs; or a veth whose MAC address the bridge bears."""
+        return adoption.uplinks_of(self.network, bridge)
 
     def addresses(self, link: Link) -> list[Address]:
         """Without those that the kernel makes for each link."""
         return [address for address in self.network.addresses_of(link) if not address.automatic]
 
-    def leads_out(self, link: Link) -> bool:
-        """Whether it is a way to the LAN: a card, a bond, a VLAN; or a veth whose MAC address a bridge bears."""
-        if link.type != ETHERNET or link.flags & LOOPBACK or link.kind in {*INWARD, "bridge"}:
-            return False
-        return link.kind != "veth" or link.mac in {bridge.mac for bridge in self.bridges}
+    def leads_on(self, link: Link) -> bool:
+        """Whether the host's own default route goes over it."""
+        return any(route.destination == "default" for route in self.network.routes_of(link))
 
     def setting(self, family: str, link: str, name: str) -> str:
         """``net.<family>.conf.<link>.<name>``; empty where the kernel has none."""
@@ -55,6 +55,9 @@ class Scene:
 
     def attribute(self, link: Link, name: str) -> str:
         return self.system.read_or(f"/sys/class/net/{link.name}/{name}", "")
+
+    def is_wifi(self, link: Link) -> bool:
+        return self.system.exists(f"/sys/class/net/{link.name}/phy80211")
 
 
 def setting(family: str, link: str, name: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from virtkit.net.doctor.scene import Scene
     from virtkit.net.model import Link
 
-EVEN_SO = "2"
+YES, EVEN_SO = "1", "2"
 
 
 class Forwarding:
@@ -47,14 +47,15 @@ def _advertised(scene: Scene, link: Link) -> bool:
 
 
 def _deaf(scene: Scene, link: Link) -> Iterator[Finding]:
-    if scene.setting("ipv6", link.name, "accept_ra") == EVEN_SO:
+    """0 is a daemon's, which listens to routers itself (NetworkManager, systemd-networkd), whoever forwards."""
+    if scene.setting("ipv6", link.name, "accept_ra") != YES:
         return
     path = setting("ipv6", link.name, "accept_ra")
     yield Finding(
         "forwarding",
         link.name,
         Harm.WILL,
-        seen=f"{link.name} lives on router advertisements, forwards IPv6, and accept_ra is not 2",
+        seen=f"{link.name} lives on router advertisements, forwards IPv6, and accept_ra is 1",
         why="the kernel ignores further advertisements: addresses and the default route run out",
         mend=(SetSysctl(path, EVEN_SO),),
         advice=f"make it last: echo {path.replace('/', '.')}=2 > /etc/sysctl.d/90-accept-ra-{link.name}.conf",
@@ -64,12 +65,7 @@ def _deaf(scene: Scene, link: Link) -> Iterator[Finding]:
 def _is_nat(scene: Scene, bridge: Link) -> bool:
     """A bridge with an address and no way out of its own: libvirt's default network, Docker's docker0."""
     ports = scene.ports(bridge)
-    return bool(ports and scene.addresses(bridge)) and not any(map(scene.leads_out, ports)) and _routes(scene, bridge)
-
-
-def _routes(scene: Scene, bridge: Link) -> bool:
-    """Not where the bridge itself is the host's way out."""
-    return not any(route.destination == "default" for route in scene.network.routes_of(bridge))
+    return bool(ports and scene.addresses(bridge)) and not scene.uplinks(bridge) and not scene.leads_on(bridge)
 
 
 CHECK = Forwarding()

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from virtkit.net.model import Link
 
 
+NO_CARD = "a card by another MAC address? see virtkit net show, then virtkit net bridge port add"
+
+
 class LonelyBridge:
     title = "does the bridge still have a way out?"
 
     def find(self, scene: Scene) -> Iterator[Finding]:
         for bridge in scene.bridges:
-            uplinks = [port for port in scene.ports(bridge) if scene.leads_out(port)]
-            if uplinks:
+            if uplinks := scene.uplinks(bridge):
                 yield from _dead(bridge, uplinks)
-            elif any(route.destination == "default" for route in scene.network.routes_of(bridge)):
+            elif scene.leads_on(bridge):
                 yield _finding(bridge, _lost(scene, bridge))
 
 
@@ -45,8 +47,8 @@ def _dead(bridge: Link, uplinks: list[Link]) -> Iterator[Finding]:
 
 def _lost(scene: Scene, bridge: Link) -> Link | None:
     """The card that was its port once: the bridge still bears its MAC address."""
-    free = [link for link in scene.network.links if scene.leads_out(link) and not link.master]
-    return next((link for link in free if link.mac == bridge.mac and not scene.addresses(link)), None)
+    alike = [link for link in scene.network.links if link.mac == bridge.mac and link.index != bridge.index]
+    return next((link for link in alike if not (link.master or scene.addresses(link))), None)
 
 
 def _finding(bridge: Link, card: Link | None) -> Finding:
@@ -58,7 +60,7 @@ def _finding(bridge: Link, card: Link | None) -> Finding:
         seen=f"the default route leads over {bridge.name}, and no port of it leads out{found}",
         why="neither guests nor the host get beyond the bridge",
         mend=(JoinBridge(card.name, bridge.name, [], []),) if card else (),
-        advice=f"then name {card.name} where the bridge is configured: the old name is gone" if card else "ip -d link",
+        advice=f"then name {card.name} where the bridge is configured: the old name is gone" if card else NO_CARD,
     )
 
 

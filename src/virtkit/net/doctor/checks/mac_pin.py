@@ -30,6 +30,7 @@ class MacPin:
                     why="a port with a lower one changes it: neighbours lose the host for a while, and DHCP gives it "
                     "another address",
                     mend=(SetLink(bridge.name, "mac", bridge.mac),),
+                    caution=f"{bridge.name}: undo leaves the MAC address set, the kernel has no way back from that",
                     advice="make it last where the bridge is configured (MACADDR=, macaddress:, bridge_hw)",
                 )
 

@@ -19,11 +19,11 @@ class Mtu:
     def find(self, scene: Scene) -> Iterator[Finding]:
         for bridge in scene.bridges:
             ports = scene.ports(bridge)
-            smaller = [port for port in ports if port.mtu < max(bridge.mtu, *(other.mtu for other in ports))]
+            largest = max([bridge.mtu, *(port.mtu for port in ports)])
+            smaller = [port for port in ports if port.mtu < largest]
             if not smaller:
                 continue
-            largest = max(bridge.mtu, *(port.mtu for port in ports))
-            ours = [port for port in smaller if not scene.leads_out(port)]
+            ours = [port for port in smaller if port not in scene.uplinks(bridge)]
             yield Finding(
                 "mtu",
                 bridge.name,
@@ -33,7 +33,7 @@ class Mtu:
                 why=f"frames of more than {min(port.mtu for port in smaller)} bytes are dropped without a word: pings "
                 "pass, transfers hang",
                 mend=tuple(SetLink(port.name, "mtu", str(largest)) for port in ours),
-                advice=""
+                advice=f"inside, the guest's card wants {largest}, too"
                 if len(ours) == len(smaller)
                 else "a card's MTU is its LAN's: set the larger ones to the LAN's",
             )

@@ -34,8 +34,8 @@ class PortSecurity:
         if not advice or (vendor.startswith("Microsoft") and product != "Virtual Machine"):
             return
         for bridge in scene.bridges:
-            for port in scene.ports(bridge):
-                if scene.leads_out(port) and not port.kind:
+            for port in scene.uplinks(bridge):
+                if not port.kind:
                     yield Finding(
                         "port_security",
                         port.name,

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.net import adoption
 from virtkit.net.actions import SetLink
 from virtkit.net.doctor.finding import Finding, Harm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from virtkit.core.plan import Action
     from virtkit.net.doctor.scene import Scene
     from virtkit.net.model import Link
 
 STATES = {"1": "listening", "2": "learning", "4": "blocking"}  # BR_STATE_*: what does not forward though it is up
-HUNDREDTHS = 100  # of a second: the kernel's unit here
+PATIENCE = 9  # seconds that a DHCP client asks before it gives up: busybox's udhcpc, three times three
 
 
 class SpanningTree:
     title = "is a port deaf because of the spanning tree protocol?"
 
     def find(self, scene: Scene) -> Iterator[Finding]:
+        """Not libvirt's own networks: with their delay of 2 s a guest is heard soon enough."""
         for bridge in scene.bridges:
-            if bridge.bridge and bridge.bridge.stp:
-                yield _finding(bridge, bridge.bridge.forward_delay / HUNDREDTHS, _deaf(scene, bridge))
+            deaf = _deaf(scene, bridge)
+            if adoption.silence(bridge) and (deaf or adoption.silence(bridge) > PATIENCE):
+                yield _finding(bridge, deaf, [port.name for port in scene.uplinks(bridge)])
 
 
 def _deaf(scene: Scene, bridge: Link) -> dict[str, str]:
@@ -31,23 +35,39 @@ def _deaf(scene: Scene, bridge: Link) -> dict[str, str]:
     return {name: STATES[state] for name, state in states.items() if state in STATES}
 
 
-def _finding(bridge: Link, delay: float, deaf: dict[str, str]) -> Finding:
-    """A deaf port would stay so until its timers end, though STP is off; one that is set up anew forwards at once."""
-    seen = f"STP is on, forward delay {delay:g} s"
+def _finding(bridge: Link, deaf: dict[str, str], uplinks: list[str]) -> Finding:
+    seconds = adoption.silence(bridge)
+    seen = f"STP is on, forward delay {seconds / 2:g} s"
     now = ", ".join(f"{name} is {state}" for name, state in deaf.items())
+    loop = _loop(deaf, uplinks)
     return Finding(
         "spanning_tree",
         bridge.name,
         Harm.MUTE if deaf else Harm.WILL,
         seen=f"{seen}; now {now}" if deaf else seen,
-        why=f"a guest that starts or is plugged in is deaf for {2 * delay:g} s, longer than its DHCP client waits",
-        mend=(
-            SetLink(bridge.name, "stp", "off"),
-            *(SetLink(name, "state", state) for name in deaf for state in ("down", "up")),
-        ),
-        advice="make it last where the bridge is configured (STP=no, stp: false, bridge_stp off)",
-        caution=f"{bridge.name}: STP is what stops a loop where two ports lead to the same switch; keep it there",
+        why=f"a guest that starts or is plugged in is deaf for {seconds:g} s, longer than its DHCP client waits",
+        mend=() if loop else tuple(_mend(bridge, deaf)),
+        advice=loop or "make it last where the bridge is configured (STP=no, stp: false, bridge_stp off)",
+        caution=""
+        if loop
+        else f"{bridge.name}: without STP nothing stops a loop that guests close between two bridges",
     )
+
+
+def _loop(deaf: dict[str, str], uplinks: list[str]) -> str:
+    """What to do first where STP may be what keeps the LAN alive; empty where it has nothing to do."""
+    if blocking := [name for name, state in deaf.items() if state == "blocking"]:
+        return f"not mended: STP blocks {blocking[0]} because there is a loop; find it and pull one end out"
+    if len(uplinks) > 1:
+        return f"not mended: {' and '.join(uplinks)} may lead to one switch, and STP is what stops that loop"
+    return ""
+
+
+def _mend(bridge: Link, deaf: dict[str, str]) -> Iterator[Action]:
+    """A deaf port would stay so until its timers end, though STP is off; one that is set up anew forwards at once."""
+    yield SetLink(bridge.name, "stp", "off")
+    for name in deaf:
+        yield from (SetLink(name, "state", "down"), SetLink(name, "state", "up"))
 
 
 CHECK = SpanningTree()
