@@ -159,7 +159,8 @@ def test_networkmanager_has_the_bridge_without_a_packet_lost_and_the_port_again(
         assert picture.held(lab, "br0") == held
         assert picture.held(lab, "eth0") == {"addresses": [], "routes": []}
         assert _connected(lab) == {"br0": "netplan-br0", "eth0": "netplan-uplink"}
-        lab.virtkit("undo", "-y")
+        with lossless(lab, (HOST4, HOST6)):
+            lab.virtkit("undo", "-y")
         assert _files(lab) == files
         assert _connected(lab) == {"eth0": "netplan-uplink"}
         networkd.until(lambda: picture.everything(lab) == before, "everything as before")

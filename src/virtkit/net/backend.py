@@ -100,7 +100,7 @@ class Backend(Protocol):
         """What the daemon has not adopted yet, for verify: ``no DHCP client on br0``; empty: all is well."""
 
     def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """After an undo, with the old files in place and the kernel as before: the daemon takes the port again."""
+        """After an undo, with the old files in place and the kernel as before: the daemon takes again what it had."""
 
     def boot(self, system: System, port: str, bridge: str) -> Boot:
         """How the next start of the host will go. NotSupportedError, NotFoundError: why it cannot be rehearsed."""
@@ -116,5 +116,8 @@ class Escort(Protocol):
     def introduce(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """The bridge is there and empty, the port not yet in it: the daemon takes the bridge, until it adopts it."""
 
+    def dismiss(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        """The bridge is empty and about to be deleted: the daemon must not make it again. Undone by ``introduce``."""
+
     def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """Before an adoption is undone, in the place of ``stand_back``: the daemon itself takes the port out again."""
+        """Before an adoption is undone, in the place of ``stand_back``: the port is the daemon's as it was before."""

@@ -7,6 +7,7 @@ the bridge gets its carrier before the port comes, from a pair of throw-away lin
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NetworkError, NotFoundError
@@ -17,12 +18,15 @@ from virtkit.net.requests import (
     delete_link,
     set_alias,
     set_flooding,
+    set_isolated,
     set_master,
     set_up,
     without_link_local,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from virtkit.net.kernel import Kernel
     from virtkit.net.requests import Request
     from virtkit.net.standing import Side, Standing
@@ -44,6 +48,29 @@ def bring(kernel: Kernel, should: Standing) -> None:
             remove_leftovers(kernel, should.port)
             _pass_over(kernel, should, now.bridge, joins=joins)
         _converge(kernel, should)
+    finally:
+        remove_leftovers(kernel, should.port)
+
+
+@contextmanager
+def lent(kernel: Kernel, should: Standing) -> Iterator[None]:
+    """The port may be taken out of its bridge meanwhile, as daemons do, and is back in it afterwards.
+
+    A spare port stands in for it. Nothing passes between the two, and so nothing comes back to where it came from.
+    """
+    name, (near, far) = should.port.name, _warmer(should.port)
+    remove_leftovers(kernel, should.port)
+    try:
+        _warm_up(kernel, should.bridge, near, far, joins=True)
+        kernel.transaction([set_isolated(port, on=True) for port in (name, near)])
+        network = kernel.network()
+        port, spare = network.by_name[name], network.by_name[far]
+        with crossing.way_out(port, spare), crossing.way_in(port, spare):
+            try:
+                yield
+            finally:
+                back = set_master(name, should.bridge.index, should.bridge.name)
+                kernel.transaction([back, set_isolated(name, on=False), set_flooding(near, on=False), set_up(name)])
     finally:
         remove_leftovers(kernel, should.port)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.files import text_of
 from virtkit.net import ownership
-from virtkit.net.actions import Adopt, Introduce, JoinBridge, Rehearse, StandBack
+from virtkit.net.actions import Adopt, DeleteBridge, Dismiss, Introduce, JoinBridge, Rehearse, StandBack
 from virtkit.net.actions.files import plan_file
 from virtkit.net.backend import Escort
 
@@ -63,11 +63,16 @@ def _wrapped(
 
 
 def _escorted(system: System, name: str, port: str, bridge: str, move: Sequence[Action]) -> list[Action]:
-    """``move``, and before the port joins the bridge an introduction, where the daemon needs one."""
-    backend, steps = ownership.load(name), list(move)
-    joins = [index for index, action in enumerate(steps) if isinstance(action, JoinBridge)]
-    if joins and isinstance(backend, Escort) and backend.escorts(system, port):
-        steps.insert(joins[0], Introduce(name, backend.title, port, bridge))
+    """``move``, and where the daemon needs it: the bridge introduced while it is empty, before the port joins it."""
+    backend = ownership.load(name)
+    steps: list[Action] = []
+    escorted = isinstance(backend, Escort) and backend.escorts(system, port)
+    for action in move:
+        if escorted and isinstance(action, JoinBridge):
+            steps.append(Introduce(name, backend.title, port, bridge))
+        if escorted and isinstance(action, DeleteBridge):
+            steps.append(Dismiss(name, backend.title, port, bridge))
+        steps.append(action)
     return steps
 
 

@@ -51,7 +51,7 @@ IFLA_NET_NS_FD = 28
 IFLA_AF_SPEC, INET6_ADDR_GEN_MODE, ADDR_GEN_MODE_NONE = 26, 8, 1
 INET_CONFIGURATION, RP_FILTER = 1, 8  # IFLA_INET_CONF, IPV4_DEVCONF_RP_FILTER
 INFO_SLAVE_KIND, INFO_SLAVE_DATA = 4, 5
-LEARNING, FLUSH, FLOODING = 8, 24, (9, 27, 30)  # IFLA_BRPORT_*; the last are UNICAST_, MCAST_ and BCAST_FLOOD
+LEARNING, FLUSH, ISOLATED, FLOODING = 8, 24, 33, (9, 27, 30)  # IFLA_BRPORT_*; UNICAST_, MCAST_ and BCAST_FLOOD
 NUD_STALE, NTF_ROUTER = 0x04, 0x80
 GONE = frozenset({errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT})
 
@@ -141,6 +141,11 @@ def set_flooding(port: str, *, on: bool) -> Request:
     """
     flags = [u8_attribute(LEARNING, 0), *(u8_attribute(kind, int(on)) for kind in FLOODING)]
     return _set_port(f"{port}: flooding {'on' if on else 'off'}", port, flags)
+
+
+def set_isolated(port: str, *, on: bool) -> Request:
+    """Whether a bridge passes nothing between ``port`` and its other isolated ports (since Linux 4.18)."""
+    return _set_port(f"{port}: isolation {'on' if on else 'off'}", port, [u8_attribute(ISOLATED, int(on))])
 
 
 def forget_stations(port: str) -> Request:

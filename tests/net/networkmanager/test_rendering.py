@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +11,7 @@ from virtkit.net.networkmanager.rendering import Identity, Names
 
 PATH = "/etc/NetworkManager/system-connections/lan.nmconnection"
 NAMES = Names("br0", "eth0", "52:54:00:aa:00:11", 1500, modern=True)
-KNOWN = Identity(100, "01:52:54:00:aa:00:11", "00:04:aa", "7", "::5054:ff:feaa:11")
+KNOWN = Identity((100, 100), "01:52:54:00:aa:00:11", "00:04:aa", "7", "::5054:ff:feaa:11")
 HEAD = "[connection]\nid=lan\nuuid=1\ntype=ethernet\ninterface-name=eth0\n"
 AUTO = f"{HEAD}\n[ipv4]\nmethod=auto\n\n[ipv6]\naddr-gen-mode=stable-privacy\nmethod=auto\n"
 
@@ -150,12 +148,24 @@ def test_origin_is_known_from_the_first_line() -> None:
     assert rendering.origin(Profile("br0", parse(HEAD))) == ""
 
 
-def test_stand_in_has_routes_of_its_own_metric_alone() -> None:
-    routes = "[ipv4]\nroute1=10.0.0.0/8,10.9.0.2\nrouting-rule1=priority 5 from 10.9.0.0/24 table 5\n"
-    above, below = _bridge(AUTO.replace("[ipv4]\n", routes)), _port(AUTO)
-    file = rendering.stand_in_file(below, above)
-    assert file.get("ipv4", "route-metric") == "99"
-    assert not re.search(r"route1|routing-rule1", file.text)
+def test_port_that_is_about_to_leave_holds_nothing_and_is_else_as_it_will_be() -> None:
+    wired = AUTO.replace("[ipv4]\n", "[ethernet]\nwake-on-lan=64\n\n[ipv4]\nroute1=10.0.0.0/8,10.9.0.2\n")
+    file = rendering.interim_port_file(rendering.released_file(_port(wired), _bridge(wired)), "eth0")
+    assert file.get("connection", "id").startswith(rendering.INTERIM)
+    assert not file.get("connection", "controller")
+    assert file.get("ethernet", "wake-on-lan") == "64"
+    said = [(part.name, entry.key, entry.value) for part in file.sections for entry in part.entries if entry.key]
+    assert [entry for entry in said if entry[0] == "ipv4"] == [
+        ("ipv4", "method", "disabled"),
+        ("ipv4", "route-metric", "100"),
+    ]
+    assert file.get("ipv6", "method") == "link-local"
+
+
+def test_bridge_that_is_about_to_go_is_not_made_again() -> None:
+    dying = rendering.interim_dying_file(_bridge(AUTO).file)
+    assert dying.get("connection", "autoconnect") == "false"
+    assert dying.get("connection", "uuid") == _bridge(AUTO).uuid
 
 
 LINES = st.lists(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from virtkit.net.actions.bridge import CreateBridge, DeleteBridge
-from virtkit.net.actions.daemon import Adopt, Introduce, StandBack
+from virtkit.net.actions.daemon import Adopt, Dismiss, Introduce, StandBack
 from virtkit.net.actions.files import ChangeFile, CreateFile, RemoveFile
 from virtkit.net.actions.firewall import AcceptBridged
 from virtkit.net.actions.handover import JoinBridge, LeaveBridge
@@ -24,6 +24,7 @@ __all__ = [
     "CreateBridge",
     "CreateFile",
     "DeleteBridge",
+    "Dismiss",
     "Introduce",
     "JoinBridge",
     "LeaveBridge",

@@ -73,6 +73,31 @@ class Introduce(ForDaemon):
 
 
 @dataclass(frozen=True)
+class Dismiss(ForDaemon):
+    """The counterpart of :class:`Introduce`, before a bridge is deleted: in an undo it is there and empty again."""
+
+    kind: ClassVar[str] = "net.dismiss"
+    volatile: ClassVar[bool] = True
+    unseen: ClassVar[bool] = True
+
+    def describe(self) -> str:
+        return f"{self.bridge}: {self.title} is not to make it again"
+
+    def apply(self, system: System, report: Sink) -> None:
+        escort = ownership.load(self.backend)
+        if isinstance(escort, Escort):
+            escort.dismiss(system, self.port, self.bridge, report)
+
+    def verify(self, system: System) -> None:
+        """Nothing that the kernel would show."""
+
+    def undo(self, system: System, before: Json) -> None:
+        escort = ownership.load(self.backend)
+        if isinstance(escort, Escort):
+            escort.introduce(system, self.port, self.bridge, silent)
+
+
+@dataclass(frozen=True)
 class Adopt(ForDaemon):
     """Comes last, so that undo comes first: the daemon keeps out of the way back, too."""
 

@@ -1,8 +1,7 @@
 """NetworkManager with profiles of its own (keyfiles), as RHEL 9, Fedora, and the desktops have it.
 
-Taking a bridge that is in use costs 0.3 to 1.4 s, because NetworkManager empties a link before it activates a profile
-on it. So it takes the bridge while that is empty still, and later only *reapplies* the profile, which by then has
-layer 3: nothing goes down, and the DHCP client starts beside the address that is there.
+How its daemon takes what is in use is in ``networkmanager/taking``; the DHCP client then starts beside the address that
+is there.
 """
 
 from __future__ import annotations
@@ -12,23 +11,20 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
 from virtkit.net.backend import Boot, File, Owner
-from virtkit.net.kernel import Kernel
 from virtkit.net.model import FOREVER, IPV6
-from virtkit.net.networkmanager import daemon, profiles, reapplying, rendering
+from virtkit.net.networkmanager import daemon, profiles, rendering, taking
 from virtkit.net.networkmanager.rendering import Identity, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
     from virtkit.net.backend import Wish
-    from virtkit.net.networkmanager.daemon import Device
     from virtkit.net.networkmanager.keyfile import Keyfile
     from virtkit.net.networkmanager.profiles import Profile
     from virtkit.net.standing import Side
 
-MODE = 0o600  # NetworkManager does not read a profile that others may read
 IFCFG = "/etc/sysconfig/network-scripts/"
 INITRAMFS = "nm-initrd-generator"
 PREFIX, LOWER_HALF = 64, (1 << 64) - 1  # bits of an advertised prefix; of an address, what is the host's
@@ -66,12 +62,12 @@ class NetworkManager:
         _check_name(system, wish.bridge, uuid)
         names = _names(system, wish.bridge, wish.port, wish.mac, wish.mtu)
         bridge = rendering.bridge_file(old, names, _identity(system, wish), uuid)
-        files = [File(_lasting(wish.bridge), bridge.text, MODE)]
+        files = [File(_lasting(wish.bridge), bridge.text, taking.MODE)]
         if old.persistent and old.bound:
             return (*files, File(old.path, rendering.port_file(old, names).text))
         name = f"{wish.bridge}-port-{wish.port}"
         port = rendering.new_port_file(old, names, profiles.new_uuid(system, name))
-        return (*files, File(_lasting(name), port.text, MODE))
+        return (*files, File(_lasting(name), port.text, taking.MODE))
 
     def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
         self._check_checkpoints(system, port)
@@ -85,45 +81,35 @@ class NetworkManager:
     def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """It brings back no address that somebody took away. But off a port that leaves its bridge it takes all."""
         self._check_checkpoints(system, port)
-        if daemon.is_port(system, _known(system, port)):
-            self._leave(system, port, bridge, rendering.stand_in_file)
+        if daemon.is_port(system, taking.known(system, port)):
+            above, below = _pair(system, bridge, port)
+            self._let_go(system, port, bridge, rendering.released_file(below, above), below.uuid)
 
     def escorts(self, system: System, link: str) -> bool:
         return True
 
     def introduce(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        owner = self.owner(system, port)
-        old = profiles.read(system, owner.files[0]) if owner else None
-        with Kernel() as kernel:
-            link = kernel.link(bridge)
-        if link is None:
-            raise NotFoundError(f"{bridge}: no such link")
-        uuid, path = profiles.new_uuid(system, bridge), _passing(bridge)
-        empty = rendering.empty_bridge_file(_names(system, bridge, port, link.mac, link.mtu), old, uuid)
-        system.replace(path, empty.text.encode(), MODE)
-        reapplying.detect(system, bridge, "0")
-        daemon.load(system, [path])
-        daemon.activate(system, uuid, bridge)
+        link, owner, above = taking.kernel_link(bridge), self.owner(system, port), profiles.of_bridge(system, bridge)
+        later = above or (profiles.read(system, owner.files[0]) if owner else None)
+        uuid = above.uuid if above else profiles.new_uuid(system, bridge)
+        empty = rendering.interim_bridge_file(bridge, link.mac, link.mtu, later.file if later else None)
+        taking.tell(system, _passing(bridge), empty.extended("connection", [f"uuid={uuid}"]))
+        taking.introduce(system, bridge, uuid)
+
+    def dismiss(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        if above := profiles.of_bridge(system, bridge):
+            taking.tell(system, _passing(bridge), rendering.interim_dying_file(above.file))
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
         above = profiles.of_bridge(system, bridge)
         if above is None:
-            self.take_back(system, port, bridge, report)
-            with reapplying.without_detection(system, port):
-                reapplying.reapply(system, _known(system, port), port)
+            self._take_alone(system, port, bridge)
             return
         _, below = _pair(system, bridge, port)
         self._forget(system, port, bridge, above.path, below.path)
-        holder = _known(system, bridge)
-        if holder.uuid == above.uuid:
-            daemon.wait(lambda: _unfinished(system, bridge))
-            reapplying.reapply(system, holder, bridge)
-        else:
-            daemon.activate(system, above.uuid, bridge)
-        if not daemon.is_port(system, _known(system, port)):
-            daemon.activate(system, below.uuid, port)
-        daemon.wait(lambda: _unleased(system, above, bridge))
-        reapplying.detect(system, bridge, reapplying.mode(system, port))
+        taking.take(system, bridge, above.uuid)
+        taking.take_port(system, port, below.uuid, bridge)
+        taking.await_lease(system, bridge, above.file)
 
     def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
         if not daemon.is_port(system, daemon.settled(system, port)):
@@ -131,46 +117,46 @@ class NetworkManager:
         above, below = _pair(system, bridge, port)
         before = rendering.origin(above)
         if before != below.path and system.exists(before):
-            with reapplying.without_detection(system, port):
-                daemon.activate(system, profiles.read(system, before).uuid, port)
+            alone = profiles.read(system, before)
+            self._let_go(system, port, bridge, alone.file, alone.uuid)
         else:
-            self._leave(system, port, bridge, rendering.released_file)
-        reapplying.await_addresses(port, bridge)
-        daemon.deactivate(system, above.uuid)
+            self._let_go(system, port, bridge, rendering.released_file(below, above), below.uuid)
+        self.dismiss(system, port, bridge, report)
 
     def missing(self, system: System, port: str, bridge: str) -> str:
-        above, giver = profiles.of_bridge(system, bridge), _known(system, port)
+        above, giver = profiles.of_bridge(system, bridge), taking.known(system, port)
         if above is None:
             alone = profiles.by_uuid(system, giver.uuid)
-            return _unleased(system, alone, port) if alone else f"{port} is {giver.said}, expected connected"
-        holder, below = _known(system, bridge), profiles.of_port(system, above, port)
+            return taking.unleased(system, port, alone.file) if alone else f"{port} is {giver.said}, expected connected"
+        holder, below = taking.known(system, bridge), profiles.of_port(system, above, port)
         if (holder.state, holder.uuid) != (daemon.ACTIVATED, above.uuid):
             return f"{bridge} is {holder.said}, expected connected by {above.path}: no DHCP client would run on it"
-        if below is None or giver.uuid != below.uuid or not daemon.is_port(system, giver):
+        if below is None or giver.uuid != below.uuid:
             return f"{port} is {giver.said}, expected connected as a port of {bridge}"
-        return _unleased(system, above, bridge)
+        return taking.not_port(system, port, bridge) or taking.unleased(system, bridge, above.file)
 
     def take_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """It never let go of the port, or has it again already (``let_go``), unless it was broken off in between."""
-        names = (bridge, f"{bridge}-port-{port}")
-        self._forget(system, port, bridge, *map(_lasting, names))
-        device = daemon.settled(system, port)
-        if device.state != daemon.ACTIVATED or daemon.is_port(system, device):
-            daemon.connect(system, port)
+        self.adopt(system, port, bridge, report)
 
     def boot(self, system: System, port: str, bridge: str) -> Boot:
         """With a message bus of its own, and the leases that the host has in /var/lib/NetworkManager."""
         bus = ("dbus-daemon", "--system", "--fork", "--nopidfile")
         return Boot((("mkdir", "-p", "/run/dbus"), bus), ("NetworkManager", "--debug"), patience=20)
 
-    def _leave(self, system: System, port: str, bridge: str, render: Callable[[Profile, Profile], Keyfile]) -> None:
-        """NetworkManager takes its port out of the bridge, and sets it up as that is."""
-        above, below = _pair(system, bridge, port)
-        path, alone = _passing(port), render(below, above)
-        system.replace(path, alone.text.encode("utf-8", "surrogateescape"), MODE)
-        daemon.load(system, [path])
-        with reapplying.without_detection(system, port):
-            daemon.activate(system, below.uuid, port)
+    def _let_go(self, system: System, port: str, bridge: str, alone: Keyfile, uuid: str) -> None:
+        taking.tell(system, _passing(port), rendering.interim_port_file(alone, port))
+        taking.let_go(system, port, bridge, uuid)
+
+    def _take_alone(self, system: System, port: str, bridge: str) -> None:
+        """No file makes a bridge any more."""
+        self._forget(system, port, bridge, *map(_lasting, (bridge, f"{bridge}-port-{port}")))
+        device = daemon.settled(system, port)
+        if device.state != daemon.ACTIVATED or daemon.is_port(system, device):
+            daemon.connect(system, port)
+        active = taking.known(system, port).uuid
+        taking.take(system, port, active)
+        if own := profiles.by_uuid(system, active):
+            taking.await_lease(system, port, own.file)
 
     def _forget(self, system: System, port: str, bridge: str, *paths: str) -> None:
         """What was told for a passing moment; ``paths`` and the port's own profile are read in its place."""
@@ -240,18 +226,10 @@ def _names(system: System, bridge: str, port: str, mac: str, mtu: int) -> Names:
     return Names(bridge, port, mac, mtu, daemon.version(system) >= daemon.CONTROLLERS)
 
 
-def _known(system: System, link: str) -> Device:
-    device = daemon.device(system, link)
-    if device is None:
-        raise NotFoundError(f"{link}: NetworkManager does not know it", hint="nmcli device")
-    return device
-
-
 def _identity(system: System, wish: Wish) -> Identity:
-    kept, device = daemon.device_file(system, wish.port), _known(system, wish.port)
-    metric = kept.get("device", "route-metric-default-effective", "0") if kept else "0"
+    device = taking.known(system, wish.port)
     return Identity(
-        int(metric),
+        taking.metrics(system, wish.held),
         device.lease4.get("dhcp_client_identifier", ""),
         device.lease6.get("dhcp6_client_id", ""),
         _number(device.lease6.get("iaid", "")),
@@ -270,24 +248,6 @@ def _token(held: Side) -> str:
         leased = address.valid != FOREVER and not {"temporary", "deprecated"} & set(address.flags)
         if address.family == IPV6 and address.prefix_length == PREFIX and leased:
             return str(IPv6Address(int(IPv6Address(address.local)) & LOWER_HALF))
-    return ""
-
-
-def _unfinished(system: System, link: str) -> str:
-    """Before the carrier has come NetworkManager has not taken it."""
-    device = _known(system, link)
-    return "" if device.state == daemon.ACTIVATED else f"{link} is {device.said}, expected connected"
-
-
-def _unleased(system: System, profile: Profile, link: str) -> str:
-    """What is missing where the profile's addresses come from a DHCP server."""
-    if unfinished := _unfinished(system, link):
-        return unfinished
-    device = _known(system, link)
-    if rendering.method_of(profile.file, "ipv4") == "auto" and not device.lease4:
-        return f"no DHCP client on {link}"
-    if rendering.method_of(profile.file, "ipv6") == "dhcp" and not device.lease6:
-        return f"no DHCPv6 client on {link}"
     return ""
 
 

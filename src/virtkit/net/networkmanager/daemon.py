@@ -159,11 +159,14 @@ def settled(system: System, link: str) -> Device:
 
 def is_port(system: System, device: Device) -> bool:
     """By the profile as it was when it was activated: what it says by now may be something else."""
-    if device.state != ACTIVATED:
-        return False
+    return device.state == ACTIVATED and bool({"controller", "master"} & applied(system, device)["connection"].keys())
+
+
+def applied(system: System, device: Device) -> dict[str, dict[str, str]]:
+    """The profile as the device has it, section by section."""
     call = ["call", BUS, device.path, f"{BUS}.Device", "GetAppliedConnection", "u", "0"]
-    applied, _ = json.loads(system.run(["busctl", "--system", "--json=short", *call]).stdout)["data"]
-    return bool({"controller", "master"} & applied["connection"].keys())
+    said, _ = json.loads(system.run(["busctl", "--system", "--json=short", *call]).stdout)["data"]
+    return {name: {key: str(value["data"]) for key, value in part.items()} for name, part in said.items()}
 
 
 def destroy_command(checkpoint: Checkpoint) -> str:

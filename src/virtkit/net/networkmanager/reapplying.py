@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NetworkError
@@ -28,12 +27,11 @@ if TYPE_CHECKING:
 DETECTION = "/proc/sys/net/ipv6/conf/{}/accept_dad"  # ip-sysctl.rst: 0 is none, and at once; 1 the kernel's default
 SETTLED = 0.5  # seconds after which NetworkManager has done what it does at once
 POLL = 0.005  # seconds
-PATIENCE = 10.0  # seconds; a router answers a solicitation within 0.5 s (RFC 4861, 6.2.6)
 
 
 def reapply(system: System, device: Device, link: str) -> None:
     with Kernel() as kernel:
-        held = _lasting(standing.side_of(kernel.network(), link))
+        held = standing.side_of(kernel.network(), link)
         daemon.reapply(system, device)
         deadline = time.monotonic() + SETTLED
         while refused := _filled(kernel, link, held) or time.monotonic() < deadline:
@@ -50,28 +48,6 @@ def _filled(kernel: Kernel, link: str, held: Side) -> NetworkError | None:
     except NetworkError as error:
         return error
     return None
-
-
-def await_addresses(link: str, other: str) -> None:
-    """Until ``link`` holds what ``other`` holds, too: an activation does not wait for routers and both kinds of DHCP.
-
-    Without an error in the end: whoever compares the two will say what is missing.
-    """
-    deadline = time.monotonic() + PATIENCE
-    with Kernel() as kernel:
-        while time.monotonic() < deadline:
-            network = kernel.network()
-            here, there = ({a.text for a in standing.side_of(network, name).addresses} for name in (link, other))
-            if there <= here:
-                return
-            time.sleep(POLL)
-
-
-def _lasting(side: Side) -> Side:
-    """Without the routes of a stand-in (rendering.stand_in_file), each of which goes before one that stays."""
-    places = {(route.family, route.table, route.destination, route.metric) for route in side.routes}
-    behind = ((route, (route.family, route.table, route.destination, route.metric + 1)) for route in side.routes)
-    return replace(side, routes=tuple(route for route, place in behind if place not in places))
 
 
 @contextmanager

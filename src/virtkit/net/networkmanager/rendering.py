@@ -8,7 +8,6 @@ way back knows it.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -39,11 +38,10 @@ LAYER3_KEYS = frozenset(  # of [connection]
 SHARED_KEYS = frozenset({"autoconnect", "autoconnect-priority", "autoconnect-retries", "permissions", "stable-id"})
 PORT_KEYS = frozenset({"controller", "master", "port-type", "slave-type"})
 MADE = "made by virtkit out of "
+INTERIM, METRIC = "virtkit moves ", "route-metric=100"  # the first begins the id of a profile for a passing moment
 PINNED, INSTEAD = "# virtkit: as {} had it", ", instead of "
 AUTOMATIC = {"ipv4": ("method=auto",), "ipv6": ("addr-gen-mode=default", "method=auto")}  # what no section stands for
 OF_MAC = {"mac"}  # a client identifier that is the same on every link with this MAC address
-ROUTES = re.compile(r"route-metric|route\d|routing-rule\d")  # keys of [ipv4] and [ipv6]
-ETHERNET_METRIC = 100  # NetworkManager's own for routes of an Ethernet link; a bridge's is 425
 STANDARD_MTU = 1500
 MOST_PRIORITY = 999  # connection.autoconnect-priority
 
@@ -52,7 +50,7 @@ MOST_PRIORITY = 999  # connection.autoconnect-priority
 class Identity:
     """What NetworkManager derives from a link's name, its kind or its profile; 0 and empty: not known, or none."""
 
-    metric: int = 0  # of routes whose profile names none
+    metrics: tuple[int, int] = (0, 0)  # of IPv4 and IPv6 routes whose profile names none
     client_id: str = ""  # DHCP, as 01:52:54:00:aa:00:11
     duid: str = ""  # DHCPv6, likewise
     iaid: str = ""
@@ -119,34 +117,41 @@ def released_file(port: Profile, bridge: Profile) -> Keyfile:
     return alone.plus(map(_unpinned, _layer3(bridge.file))).closed()
 
 
-def stand_in_file(port: Profile, bridge: Profile) -> Keyfile:
-    """The port alone while the bridge still has everything: its routes go first, and none is the same as there.
+def interim_bridge_file(bridge: str, mac: str, mtu: int, ipv6: Keyfile | None) -> Keyfile:
+    """For the moment before a port joins: NetworkManager has the bridge, and puts nothing on it.
 
-    Of two IPv6 routes with one destination and metric the kernel makes one with two nexthops, and one of them is dead.
+    ``ipv6`` is the profile that the bridge will have, or that its port has; ``mtu`` is in bytes.
     """
-    file = released_file(port, bridge)
-    for name in ("ipv4", "ipv6"):
-        metric = int(bridge.file.get(name, "route-metric", "-1"))
-        file = file.mapped(name, lambda part: part.without(lambda entry: bool(ROUTES.match(entry.key))))
-        file = file.extended(name, [f"route-metric={max(metric if metric > 0 else ETHERNET_METRIC, 2) - 1}"])
-    return file
+    connection = [f"id={INTERIM}{bridge}", "type=bridge", f"interface-name={bridge}", "autoconnect=false"]
+    made = Keyfile("", ()).extended("connection", connection)
+    made = made.extended("ethernet", [f"cloned-mac-address={mac.upper()}", f"mtu={mtu}"])
+    return _holding_nothing(made.extended("bridge", ["forward-delay=0", "stp=false"]), ipv6)
 
 
-def empty_bridge_file(names: Names, old: Profile | None, uuid: str) -> Keyfile:
-    """For the moment before the port joins: NetworkManager has the bridge, and puts nothing on it.
+def interim_port_file(alone: Keyfile, port: str) -> Keyfile:
+    """For the moment before a port leaves its bridge: ``alone`` is what it will have then."""
+    named = alone.mapped("connection", lambda part: part.without(lambda entry: entry.key in {"id", *PORT_KEYS}))
+    named = named.extended("connection", [f"id={INTERIM}{port}"])
+    return _holding_nothing(named.without(*LAYER3), alone)
 
-    IPv6 is in its hands already where it will be in the end: taking it later costs all IPv6 addresses for a moment.
+
+def interim_dying_file(bridge: Keyfile) -> Keyfile:
+    """What NetworkManager does not make again when its bridge is deleted."""
+    still = bridge.mapped("connection", lambda part: part.without(lambda entry: entry.key == "autoconnect"))
+    return still.extended("connection", ["autoconnect=false"])
+
+
+def _holding_nothing(file: Keyfile, later: Keyfile | None) -> Keyfile:
+    """IPv6 is in NetworkManager's hands already if it will be: taking it later costs all addresses for a moment.
+
+    A metric of no route, so that NetworkManager chooses none now: it would avoid that of the link that gives.
     """
-    method = method_of(old.file, "ipv6") if old else "ignore"
+    method = method_of(later, "ipv6") if later else "ignore"
     ipv6 = [f"method={method}"]
-    if method not in {"ignore", "disabled"}:
-        mode = old.file.get("ipv6", "addr-gen-mode") if old else ""
+    if later and method not in {"ignore", "disabled"}:
+        mode = later.get("ipv6", "addr-gen-mode")
         ipv6 = ["method=link-local", *([f"addr-gen-mode={mode}"] if mode else [])]
-    connection = [f"id={names.bridge}", f"uuid={uuid}", "type=bridge", f"interface-name={names.bridge}"]
-    made = Keyfile("", ()).extended("connection", [*connection, "autoconnect=false"])
-    made = made.extended("ethernet", [f"cloned-mac-address={names.mac.upper()}", f"mtu={names.mtu}"])
-    made = made.extended("bridge", ["stp=false"]).extended("ipv4", ["method=disabled"])
-    return made.extended("ipv6", ipv6)
+    return file.extended("ipv4", ["method=disabled", METRIC]).extended("ipv6", [*ipv6, METRIC])
 
 
 def method_of(file: Keyfile, section: str) -> str:
@@ -234,6 +239,6 @@ def _pins6(file: Keyfile, identity: Identity) -> list[tuple[str, str]]:
 
 
 def _metric(file: Keyfile, section: str, identity: Identity) -> list[tuple[str, str]]:
-    if identity.metric and file.get(section, "route-metric", "-1") == "-1":
-        return [("route-metric", str(identity.metric))]
-    return []
+    metric = identity.metrics[section == "ipv6"]
+    said = file.get(section, "route-metric", "-1") != "-1"
+    return [("route-metric", str(metric))] if metric and not said else []

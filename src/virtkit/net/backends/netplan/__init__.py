@@ -55,7 +55,7 @@ class Netplan:
         if before.problems:
             raise NotSupportedError(f"netplan does not take its files as they are: {'; '.join(before.problems)}")
         daemon = roles.daemon(roles.read(system, wish.port, wish.bridge).renderer)
-        changed = bridging.bridged(system, files, wish, daemon.pins(system, wish.port))
+        changed = bridging.bridged(system, files, wish, daemon.pins(system, wish.held))
         after = rendering.render(system, changed)
         port = checks.definition(system, files, wish.port)[0].id
         wrong = after.problems or (opinion.bridged(before.files, after.files, wish, port) if changed else [])
@@ -85,6 +85,10 @@ class Netplan:
     def introduce(self, system: System, port: str, bridge: str, report: Sink) -> None:
         daemon, roles = _daemon(system, port, bridge)
         daemon.introduce(system, roles, bridge)
+
+    def dismiss(self, system: System, port: str, bridge: str, report: Sink) -> None:
+        daemon, roles = _daemon(system, port, bridge)
+        daemon.dismiss(system, roles, bridge)
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
         daemon, roles = _daemon(system, port, bridge)

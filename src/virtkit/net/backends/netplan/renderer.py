@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
     from virtkit.net.backend import Boot, File
+    from virtkit.net.standing import Side
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Roles:
 class Renderer(Protocol):
     empties: bool  # the link that it takes, so that it has to have the bridge before that holds anything
 
-    def pins(self, system: System, port: str) -> list[tuple[str, str]]:
+    def pins(self, system: System, held: Side) -> list[tuple[str, str]]:
         """Settings of the bridge, as YAML in flow style, without which it would be otherwise than its port was."""
 
     def additions(self, system: System, port: str, bridge: str) -> list[File]:
@@ -38,6 +39,9 @@ class Renderer(Protocol):
 
     def introduce(self, system: System, roles: Roles, bridge: str) -> None:
         """The bridge is there and empty, the port not yet in it."""
+
+    def dismiss(self, system: System, roles: Roles, bridge: str) -> None:
+        """The bridge is empty and about to be deleted."""
 
     def adopt(self, system: System, roles: Roles, report: Sink) -> None:
         """After a move or the undo of one, with the files in place."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
     from virtkit.net.backends.netplan.renderer import Roles
+    from virtkit.net.standing import Side
 
 LATER = 0.5  # seconds after which a reload has begun to configure what it finds changed
 POLL = 0.1  # seconds
@@ -34,7 +35,7 @@ IAID={iaid}
 class WithNetworkd:
     empties = False
 
-    def pins(self, system: System, port: str) -> list[tuple[str, str]]:
+    def pins(self, system: System, held: Side) -> list[tuple[str, str]]:
         return []
 
     def additions(self, system: System, port: str, bridge: str) -> list[File]:
@@ -66,6 +67,9 @@ class WithNetworkd:
 
     def introduce(self, system: System, roles: Roles, bridge: str) -> None:
         """It takes over later what stands."""
+
+    def dismiss(self, system: System, roles: Roles, bridge: str) -> None:
+        """It makes a bridge anew only when it is told to reload, and then from the new files."""
 
     def adopt(self, system: System, roles: Roles, report: Sink) -> None:
         """Also after an undo: then the port has layer 3 again."""
