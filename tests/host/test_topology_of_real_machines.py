@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from host import hwloc
-from host.trees import collection, machine
+from host.trees import machine
+from support import others
 from virtkit.host.kernel import Kernel
 from virtkit.host.topology import Topology, read_topology
 
@@ -50,7 +51,7 @@ def _name(reading: str) -> str:
 
 
 def _pair(reading: str) -> tuple[Topology, hwloc.Reading]:
-    return _read(_name(reading)), hwloc.read(collection() / reading)
+    return _read(_name(reading)), hwloc.read(others.folder("topologies") / reading)
 
 
 def _within(groups: Iterable[CpuSet], part: CpuSet) -> set[CpuSet]:

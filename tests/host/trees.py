@@ -10,8 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import pytest
-
+from support import others
 from virtkit.core.system import System
 from virtkit.host.kernel import Kernel
 
@@ -40,15 +39,6 @@ def planted(root: Path, files: Mapping[str, str]) -> Kernel:
     return Kernel(plant(root, files))
 
 
-def collection() -> Path:
-    """Where hwloc's tarballs and its own reading of each lie; the test skips where they are not."""
-    given = os.environ.get("VIRTKIT_TEST_DATA")
-    folder = (Path(given) if given else Path(__file__).parents[2].parent / "shared" / "data") / "topologies"
-    if not folder.is_dir():
-        pytest.skip(f"no trees of real machines at {folder}: set VIRTKIT_TEST_DATA")
-    return folder
-
-
 @contextmanager
 def machine(name: str) -> Iterator[System]:
     """The files of one machine that a topology is read from; in memory where that is possible, for they are many."""
@@ -58,7 +48,7 @@ def machine(name: str) -> Iterator[System]:
 
 
 def _unpack(name: str, root: Path) -> System:
-    with tarfile.open(collection() / f"{name}.tar.bz2") as tree:
+    with tarfile.open(others.folder("topologies") / f"{name}.tar.bz2") as tree:
         for member in tree:
             _, _, path = member.name.partition("/")
             if not _READ.fullmatch(path) or member.isdir():

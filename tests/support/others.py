@@ -7,12 +7,21 @@ from pathlib import Path
 
 import pytest
 
+ABSENT = (
+    "needs files that others wrote: $VIRTKIT_TEST_DATA names no folder with them, nor are they in shared/data above"
+)
+
+
+def find(name: str) -> Path | None:
+    """``<name>`` in ``$VIRTKIT_TEST_DATA``, or in ``shared/data`` beside the checkout or above."""
+    given = os.environ.get("VIRTKIT_TEST_DATA")
+    places = [Path(given)] if given else [above / "shared/data" for above in Path(__file__).resolve().parents]
+    return next((place / name for place in places if (place / name).is_dir()), None)
+
 
 def folder(name: str) -> Path:
-    """``shared/data/<name>`` above the checkout, or in ``$VIRTKIT_OTHERS``; skips where it is absent."""
-    places = [Path(os.environ.get("VIRTKIT_OTHERS", "/nowhere"))]
-    places += [above / "shared/data" for above in Path(__file__).resolve().parents]
-    for place in places:
-        if (place / name).is_dir():
-            return place / name
-    pytest.skip(f"needs the files of others: {name} in shared/data above the checkout, or $VIRTKIT_OTHERS")
+    """As ``find``; the test skips where they are absent."""
+    found = find(name)
+    if found is None:
+        pytest.skip(f"{ABSENT}: {name}")
+    return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from support import others
 from virtkit.core.system import System
 from virtkit.net.backend import Wish
 from virtkit.net.backends.netplan import bridging, configuration, releasing
@@ -17,6 +16,7 @@ from virtkit.net.standing import Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 MAC = "52:54:00:aa:00:11"
 LAYER3 = {
@@ -37,9 +37,8 @@ COMMENTS = ["# office", "#addresses: [10.0.0.1/24]", "#   - {to: x}", "# 100% su
 
 
 def others_files() -> list[Path]:
-    given = os.environ.get("VIRTKIT_TEST_DATA")
-    folder = (Path(given) if given else Path(__file__).parents[3].parent / "shared" / "data") / "netplan"
-    return sorted(folder.glob("*.yaml"))
+    place = others.find("netplan")
+    return sorted(place.glob("*.yaml")) if place else []
 
 
 def host(root: Path, files: Mapping[str, str], *links: str) -> System:
@@ -152,4 +151,4 @@ def _deeper(lines: list[str], by: int) -> list[str]:
     return [" " * by + line if line else line for line in lines]
 
 
-skip_without_data = pytest.mark.skipif(not others_files(), reason="no netplan files of others (VIRTKIT_TEST_DATA)")
+skip_without_data = pytest.mark.skipif(not others_files(), reason=others.ABSENT)

@@ -12,7 +12,7 @@ from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.progress import Note, Sink
 from virtkit.disk.format import Option
 from virtkit.disk.formats.qcow2 import downgrade, newcounts, options, slots, upgrade
-from virtkit.disk.formats.qcow2.layout import AUTOCLEAR_RAW_DATA_FILE, LAZY_REFCOUNTS, Extension, Incompatible
+from virtkit.disk.formats.qcow2.layout import AUTOCLEAR_RAW_DATA_FILE, LAZY_REFCOUNTS, V2, Extension, Incompatible
 from virtkit.disk.reference import Reference
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _wanted(image: LiveQcow2, given: Mapping[str, str]) -> _Wanted:
     features = image.head.features
     version = options.parse_version(given["compat"]) if "compat" in given else image.head.header.version
     bits = given.get("refcount_bits", str(1 << features.refcount_order))
-    lazy = bool(features.compatible & LAZY_REFCOUNTS) and version > 2  # noqa: PLR2004  the version without
+    lazy = bool(features.compatible & LAZY_REFCOUNTS) and version > V2
     if "lazy_refcounts" in given:
         lazy = options.parse_switch("lazy_refcounts", given["lazy_refcounts"])
     return _Wanted(version, options.parse_refcount_bits(bits), lazy)
@@ -95,7 +95,7 @@ def _require_known(image: LiveQcow2, given: Mapping[str, str]) -> None:
 
 
 def _require_sense(image: LiveQcow2, given: Mapping[str, str], wanted: _Wanted) -> None:
-    name, old = image.file.name, wanted.version == 2  # noqa: PLR2004  the older version
+    name, old = image.file.name, wanted.version == V2
     if old and wanted.lazy:
         raise UsageError(f"{name}: lazy_refcounts need version 3", hint="-o compat=1.1")
     if old and wanted.order != 4:  # noqa: PLR2004  1 << 4 is 16

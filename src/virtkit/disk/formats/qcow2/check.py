@@ -23,6 +23,7 @@ from virtkit.disk.formats.qcow2.layout import (
     MAX_L1_SIZE,
     OFFSET,
     REFCOUNT_TABLE_RESERVED,
+    V2,
     EncryptionHeader,
     Extension,
     Incompatible,
@@ -125,7 +126,7 @@ class Check:
             end = snapshot.end
             what = f"snapshot {snapshot.id}"
             at, entries = snapshot.header.l1_offset, snapshot.header.l1_size
-            if header.version > 2 and len(snapshot.extra) < _LEAST_EXTRA:  # noqa: PLR2004  version 2 has no such rule
+            if header.version > V2 and len(snapshot.extra) < _LEAST_EXTRA:  # version 2 has no such rule
                 self.tally.corrupt(f"{what}: extra data is {len(snapshot.extra)} bytes, expected {_LEAST_EXTRA}")
             if at % self.head.cluster_size:
                 self.tally.corrupt(f"{what}: L1 table is at {at:#x}, expected an aligned cluster")

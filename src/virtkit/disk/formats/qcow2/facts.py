@@ -10,6 +10,7 @@ from virtkit.disk.formats.qcow2.head import Head, text
 from virtkit.disk.formats.qcow2.layout import (
     AUTOCLEAR_RAW_DATA_FILE,
     LAZY_REFCOUNTS,
+    V2,
     EncryptionHeader,
     Extension,
     Incompatible,
@@ -33,7 +34,7 @@ def read_facts(file: File, head: Head) -> Facts:
 def _specific(file: File, head: Head) -> dict[str, object]:
     refcount_bits = 1 << head.features.refcount_order
     encrypt = {"encrypt": _encryption(file, head)} if head.encryption else {}
-    if head.header.version == 2:  # noqa: PLR2004  the older of the two versions
+    if head.header.version == V2:
         return {"compat": "0.10", "compression-type": head.compression, "refcount-bits": refcount_bits, **encrypt}
     found: dict[str, object] = {
         "compat": "1.1",

@@ -20,6 +20,7 @@ from virtkit.disk.formats.qcow2.layout import (
     MAX_REFCOUNT_TABLE_SIZE,
     MAX_SNAPSHOTS,
     MIN_CLUSTER_BITS,
+    V2,
     V3_HEADER,
     V3_LENGTH,
     Extension,
@@ -108,7 +109,7 @@ def _check_basics(image: str, header: Header) -> None:
 
 
 def _read_features(image: str, header: Header, data: bytes) -> Features:
-    if header.version == 2:  # noqa: PLR2004  the version that has no such fields
+    if header.version == V2:
         return Features(0, 0, 0, refcount_order=4, header_length=Header.SIZE)
     features = Features.parse(data, Header.SIZE, source=image)
     at = Header.SIZE + Features.offset_of("header_length")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.disk.formats.qcow2.head import read_head
+from virtkit.disk.formats.qcow2.layout import V2
 from virtkit.disk.formats.qcow2.packing import pack
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Heading:
         own = {name: value for name, value in fields.items() if name in vars(header)}
         header = _replaced(header, own)
         features = _replaced(features, {name: value for name, value in fields.items() if name not in own})
-        newer = b"" if header.version == 2 else features.pack()  # noqa: PLR2004  the version without features
+        newer = b"" if header.version == V2 else features.pack()
         self.file.write(0, header.pack() + newer)
         self.file.sync()
         self.head = self.head._replace(header=header, features=features)

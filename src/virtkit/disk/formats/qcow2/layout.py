@@ -34,6 +34,7 @@ MAX_SNAPSHOTS = 65536
 MAX_BACKING_NAME = 1023  # bytes
 MAX_REFCOUNT_ORDER = 6
 ENTRY = 8  # bytes of an entry of any table
+V2 = 2  # the version without features, zero flags and bitmaps: compat=0.10
 V3_HEADER = 104  # bytes; the least that version 3 has
 COMPRESSION_TYPE_AT = 104
 V3_LENGTH = 112  # bytes; what version 3 has today, with the compression type

@@ -14,7 +14,7 @@ from virtkit.core.units import divide_up, format_size, is_power_of_two
 from virtkit.disk.formats.qcow2 import bitmaps
 from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry, StoredBitmap, table_size
 from virtkit.disk.formats.qcow2.dirtybits import bits_of
-from virtkit.disk.formats.qcow2.layout import ENTRY, OFFSET
+from virtkit.disk.formats.qcow2.layout import ENTRY, OFFSET, V2
 from virtkit.disk.runs import read_table, stored_table
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _flagged(bitmap: StoredBitmap, flags: int) -> StoredBitmap:
 
 def _require_sense(image: Keeper, bitmap: Bitmap) -> None:
     file, size = image.file.name, bitmap.granularity
-    if image.head.header.version == 2:  # noqa: PLR2004  the older version
+    if image.head.header.version == V2:
         hint = f"virtkit disk amend -o compat=1.1 {file}"
         raise NotSupportedError(f"{file}: is of version 2, which keeps no bitmaps", hint=hint)
     if not is_power_of_two(size) or not 1 << _MIN_BITS <= size <= 1 << _MAX_BITS:

@@ -18,6 +18,7 @@ from virtkit.disk.formats.qcow2.layout import (
     L2_RESERVED,
     OFFSET,
     SUBCLUSTERS,
+    V2,
     ZERO,
     Incompatible,
 )
@@ -93,7 +94,7 @@ class GuestMap:
         self.head = head = storage.head
         self._cluster, self._outside = head.cluster_size, storage.outside  # asked for each run of a torn image
         self._extended = head.has(Incompatible.EXTENDED_L2)
-        flagged = head.header.version == 2 or self._extended  # noqa: PLR2004  zero flags came with version 3
+        flagged = head.header.version == V2 or self._extended  # zero flags came with version 3
         self._illegal = L2_RESERVED | (ZERO if flagged else 0)
         self._seen = 0
 

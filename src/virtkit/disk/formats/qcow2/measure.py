@@ -8,7 +8,7 @@ from virtkit.core.units import divide_up, round_up
 from virtkit.disk.format import Measured
 from virtkit.disk.formats.qcow2.bitmaps import DirectoryEntry, table_size
 from virtkit.disk.formats.qcow2.counts import refcount_clusters
-from virtkit.disk.formats.qcow2.layout import ENTRY
+from virtkit.disk.formats.qcow2.layout import ENTRY, V2
 from virtkit.disk.formats.qcow2.newtables import Shape
 from virtkit.disk.formats.qcow2.options import parse
 
@@ -36,7 +36,7 @@ def _with_metadata(shape: Shape, refcount_order: int) -> int:
 
 def _bitmaps(options: Options, blank: Blank) -> int | None:
     """All bits of each count, its table, and the directory."""
-    if options.version == 2 or blank.bitmaps is None:  # noqa: PLR2004  the version that keeps none
+    if options.version == V2 or blank.bitmaps is None:
         return None
     total = directory = 0
     for bitmap in blank.bitmaps:

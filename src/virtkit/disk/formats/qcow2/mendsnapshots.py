@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.units import round_up
 from virtkit.disk.formats.qcow2.head import text
-from virtkit.disk.formats.qcow2.layout import ENTRY, MAX_L1_SIZE, Header, SnapshotHeader
+from virtkit.disk.formats.qcow2.layout import ENTRY, MAX_L1_SIZE, V2, Header, SnapshotHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def _entries(file: File, head: Head) -> Iterator[_Entry]:
 
 
 def _filled(header: SnapshotHeader, extra: bytes, head: Head) -> bytes:
-    if head.header.version == 2 or len(extra) >= _LEAST_EXTRA:  # noqa: PLR2004  the version without such a rule
+    if head.header.version == V2 or len(extra) >= _LEAST_EXTRA:
         return extra
     state = extra[:8] if len(extra) >= 8 else header.vm_state_size.to_bytes(8, "big")  # noqa: PLR2004  all of a u64
     return state + head.header.size.to_bytes(8, "big")

@@ -16,6 +16,7 @@ from virtkit.disk.formats.qcow2.layout import (
     L2_RESERVED,
     OFFSET,
     SUBCLUSTERS,
+    V2,
     ZERO,
     Incompatible,
 )
@@ -108,7 +109,7 @@ class TableMender:
         """As QEMU has it: subclusters with data become zeros; without zero flags the cluster is not allocated."""
         if self._extended:
             return 0, (bits | bits << SUBCLUSTERS) & ALL_SUBCLUSTERS << SUBCLUSTERS
-        return (ZERO if self._head.header.version > 2 else 0), 0  # noqa: PLR2004  zero flags came with version 3
+        return (ZERO if self._head.header.version > V2 else 0), 0  # zero flags came with version 3
 
 
 def mend_copied(file: File, head: Head, refcounts: Refcounts) -> Iterator[str]:

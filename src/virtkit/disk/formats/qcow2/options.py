@@ -13,6 +13,7 @@ from virtkit.disk.formats.qcow2.layout import (
     MAX_CLUSTER_BITS,
     MIN_CLUSTER_BITS,
     MIN_EXTENDED_CLUSTER,
+    V2,
 )
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _require_cluster_size(options: Options) -> None:
 
 
 def _require_version(options: Options) -> None:
-    if options.version > 2:  # noqa: PLR2004  the older version, which has none of these
+    if options.version > V2:
         return
     newer = {
         "extended_l2": options.extended_l2,

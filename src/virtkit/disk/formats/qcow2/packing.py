@@ -10,6 +10,7 @@ from virtkit.disk.formats.qcow2.layout import (
     COMPRESSIONS,
     FEATURES,
     MAX_BACKING_NAME,
+    V2,
     V3_LENGTH,
     Extension,
     ExtensionHeader,
@@ -31,14 +32,14 @@ def pack(image: str, head: Head) -> bytes:
     compression = bytes([COMPRESSIONS.index(head.compression)]).ljust(8, b"\0")
     extensions = b"".join(_extension(kind, data) for kind, data in _extensions(head)) + _extension(Extension.END, b"")
     name = head.backing.name.encode(errors="surrogateescape") if head.backing else b""
-    start = head.header.SIZE if head.header.version == 2 else V3_LENGTH + len(head.rest)  # noqa: PLR2004  the version without features
+    start = head.header.SIZE if head.header.version == V2 else V3_LENGTH + len(head.rest)
     header = _replaced(
         head.header,
         backing_offset=start + len(extensions) if name else 0,
         backing_size=len(name),
     )
     parts = [header, extensions, name]
-    if head.header.version > 2:  # noqa: PLR2004  likewise
+    if head.header.version > V2:
         parts[1:1] = [_replaced(head.features, header_length=start), compression, head.rest]
     packed = b"".join(parts)
     if len(name) > MAX_BACKING_NAME or len(packed) > head.cluster_size:
@@ -57,7 +58,7 @@ def _extensions(head: Head) -> Iterator[tuple[int, bytes]]:
         yield Extension.BACKING_FORMAT, head.backing.format.encode()
     kept = {kind: data for kind, data in head.extensions.items() if kind != Extension.BACKING_FORMAT}
     kept.pop(Extension.FEATURE_NAMES, None)
-    if head.header.version > 2 and head.cluster_size > _NAMES_FROM:  # noqa: PLR2004  the version without features
+    if head.header.version > V2 and head.cluster_size > _NAMES_FROM:
         kept[Extension.FEATURE_NAMES] = _feature_names()
     for kind in _ORDER:
         if kind in kept:

@@ -14,7 +14,7 @@ from virtkit.core.units import MIB, divide_up
 from virtkit.disk.format import Place
 from virtkit.disk.formats.qcow2 import newhead
 from virtkit.disk.formats.qcow2.counts import Counts
-from virtkit.disk.formats.qcow2.layout import ALL_ZERO, ENTRY, ZERO
+from virtkit.disk.formats.qcow2.layout import ALL_ZERO, ENTRY, V2, ZERO
 from virtkit.disk.formats.qcow2.newtables import Entry, Shape, Tables
 from virtkit.disk.formats.qcow2.options import parse, require_fit
 from virtkit.disk.formats.qcow2.packing import pack
@@ -69,7 +69,7 @@ class Qcow2Writer:
 
     def blank(self, start: int, length: int) -> None:
         """Version 2 cannot say that a cluster is zeros: they are written."""
-        if self._options.version == 2:  # noqa: PLR2004  the older version
+        if self._options.version == V2:
             for place in self.place(start, length):
                 self._write_zeros(place)
             return

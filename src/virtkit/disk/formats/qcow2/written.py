@@ -30,6 +30,7 @@ from virtkit.disk.formats.qcow2.layout import (
     MAX_L1_SIZE,
     OFFSET,
     SUBCLUSTERS,
+    V2,
     ZERO,
     Incompatible,
 )
@@ -101,14 +102,14 @@ class WrittenQcow2(Qcow2Image):
             self.commit_in_time()
 
     def zero(self, start: int, length: int) -> None:
-        if self.head.header.version == 2 and self.head.backing:  # noqa: PLR2004  the version without zero flags
+        if self.head.header.version == V2 and self.head.backing:
             for begin, end in _pieces(start, start + length, _STEP):
                 self.write(begin, bytes(end - begin))
         else:
-            self._clear(start, length, Kind.HOLE if self.head.header.version == 2 else Kind.ZERO)  # noqa: PLR2004  likewise
+            self._clear(start, length, Kind.HOLE if self.head.header.version == V2 else Kind.ZERO)
 
     def discard(self, start: int, length: int) -> None:
-        if self.head.header.version > 2 or not self.head.backing:  # noqa: PLR2004  likewise
+        if self.head.header.version > V2 or not self.head.backing:
             self.zero(start, length)
 
     def forget(self, start: int, length: int) -> None:
@@ -298,7 +299,7 @@ class WrittenQcow2(Qcow2Image):
 
     def _refuse_resize(self) -> None:
         name = self.file.name
-        if self.head.header.version == 2 and self.head.header.snapshot_count:  # noqa: PLR2004  a snapshot has no size there
+        if self.head.header.version == V2 and self.head.header.snapshot_count:  # a snapshot has no size there
             raise NotSupportedError(
                 f"{name}: is of version 2 and has snapshots, which would change their size with the disk",
                 hint=f"virtkit disk amend -o compat=1.1 {name}",
