@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ ENCRYPTED = (  # with SECRET
 )
 
 
+@cache
 def disk() -> bytes:
     """Random bytes, text-like bytes, zeros and holes in pieces of odd sizes; the same every time."""
     chance = random.Random(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,9 +87,10 @@ def _is_vdi_with_parent(path: Path, format_: str) -> bool:
     return format_ == "vdi" and disk.info(str(path), format_).backing is not None
 
 
-def known_to_qemu() -> set[str]:
+@cache
+def known_to_qemu() -> frozenset[str]:
     line = next(line for line in run("qemu-img", "--help").splitlines() if line.startswith("Supported formats:"))
-    return set(line.split()[2:])
+    return frozenset(line.split()[2:])
 
 
 def read(path: Path, format_: str) -> bytes:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ABSENT = (
-    "needs files that others wrote: $VIRTKIT_TEST_DATA names no folder with them, nor are they in shared/data above"
-)
+ABSENT = "needs what others wrote: no such folder in $VIRTKIT_TEST_DATA, nor in shared/data above"
 
 
 def find(name: str) -> Path | None:
