@@ -65,7 +65,7 @@ def test_disks_of_any_size_are_converted(tmp_path: Path, size: int) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"cipher-alg": "aes-128", "cipher-mode": "cbc"}])
 def test_measures_as_qemu_does(options: dict[str, str]) -> None:
-    words = ",".join(f"{name}={value}" for name, value in {"key-secret": "key", **options}.items())
+    words = ",".join(f"{name}={value}" for name, value in {"key-secret": "key", "iter-time": "10", **options}.items())
     told = run("qemu-img", "measure", *QEMU.keys, "-O", "luks", "-o", words, "--size", "1048576")
     measured = virtkit.measure(None, size=MIB, target_format="luks", options=options)
     assert told == f"required size: {measured.required}\nfully allocated size: {measured.fully_allocated}\n"

@@ -77,7 +77,7 @@ def test_a_disk_with_data_is_measured_as_qemu_img_does(options: dict[str, str], 
 def test_key_material_is_measured_as_qemu_img_does(bits: str, tmp_path: Path) -> None:
     options = {"encrypt.format": "luks", "encrypt.cipher-alg": f"aes-{bits}", "cluster_size": "4096"}
     key = ("--object", "secret,id=k,data=abc")
-    told = theirs(options | {"encrypt.key-secret": "k"}, *key, "--size", "10M")
+    told = theirs(options | {"encrypt.key-secret": "k", "encrypt.iter-time": "10"}, *key, "--size", "10M")
     assert ours(10 << 20, options) == told
 
 
