@@ -1,7 +1,4 @@
-"""A process that works on a qcow2 image and is killed at its Nth change of a file, in the middle of that write.
-
-Arguments: image, seed, N (0: not killed), verbs. For each flush it writes how many steps are behind it.
-"""
+"""Work on a qcow2 image that is killed at its Nth change of a file, in the middle of that write."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import fcntl
 import os
 import random
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from virtkit.core.progress import silent
@@ -89,8 +85,8 @@ def die_at(number: int) -> None:
     os.pwrite, os.ftruncate, fcntl.ioctl = pwrite, ftruncate, ioctl  # type: ignore[assignment]  # narrower, as File calls them
 
 
-def main() -> None:
-    image, seed, number, verbs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+def work(image: str, seed: int, number: int, verbs: str) -> None:
+    """For each flush it writes how many steps are behind it."""
     live = open_live(image, "qcow2")
     die_at(number)
     for index, step in enumerate(script(seed, verbs), 1):
@@ -99,7 +95,3 @@ def main() -> None:
             live.flush()
             os.write(1, b"%d\n" % index)
     live.close()
-
-
-if __name__ == "__main__":
-    main()

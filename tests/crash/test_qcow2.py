@@ -5,23 +5,22 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from crash import dying
 from crash.dying import SIZE, script
 from support.depth import deep
+from support.forked import forked
 from support.images import read_by_qemu
 from support.qcow2 import Make, corruptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.qemu
-HERE = Path(__file__).parent
 MAKES = (
     Make("cluster_size=4k"),
     Make("cluster_size=512,refcount_bits=64"),
@@ -37,8 +36,7 @@ COMPACTS = "write write zero discard create delete compact compact"
 
 def work(image: Path, seed: int, number: int, verbs: str) -> tuple[int, int]:
     """Exit status, and how many steps were flushed."""
-    command = [sys.executable, str(HERE / "dying.py"), str(image), str(seed), str(number), verbs]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = forked(lambda: dying.work(str(image), seed, number, verbs))
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return done.returncode, int((done.stdout.split() or ["0"])[-1])
 
