@@ -94,7 +94,7 @@ def line(row: Row) -> str:
     )
 
 
-def _mark(kept: bool) -> str:
+def _mark(kept: bool) -> str:  # noqa: FBT001  it has no other argument
     return " " if kept else "!"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @settings(max_examples=deep(200))
 @given(st.integers(1, 500), st.integers(1, 100), st.booleans())
-def test_every_request_is_in_one_batch(requests: int, interval: int, drain: bool) -> None:
+def test_every_request_is_in_one_batch(requests: int, interval: int, drain: bool) -> None:  # noqa: FBT001  hypothesis
     batches = list(Load(requests, flush_interval=interval, drain=drain).batches())
     assert [number for batch in batches for number in batch] == list(range(requests))
     if drain:  # qemu-img flushes when a multiple of the interval is left

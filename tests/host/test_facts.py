@@ -201,7 +201,7 @@ def test_control_groups_are_told_by_what_is_mounted(
         ("processor : 0\ncpu : POWER7 (architected)\n", "POWER7 (architected)", None),
     ],
 )
-def test_the_first_cpu_is_the_model(tmp_path: Path, cpuinfo: str, model: str | None, inside: bool | None) -> None:
+def test_the_first_cpu_is_the_model(tmp_path: Path, cpuinfo: str, model: str | None, inside: bool | None) -> None:  # noqa: FBT001  a parameter of the test
     kernel = planted(tmp_path, {"/proc/cpuinfo": cpuinfo})
     cpu = read_cpu(kernel)
     assert (cpu.model, read_guest(kernel, cpu).inside) == (model, inside)

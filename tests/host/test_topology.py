@@ -64,7 +64,7 @@ def _read(files: dict[str, str]) -> tuple[Topology, list[str]]:
 @given(machines(), st.booleans())
 def test_reads_back_any_machine_from_old_and_new_kernels(
     made: tuple[list[list[list[int]]], frozenset[int]],
-    old: bool,
+    old: bool,  # noqa: FBT001  hypothesis passes it by position
 ) -> None:
     machine, offline = made
     topology, doubts = _read(_files(machine, offline, old=old))

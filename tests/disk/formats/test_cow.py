@@ -192,7 +192,7 @@ def test_every_field_may_hold_anything(tmp_path: Path) -> None:
 def test_runs_are_those_of_the_bits(
     changes: list[tuple[int, int, bool]],
     window: tuple[int, int],
-    stored: bool,
+    stored: bool,  # noqa: FBT001  hypothesis gives it by name
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     path = tmp_path_factory.mktemp("bits") / "bits"

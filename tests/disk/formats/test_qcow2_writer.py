@@ -105,7 +105,7 @@ def test_a_raw_data_file_is_the_disk(source: Path, tmp_path: Path) -> None:
     ("options", "takes"),
     [("preallocation=metadata", False), ("preallocation=falloc", True), ("data_file=a.data", False)],
 )
-def test_room_is_taken_beforehand_where_that_is_wanted(options: str, takes: bool, tmp_path: Path) -> None:
+def test_room_is_taken_beforehand_where_that_is_wanted(options: str, takes: bool, tmp_path: Path) -> None:  # noqa: FBT001  a column
     empty = tmp_path / "empty.raw"
     empty.touch()
     os.truncate(empty, 64 << 20)

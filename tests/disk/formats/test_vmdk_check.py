@@ -120,7 +120,7 @@ def test_copies_that_differ_are_made_alike(subject: Subject) -> None:
 
 
 @pytest.mark.parametrize("redundant", [False, True])
-def test_a_table_that_lies_outside_is_made_anew_from_the_other(subject: Subject, redundant: bool) -> None:
+def test_a_table_that_lies_outside_is_made_anew_from_the_other(subject: Subject, redundant: bool) -> None:  # noqa: FBT001  a parameter
     subject.put(subject.directory(redundant=redundant), 0x0FFFFFF0)
     assert subject.check().corruptions == 1
     plan = mending.rehearse_repair(str(subject.path))

@@ -114,7 +114,7 @@ def test_stretches_are_in_order_and_apart(tmp_path: Path) -> None:
 
 @MANY
 @given(old=beginnings(), script=steps(), sealed=st.booleans())
-def test_what_was_recorded_is_taken_back(old: bytes, script: list[Step], sealed: bool, tmp_path: Path) -> None:
+def test_what_was_recorded_is_taken_back(old: bytes, script: list[Step], sealed: bool, tmp_path: Path) -> None:  # noqa: FBT001  drawn
     path = tmp_path / "a"
     path.write_bytes(old)
     file = recorded(path)

@@ -91,7 +91,7 @@ def test_solicitation_is_whole_and_names_the_asker(owner: bytes, sender: bytes, 
 
 
 @given(st.booleans())
-def test_a_router_says_that_it_is_one(router: bool) -> None:
+def test_a_router_says_that_it_is_one(router: bool) -> None:  # noqa: FBT001  hypothesis
     frame = ndp.advertisement(US, socket.inet_pton(socket.AF_INET6, "2001:db8::1"), router=router)
     assert bool(frame[58] & 0x80) == router
     assert frame[58] & 0x60 == 0x20  # override, and nobody asked
