@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support.depth import deep
@@ -26,6 +26,7 @@ SEVERAL = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+LIST = 4096  # bytes; ext4 needs a block for the list of a file's extents where there are more of them
 ZEROS = st.builds(Step, st.just("write"), st.integers(0, 80).map(lambda index: index * 4096), st.just(65536))
 CHANGES = st.lists(st.one_of(steps(1, ("write", "zero", "discard")), ZEROS.map(lambda step: [step])), max_size=10)
 
@@ -59,13 +60,14 @@ def compacted(original: Path, format_: str, script: list[list[Step]]) -> tuple[P
     done = disk.compact(str(path), format_)
     assert read(path, format_) == model.content
     judged_by_qemu(path, format_, model.content)
-    assert done.after <= done.before
+    assert done.after <= done.before + LIST
     assert done.length_after <= done.length_before
     return path, done
 
 
 @SEVERAL
 @given(script=CHANGES)
+@example([[Step("write", 4096, 65536, 1), Step("zero", 0, 65536)]])  # leaves holes within a cluster that moves
 def test_a_compacted_disk_reads_as_before(made: tuple[Path, str], script: list[list[Step]]) -> None:
     compacted(*made, script)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import CorruptImageError
 from virtkit.core.progress import Advanced, Finished, Started
-from virtkit.core.units import MIB, SECTOR, round_up
+from virtkit.core.units import KIB, MIB, SECTOR, round_up
 from virtkit.disk import bulk, codecs
 from virtkit.disk.format import Extent, Kind
 from virtkit.disk.formats.qcow2 import past, snapshots
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.core.progress import Sink
-    from virtkit.disk.format import Buffer
+    from virtkit.disk.format import Buffer, Stretch
     from virtkit.disk.formats.qcow2.written import WrittenQcow2
 
 _LEAST_ORDER = 4  # refcounts that can count the streams in any cluster
+_PAGE = 4 * KIB  # what file systems store at once
 _BATCH = 16 * MIB  # bytes moved before the entries that name them are stored
 
 
@@ -160,10 +161,11 @@ class _Mover:
         content: Buffer = self.file.read(at, self.cluster).ljust(self.cluster, b"\0")
         if data and self.image.lock:
             content = self.image.lock.moved(at, to, content)
-        if content != bytes(self.cluster):
-            self.file.write(to, content)
-        else:
-            self.file.zero(to, self.cluster)  # a hole stays one
+        filled = list(_filled(content))
+        if filled != [(0, self.cluster)]:
+            self.file.zero(to, self.cluster)
+        for start, end in filled:
+            self.file.write(to + start, content[start:end])
         self.allocator.free(source, 1, count)
         self._moved += self.cluster
         return target
@@ -264,6 +266,20 @@ class _Mover:
         self.file.sync_data()
         self.allocator.settle()
         self._moved = 0
+
+
+def _filled(content: Buffer) -> Iterator[Stretch]:
+    """Runs of pages that are not all zeros: the holes of a cluster stay holes."""
+    blank, begin = bytes(_PAGE), None
+    for at in range(0, len(content), _PAGE):
+        page = content[at : at + _PAGE]
+        if page != blank[: len(page)]:
+            begin = at if begin is None else begin
+        elif begin is not None:
+            yield begin, at
+            begin = None
+    if begin is not None:
+        yield begin, len(content)
 
 
 def _move_tables(image: WrittenQcow2) -> None:
