@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -15,6 +16,7 @@ from virtkit.core import boot, engine, recovery
 from virtkit.core.deadman import waiting
 from virtkit.core.deadman.switch import Verdict
 from virtkit.core.errors import BusyError, RolledBackError, SystemCallError, UndoIncompleteError
+from virtkit.core.processes import process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +187,21 @@ def test_a_clock_that_is_set_changes_no_deadline(place: Place, monkeypatch: pyte
     with pytest.raises(RolledBackError, match="was not confirmed within 2 s"):
         place.run(SOON)
     assert 2 <= time.monotonic() - began < 4
+
+
+def test_who_undoes_what_was_killed_just_now_means_that_although_the_guardian_is_at_it_already(place: Place) -> None:
+    before = place.files
+    running = place.start(confirm=LATE, cut="undo:stop")
+    until(place.waiting)
+    (guardian,) = place.guardians()
+    running.kill()
+    running.communicate()
+    place.switch.say(Verdict.ROLLBACK, "a test")
+    until(lambda: (found := process(guardian)) is not None and found.state == "T")
+    assert engine.newest(place.journal).number == 1
+    os.kill(guardian, signal.SIGCONT)
+    engine.undo(place.journal, 1, place.system)
+    assert (place.files, place.change.state) == (before, "rolled back")
 
 
 def test_who_undoes_what_two_dead_left_waits_for_nobody(place: Place) -> None:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from support.dying import PROGRAM
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -98,6 +100,10 @@ class Lab:
         words = set(arguments)
         alone = ["--no-confirm"] if {"bridge", "-y"} <= words and not words & CONFIRMATIONS else []
         return self.run(sys.executable, "-m", "virtkit", *arguments, *alone, check=check)
+
+    def doomed(self, place: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """virtkit that kills itself there: ``Log.write return 3`` (support/dying)."""
+        return self.run("env", f"VIRTKIT_DIES={place}", sys.executable, "-c", PROGRAM, *arguments, check=False)
 
     def closed(self) -> None:
         """Until no change is open any more: a guardian has done what it had to."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netns import house, picture, traffic
 from netns import lab as labs
-from support.dying import PROGRAM
 from virtkit.core.journal import Journal
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def _row(lab: Lab, place: str) -> Row | None:
     """None: the tool came to its end without passing there."""
     before = picture.everything(lab)
     with traffic.counted(lab, (labs.HOST4, labs.HOST6)) as lost:
-        ended = lab.run("env", f"VIRTKIT_DIES={place}", sys.executable, "-c", PROGRAM, *CREATE, check=False)
+        ended = lab.doomed(place, *CREATE)
         died, told = time.monotonic(), _last_line(lab)
         if not list(lab.state.glob("journal/*.switch")):
             time.sleep(0.1)

@@ -11,12 +11,9 @@ import pytest
 
 from netns import picture
 from netns.lab import settle
-from support.dying import PROGRAM
 from virtkit.core.journal import Journal
 
 if TYPE_CHECKING:
-    import subprocess
-
     from netns.lab import Lab
 
 pytestmark = pytest.mark.netns
@@ -31,7 +28,7 @@ def test_sigkill_leaves_no_trace(lab: Lab, function: str, event: str, most: int)
     settle(lab)
     before = picture.everything(lab)
     for times in range(1, most + 1):
-        killed = _doomed(lab, f"{function} {event} {times}", *CREATE)
+        killed = lab.doomed(f"{function} {event} {times}", *CREATE)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         lab.closed()
         _undo_if_done(lab)
@@ -44,7 +41,7 @@ def test_undo_that_was_killed_is_finished_by_its_guardian(lab: Lab) -> None:
     before = picture.everything(lab)
     for times in range(1, 7):
         lab.virtkit(*CREATE)
-        _doomed(lab, f"Log.write return {times}", "undo", "-y")
+        lab.doomed(f"Log.write return {times}", "undo", "-y")
         lab.closed()
         assert picture.everything(lab) == before, times
 
@@ -64,10 +61,6 @@ def test_sigkill_at_arbitrary_moments_leaves_no_trace(lab: Lab) -> None:
         lab.closed()
         _undo_if_done(lab)
         assert picture.everything(lab) == before, number
-
-
-def _doomed(lab: Lab, place: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return lab.run("env", f"VIRTKIT_DIES={place}", sys.executable, "-c", PROGRAM, *arguments, check=False)
 
 
 def _undo_if_done(lab: Lab) -> None:

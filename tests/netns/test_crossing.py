@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from netns import picture
 from netns.lab import HOST4, settle
-from netns.test_crash import KILLER
 
 if TYPE_CHECKING:
     from netns.lab import Lab
@@ -39,8 +37,7 @@ def test_rules_end_with_a_process_that_is_killed(lab: Lab, times: int) -> None:
     lab.run("sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=1")
     settle(lab)
     before = picture.everything(lab)
-    killer = (sys.executable, "-c", KILLER, "PacketFilter.add", "return", str(times), *CREATE, "--no-confirm")
-    assert lab.run(*killer, check=False).returncode == -signal.SIGKILL
+    assert lab.doomed(f"PacketFilter.add return {times}", *CREATE, "--no-confirm").returncode == -signal.SIGKILL
     lab.run("ping", "-c", "1", "-W", "2", HOST4, inside=lab.gateway)
     assert _tables(lab) == ""
     lab.virtkit("undo", "-y", check=False)

@@ -152,9 +152,12 @@ def _take(log: Log) -> None:
 
 
 def newest(journal: Journal) -> Change:
-    """The change that ``undo`` without a number means; NotFoundError if there is none."""
+    """The change that ``undo`` without a number means; NotFoundError if there is none.
+
+    One that may have cut the host off is not passed over while somebody works on it: its guardian after a kill.
+    """
     for change in reversed(journal.changes()):
-        if change.remaining and not change.running:
+        if change.remaining and (change.guarded or not change.running):
             return change
     raise NotFoundError("nothing to undo: the journal holds no change that is still there", hint="virtkit history")
 
