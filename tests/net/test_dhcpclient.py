@@ -82,9 +82,23 @@ def test_dhcpcd_of_a_link_is_known_by_its_title(title: str, *, serves: bool) -> 
     assert Dhcpcd().serves((title,), "eth0") is serves
 
 
-def test_client_that_empties_its_link_first_is_refused() -> None:
+def test_client_that_empties_its_link_first_is_refused(tmp_path: Path) -> None:
+    _process(tmp_path, "thread-self", "python3", "python3")
+    _process(tmp_path, "7", "udhcpc", "udhcpc -n -p /run/udhcpc.eth0.pid -i eth0")
     with pytest.raises(
         NotSupportedError, match=r"DHCP client is udhcpc \(pid 7\), expected dhclient or dhcpcd"
     ) as refused:
-        dhcpclient.check([_client("udhcpc -n -p /run/udhcpc.eth0.pid -i eth0", "udhcpc")], "eth0")
+        dhcpclient.check(System(tmp_path), "eth0", ["4"], "ifup eth0")
     assert "apt install isc-dhcp-client" in refused.value.hint
+
+
+def test_family_whose_client_does_not_run_is_named_with_what_starts_it(tmp_path: Path) -> None:
+    _process(tmp_path, "thread-self", "python3", "python3")
+    _process(tmp_path, "10", "dhclient", IFUPDOWN)
+    system = System(tmp_path)
+    dhcpclient.check(system, "eth0", ["4"], "ifup eth0")
+    with pytest.raises(NotSupportedError, match="eth0: is set up by DHCPv6, but no client runs on it") as refused:
+        dhcpclient.check(system, "eth0", ["4", "6"], "ifup eth0")
+    assert refused.value.hint == "ifup eth0"
+    assert dhcpclient.missing(system, "br0", "eth0", ["4", "6"]) == "no DHCPv6 client on eth0"
+    assert dhcpclient.missing(system, "eth0", "br0", ["4"]) == "a DHCP client of eth0 still runs (pid 10)"

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from virtkit.core.system import System
 from virtkit.recipes.guest import store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 PACKAGES = (
     "bridge-utils",
@@ -47,27 +48,45 @@ RUNTIME = ("run/dbus", "run/lock", "run/network", "run/systemd/netif/leases", "r
 
 def daemons() -> Path:
     """The unpacked packages, fetched once a machine; skips where there is no apt."""
+    return _cached(_unpack, PACKAGES)
+
+
+def package(name: str) -> Path:
+    """One that conflicts with those, unpacked by itself, without what it depends on."""
+    return _cached(_unpack_alone, [name])
+
+
+def _cached(unpack: Callable[[Path, Path, Sequence[str]], None], packages: Sequence[str]) -> Path:
     if not shutil.which("apt-get"):
         pytest.skip("needs apt-get for the daemons' packages")
-    lists = subprocess.run(["apt-cache", "policy", *PACKAGES], capture_output=True, check=True).stdout
+    lists = subprocess.run(["apt-cache", "policy", *packages], capture_output=True, check=True).stdout
     home = store.cache(System()) / "daemons"
     home.mkdir(parents=True, exist_ok=True)
     place = home / hashlib.sha256(lists).hexdigest()[:16]
     with (home / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            _unpack(home, place)
+            unpack(home, place, packages)
     return place
 
 
-def _unpack(home: Path, place: Path) -> None:
+def _unpack_alone(home: Path, place: Path, packages: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        subprocess.run(["apt-get", "-qq", "download", *packages], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        beside = Path(folder) / "beside"
+        for archive in Path(folder).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", archive, beside], check=True)
+        beside.rename(place)
+
+
+def _unpack(home: Path, place: Path, packages: Sequence[str]) -> None:
     """Only what is not installed here is fetched, with what it depends on."""
     archives, beside = home / "archives", home / "beside"
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(beside, ignore_errors=True)
     option = f"Dir::Cache::archives={archives}"
     command = ["apt-get", "-qq", "-y", "--no-install-recommends", "--download-only", "-o", option, "install"]
-    subprocess.run([*command, *PACKAGES], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, *packages], check=True, stdout=subprocess.DEVNULL)
     for archive in sorted(archives.glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", archive, beside], check=True)
     for name in ("bin", "lib", "sbin"):  # links to their twins in /usr here, which a directory would hide

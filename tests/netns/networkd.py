@@ -1,12 +1,15 @@
-"""systemd-networkd in the lab's host, with a bus so that networkctl reaches it, and a DHCP server at the gateway."""
+"""systemd-networkd in the lab's host, with a bus so that networkctl reaches it."""
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+
+from netns import house
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from netns.lab import Lab
 
 FOLDER = "etc/systemd/network"
-LEASES = ("10.9.0.50", "10.9.0.99")
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def running(lab: Lab, files: dict[str, str], *links: str) -> Iterator[None]:
 
 @contextmanager
 def bus(lab: Lab) -> Iterator[None]:
-    with _process(lab.command("dbus-daemon", "--system", "--nofork", "--nopidfile")):
+    with process(lab.command("dbus-daemon", "--system", "--nofork", "--nopidfile")):
         until((lab.root / "run/dbus/system_bus_socket").exists, "a bus")
         yield
 
@@ -40,18 +42,26 @@ def bus(lab: Lab) -> Iterator[None]:
 def daemon(lab: Lab, program: str = "/lib/systemd/systemd-networkd", log: Path | None = None) -> Iterator[None]:
     with (log or lab.state.with_name("networkd.log")).open("a") as file:
         command = lab.command("env", "SYSTEMD_LOG_LEVEL=debug", program)
-        with _process(command, stderr=file, end=signal.SIGUSR2):  # as systemd stops it to start it again
+        with process(command, stderr=file, end=signal.SIGUSR2):  # as systemd stops it to start it again
             yield
 
 
 @contextmanager
-def dhcp(lab: Lab, seconds: int = 120, *options: str) -> Iterator[Path]:
-    """-> the leases that it gave, as its own file."""
-    leases = lab.state.with_name("leases")
-    arguments = ("-d", "-i", "lan0", "-p", "0", f"--dhcp-range={','.join(LEASES)},{seconds}", *options)
-    command = lab.command("dnsmasq", *arguments, f"--dhcp-leasefile={leases}", "--pid-file=", inside=lab.gateway)
-    with lab.state.with_name("dnsmasq.log").open("a") as log, _process(command, stderr=log):
-        yield leases
+def resolver(lab: Lab) -> Iterator[None]:
+    """systemd-resolved, which has each link's name servers from networkd; it waits for the bus."""
+    for source, target in (("lib", "usr/lib"), ("usr", "usr")):
+        place = house.package("systemd-resolved") / source
+        shutil.copytree(place, lab.root / target, dirs_exist_ok=True, symlinks=True)
+    for name, line in (("passwd", "systemd-resolve:x:994:994::/:/bin/false\n"), ("group", "systemd-resolve:x:994:\n")):
+        with (lab.root / "etc" / name).open("a") as file:
+            file.write(line)
+    with process(lab.command("/lib/systemd/systemd-resolved")):
+        yield
+
+
+def name_servers(lab: Lab, link: str) -> str:
+    """That systemd-resolved asks over the link."""
+    return lab.run("resolvectl", "dns", link).stdout.partition(": ")[2].strip()
 
 
 def write(lab: Lab, name: str, text: str) -> None:
@@ -81,17 +91,6 @@ def lease(lab: Lab, link: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
 
-def dns(lab: Lab, link: str) -> str:
-    """What networkd tells the resolver."""
-    path = lab.root / f"run/systemd/netif/links/{lab.json('link', 'show', link)[0]['ifindex']}"
-    return next(line.partition("=")[2] for line in path.read_text().splitlines() if line.startswith("DNS="))
-
-
-def acknowledged(lab: Lab) -> int:
-    """How many leases the server has given or renewed."""
-    return lab.state.with_name("dnsmasq.log").read_text().count("DHCPACK")
-
-
 def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -102,14 +101,15 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None
 
 
 @contextmanager
-def _process(command: list[str], *, stderr: object = None, end: int = signal.SIGTERM) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr or subprocess.DEVNULL)  # type: ignore[call-overload]
-    try:
-        yield
-    finally:
-        process.send_signal(end)
+def process(
+    command: list[str], *, stderr: int | IO[str] = subprocess.DEVNULL, end: int = signal.SIGTERM
+) -> Iterator[None]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr) as started:
         try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield
+        finally:
+            started.send_signal(end)
+            try:
+                started.wait(5)
+            except subprocess.TimeoutExpired:
+                started.kill()

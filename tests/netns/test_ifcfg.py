@@ -9,20 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netns import picture
+from netns import dhcp, picture
 from netns.lab import HOST4, HOST6, HOST_MAC, settle
 from netns.traffic import lossless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from netns.lab import Lab
 
 pytestmark = pytest.mark.netns
@@ -111,19 +107,6 @@ def _clients(lab: Lab) -> list[str]:
     return found
 
 
-@contextmanager
-def _server(lab: Lab, folder: Path) -> Iterator[None]:
-    options = ["--conf-file=/dev/null", "--port=0", "--interface=lan0", "--bind-interfaces", "--dhcp-authoritative"]
-    options += [f"--dhcp-leasefile={folder}/leases", f"--dhcp-range={LEASED},{LEASED},2m"]
-    server = lab.start("dnsmasq", "--no-daemon", *options, inside=lab.gateway)
-    try:
-        time.sleep(0.3)
-        yield
-    finally:
-        server.kill()
-        server.communicate()
-
-
 def test_static_host_is_bridged_and_released_without_loss(redhat: Lab) -> None:
     _configure(redhat, {"ifcfg-eth0": STATIC, "ifcfg-eth0:1": ALIAS, "route-eth0": ROUTE})
     before, files, held = picture.everything(redhat), _folder(redhat), picture.held(redhat, "eth0")
@@ -160,8 +143,8 @@ def test_real_ifup_makes_of_the_new_files_what_stands(redhat: Lab) -> None:
     assert (bridge["address"], data["stp_state"], data["forward_delay"]) == (HOST_MAC, 0, 0)
 
 
-def test_lease_and_its_client_move_to_the_bridge_and_back(redhat: Lab, tmp_path: Path) -> None:
-    with _server(redhat, tmp_path):
+def test_lease_and_its_client_move_to_the_bridge_and_back(redhat: Lab) -> None:
+    with dhcp.server(redhat, pool=(LEASED, LEASED)):
         _configure(redhat, {"ifcfg-eth0": DHCP})
         held, files = picture.held(redhat, "eth0"), _folder(redhat)
         with lossless(redhat, [LEASED]):

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netns import picture
-from netns.lab import HOST4, HOST6, HOST_MAC, settle
+from netns import dhcp, house, picture
+from netns.lab import HOST4, HOST6, HOST_MAC, settle, silence
 from netns.traffic import lossless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from netns.lab import Lab
@@ -87,25 +85,16 @@ def _clients(lab: Lab) -> list[list[str]]:
     return [words for words in _processes(lab) if words[0] == "dhclient"]
 
 
-@contextmanager
-def _server(lab: Lab, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Leases are renewed after 4 s, so that a client that lost its link shows."""
-    options = ["--conf-file=/dev/null", "--port=0", "--interface=lan0", "--bind-interfaces", "--dhcp-authoritative"]
-    options += [f"--dhcp-leasefile={folder}/leases", f"--dhcp-range={LEASED},{LEASED},2m", "--dhcp-option-force=58,4"]
-    server = lab.start("dnsmasq", "--no-daemon", *options, inside=lab.gateway)
-    try:
-        time.sleep(0.3)
-        yield server
-    finally:
-        server.kill()
-        server.communicate()
+def _server(lab: Lab) -> AbstractContextManager[Path]:
+    """Leases are renewed after 2 s, so that a client that lost its link shows."""
+    return dhcp.server(lab, "--dhcp-option-force=58,2", pool=(LEASED, LEASED))
 
 
 def _wait_for_renewal(lab: Lab, link: str) -> None:
     """Until the client on the link has made the lease longer again; AssertionError after 15 s."""
     before = _lifetime(lab, link)
-    for _ in range(60):
-        time.sleep(0.25)
+    for _ in range(150):
+        time.sleep(0.1)
         if (now := _lifetime(lab, link)) > before:
             return
         before = now
@@ -161,17 +150,17 @@ def test_ifupdown_takes_the_bridge_down_and_up_again(lab: Lab) -> None:
     assert (bridge["address"], bridge["linkinfo"]["info_data"]["stp_state"]) == (HOST_MAC, 0)
 
 
-def test_lease_and_its_client_move_to_the_bridge_and_back(lab: Lab, tmp_path: Path) -> None:
-    with _server(lab, tmp_path):
+def test_lease_and_its_client_move_to_the_bridge_and_back(lab: Lab) -> None:
+    with _server(lab) as leases:
         _configure(lab, DHCP)
         held = picture.held(lab, "eth0")
-        identity = (tmp_path / "leases").read_text().split()[1:]
+        identity = leases.read_text().split()[1:]
         with lossless(lab, [LEASED]):
             lab.virtkit(*CREATE)
             assert picture.held(lab, "br0") == held
             assert [words[-3:] for words in _clients(lab)] == [["br0", "-e", "IF_METRIC=100"]]
             _wait_for_renewal(lab, "br0")
-        assert (tmp_path / "leases").read_text().split()[1:] == identity
+        assert leases.read_text().split()[1:] == identity
         assert picture.held(lab, "eth0") == {"addresses": [], "routes": []}
         with lossless(lab, [LEASED]):
             lab.virtkit("undo", "-y")
@@ -181,32 +170,31 @@ def test_lease_and_its_client_move_to_the_bridge_and_back(lab: Lab, tmp_path: Pa
         _wait_for_renewal(lab, "eth0")
 
 
-def test_dhcpcd_moves_with_its_lease_too(lab: Lab, tmp_path: Path) -> None:
+def test_dhcpcd_moves_with_its_lease_too(lab: Lab) -> None:
     (lab.root / "usr/sbin/dhclient").unlink()
     (lab.root / "var/lib/dhcpcd").mkdir(exist_ok=True)
     for name, line in (("passwd", "dhcpcd:x:995:995::/var/lib/dhcpcd:/bin/false\n"), ("group", "dhcpcd:x:995:\n")):
         with (lab.root / "etc" / name).open("a") as file:
             file.write(line)
-    with _server(lab, tmp_path):
+    with _server(lab) as leases:
         _configure(lab, DHCP)
         held = picture.held(lab, "eth0")
-        identity = (tmp_path / "leases").read_text().split()[1:]
+        identity = leases.read_text().split()[1:]
         with lossless(lab, [LEASED]):
             lab.virtkit(*CREATE)
         assert picture.held(lab, "br0") == held
         titles = {words[0].strip() for words in _processes(lab) if "dhcpcd" in words[0]}
         assert any(title.startswith("dhcpcd: br0 [") for title in titles), titles
         assert not [title for title in titles if "eth0" in title]
-        assert (tmp_path / "leases").read_text().split()[1:] == identity
+        assert leases.read_text().split()[1:] == identity
 
 
-def test_client_that_gets_no_lease_takes_the_bridge_back(lab: Lab, tmp_path: Path) -> None:
+def test_client_that_gets_no_lease_takes_the_bridge_back(lab: Lab) -> None:
     """Server and router are silent: dhclient drops the address, and all is put back."""
-    with _server(lab, tmp_path) as server:
+    with _server(lab):
         file = _configure(lab, DHCP)
-        server.kill()
+        silence(lab)
         (lab.root / "etc/dhcp/dhclient.conf").write_text("timeout 2;\nreboot 1;\n")
-        lab.ip("addr flush dev lan0", inside=lab.gateway)
         held, text = picture.held(lab, "eth0"), file.read_bytes()
         done = lab.virtkit(*CREATE, check=False)
         assert done.returncode == 4, done.stderr
@@ -216,12 +204,12 @@ def test_client_that_gets_no_lease_takes_the_bridge_back(lab: Lab, tmp_path: Pat
         assert _state(lab) == ["eth0=eth0", "lo=lo"]
 
 
-def test_client_that_was_held_goes_on_after_nobody_confirmed(lab: Lab, tmp_path: Path) -> None:
+def test_client_that_was_held_goes_on_after_nobody_confirmed(lab: Lab) -> None:
     """It is stopped for the move; the guardian, alone after SIGKILL, gives it back what it had."""
-    with _server(lab, tmp_path):
+    with _server(lab):
         _configure(lab, DHCP)
         held = picture.held(lab, "eth0")
-        done = lab.start(sys.executable, "-m", "virtkit", *CREATE, "--confirm", "4")
+        done = lab.start(sys.executable, "-m", "virtkit", *CREATE, "--confirm", "3")
         for _ in range(100):
             if picture.held(lab, "eth0") != held:
                 break
@@ -265,18 +253,15 @@ def test_writers_above_are_named(lab: Lab) -> None:
     assert "written anew by Proxmox VE" in lab.virtkit(*CREATE[:-1], "--plan", check=False).stdout
 
 
-def test_ifupdown2_finds_everything_as_its_files_say(lab: Lab, tmp_path: Path) -> None:
+def test_ifupdown2_finds_everything_as_its_files_say(lab: Lab) -> None:
     """Proxmox VE's. It conflicts with ifupdown as a package, so it is unpacked over it here."""
-    subprocess.run(["apt-get", "-qq", "download", "ifupdown2"], cwd=tmp_path, check=True, capture_output=True)
-    (archive,) = tmp_path.glob("ifupdown2_*.deb")
-    subprocess.run(["dpkg-deb", "-x", archive, tmp_path / "beside"], check=True)
     for name in ("ifup", "ifdown", "ifquery"):
         (lab.root / "usr/sbin" / name).unlink()
     for source, target in (("etc", "etc"), ("usr", "usr"), ("sbin", "usr/sbin"), ("lib", "usr/lib")):
-        shutil.copytree(tmp_path / "beside" / source, lab.root / target, dirs_exist_ok=True, symlinks=True)
+        shutil.copytree(house.package("ifupdown2") / source, lab.root / target, dirs_exist_ok=True, symlinks=True)
     (lab.root / "usr/share/ifupdown2/ifupdown2").chmod(0o755)
     (lab.root / "etc/pve").mkdir()
-    addresses = f"address {HOST4}/24\n\tgateway 10.9.0.1\niface eth0 inet6 static\n\taddress {HOST6}/64\n"
+    addresses = f"address {HOST4}/24\n\tgateway 10.9.0.1\n\tmtu 1400\niface eth0 inet6 static\n\taddress {HOST6}/64\n"
     file = lab.root / "etc/network/interfaces"
     file.write_text(f"{LO}auto eth0\niface eth0 inet static\n\t{addresses}")
     lab.ip("addr flush dev eth0\nlink set eth0 down")
@@ -289,6 +274,7 @@ def test_ifupdown2_finds_everything_as_its_files_say(lab: Lab, tmp_path: Path) -
     assert "not rehearsed" not in said
     assert "bridge-ports eth0" in file.read_text()
     assert ("[fail]" not in checked, checked.count("[pass]") >= 8) == (True, True), checked
+    assert [lab.json("link", "show", name)[0]["mtu"] for name in ("br0", "eth0")] == [1400, 1400]
 
 
 def test_link_that_does_not_come_up_at_boot_has_no_owner(lab: Lab) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netns import networkd, picture
+from netns import dhcp, networkd, picture
 from netns.lab import HOST4, HOST6, HOST_MAC, settle
 from netns.traffic import lossless
 
@@ -125,7 +125,7 @@ def _moved(lab: Lab) -> None:
 
 
 def test_lease_stays_with_the_host_and_a_client_runs_on_the_bridge(lab: Lab) -> None:
-    with networkd.dhcp(lab) as leases, _at_work(lab, only=DHCP):
+    with dhcp.server(lab) as leases, _at_work(lab, only=DHCP):
         given, held = leases.read_text().split()[1:], _held(lab, "eth0")
         (address,) = [str(entry["local"]) for entry in held["addresses"]]
         with lossless(lab, (address,)):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netns import networkd, picture
-from netns.lab import GATEWAY4, HOST4, HOST6
+from netns import dhcp, networkd, picture
+from netns.lab import HOST4, HOST6
 from netns.test_autoconfiguration import ADDRESS as ADVERTISED
 from netns.test_autoconfiguration import _advertise as advertise
+from netns.traffic import lossless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +24,6 @@ pytestmark = pytest.mark.netns
 
 CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
 DELETE = ("net", "bridge", "delete", "br0", "-y")
-PER_SECOND = 200
-MOST_LOST = 4  # as in test_bridge: what the kernel itself drops while it takes a port in or out
 WRITTEN_BY_HAND = """# the LAN, see ticket 4711
 [Match]
 Name = eth0
@@ -57,79 +54,53 @@ Answer=42
 """
 
 
-@contextmanager
-def pings(lab: Lab, *targets: str) -> Iterator[dict[str, int]]:
-    """Both directions without a pause; -> how many were lost, once it is over."""
-    lost: dict[str, int] = {}
-    flags = ("-q", "-i", str(1 / PER_SECOND))
-    ways = [(target, lab.gateway if target in targets else lab.host) for target in (*targets, GATEWAY4)]
-    running = {target: lab.start("ping", *flags, target, inside=inside) for target, inside in ways}
-    time.sleep(0.3)
-    try:
-        yield lost
-    finally:
-        time.sleep(0.3)
-        for target, ping in running.items():
-            ping.send_signal(2)
-            said = ping.communicate()[0]
-            found = re.search(r"(\d+) packets transmitted, (\d+) received", said)
-            assert found, said
-            assert int(found[1]) > PER_SECOND / 2
-            lost[target] = int(found[1]) - int(found[2])
-
-
 def test_static_link_goes_to_a_bridge_and_back(lab: Lab) -> None:
     files = {"20-lan.network": WRITTEN_BY_HAND}
-    with networkd.running(lab, files):
+    with networkd.resolver(lab), networkd.running(lab, files):
         before, held = picture.everything(lab), picture.held(lab, "eth0")
-        said = _without_loss(lab, *CREATE)
+        networkd.until(lambda: networkd.name_servers(lab, "eth0") == "10.9.0.1", "a resolver")
+        with lossless(lab, (HOST4, HOST6)):
+            said = lab.virtkit(*CREATE).stderr
         assert "with or without this change" not in said
         made = networkd.texts(lab)
         assert {name: made[name] for name in files} == files
         assert networkd.states(lab) == {"lo": "unmanaged", "eth0": "configured", "br0": "configured"}
         assert picture.held(lab, "br0") == held
         assert picture.held(lab, "eth0") == {"addresses": [], "routes": []}
-        assert networkd.dns(lab, "br0") == "10.9.0.1"
-        _without_loss(lab, *DELETE)
+        assert [networkd.name_servers(lab, link) for link in ("eth0", "br0")] == ["", "10.9.0.1"]
+        with lossless(lab, (HOST4, HOST6)):
+            lab.virtkit(*DELETE)
         assert (networkd.texts(lab), picture.everything(lab)) == (files, before)
         networkd.configured(lab, "eth0")
-        _without_loss(lab, "undo", "-y")
+        with lossless(lab, (HOST4, HOST6)):
+            lab.virtkit("undo", "-y")
         assert (networkd.texts(lab), picture.held(lab, "br0")) == (made, held)
         networkd.configured(lab, "eth0", "br0")
-        _without_loss(lab, "undo", "1", "-y")
+        with lossless(lab, (HOST4, HOST6)):
+            lab.virtkit("undo", "1", "-y")
         assert (networkd.texts(lab), picture.everything(lab)) == (files, before)
         assert networkd.texts(lab, "run/systemd/network").keys() == {"20-lan.network.d/zz-virtkit.conf"}
         networkd.configured(lab, "eth0")
-
-
-def _without_loss(lab: Lab, *arguments: str) -> str:
-    """-> what was told meanwhile."""
-    with pings(lab, HOST4, HOST6) as lost:
-        said = lab.virtkit(*arguments).stderr
-    assert max(lost.values()) <= MOST_LOST, lost
-    return said
 
 
 BY_DHCP = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n"
 
 
 def test_dhcp_lease_goes_along_and_is_renewed_over_the_bridge(lab: Lab) -> None:
-    with networkd.dhcp(lab, 120) as leases, networkd.running(lab, {"20-lan.network": BY_DHCP}):
+    with dhcp.server(lab) as leases, networkd.running(lab, {"20-lan.network": BY_DHCP}):
         before = picture.everything(lab)
         (address,) = [a["local"] for a in lab.json("addr", "show", "eth0")[0]["addr_info"] if a["family"] == "inet"]
         client, lease = networkd.lease(lab, "eth0")["CLIENTID"], leases.read_text().split()[1:]
-        with pings(lab, address) as lost:
+        with lossless(lab, (address,)):
             lab.virtkit(*CREATE)
-        assert max(lost.values()) <= MOST_LOST, lost
         assert networkd.states(lab) == {"lo": "unmanaged", "eth0": "configured", "br0": "configured"}
         assert networkd.lease(lab, "br0")["CLIENTID"] == client
         assert leases.read_text().split()[1:] == lease
-        with pings(lab, address) as lost:
-            asked = networkd.acknowledged(lab)
+        with lossless(lab, (address,)):
+            asked = dhcp.acknowledged(lab)
             lab.run("networkctl", "renew", "br0")
-            networkd.until(lambda: networkd.acknowledged(lab) > asked, "lease renewed")
+            networkd.until(lambda: dhcp.acknowledged(lab) > asked, "lease renewed")
             lab.virtkit("undo", "-y")
-        assert max(lost.values()) <= MOST_LOST, lost
         assert networkd.lease(lab, "eth0")["CLIENTID"] == client
         assert picture.everything(lab) == before
 
@@ -164,9 +135,8 @@ def test_address_from_a_router_that_networkd_listens_to_itself_is_kept(lab: Lab)
     lab.ip("addr flush dev eth0\nlink set eth0 down")
     with networkd.bus(lab), networkd.daemon(lab), _router(lab):
         networkd.configured(lab, "eth0")
-        with pings(lab, ADVERTISED) as lost:
+        with lossless(lab, (ADVERTISED,)):
             said = lab.virtkit(*CREATE).stderr
-        assert max(lost.values()) <= MOST_LOST, lost
         assert "with or without this change" not in said
         (left,) = _lifetimes(lab, "br0")
         assert 3000 < left <= 3600
@@ -236,7 +206,7 @@ def test_lease_stays_although_the_client_was_known_by_the_links_name(lab: Lab) -
     index = lab.json("link", "show", "eth0")[0]["ifindex"]
     (lab.root / "run/udev/data").mkdir(parents=True)
     (lab.root / f"run/udev/data/n{index}").write_text("I:1\nE:ID_NET_NAME_PATH=enp7s0\nG:systemd\nV:1\n")
-    with networkd.dhcp(lab), networkd.running(lab, {"20-lan.network": BY_DHCP}):
+    with dhcp.server(lab), networkd.running(lab, {"20-lan.network": BY_DHCP}):
         client = networkd.lease(lab, "eth0")["CLIENTID"]
         lab.virtkit(*CREATE)
         assert networkd.lease(lab, "br0")["CLIENTID"] == client
@@ -277,20 +247,20 @@ def test_rehearsal_says_what_a_start_would_lack_and_when_it_cannot_be_held(lab: 
         assert "Error" not in said
 
 
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        ({"05-new.network": "[Match]\nMACAddress=52:54:00:aa:00:11\n"}, "it was not read yet"),
-        ({"20-lan.network": WRITTEN_BY_HAND + "# new\n"}, "was changed after systemd-networkd set up eth0"),
-        ({"30-mine.network": "[Match]\nName=br0\n"}, "30-mine.network: is for br0 already"),
-        ({"30-mine.netdev": "[NetDev]\nName=br0\nKind=bridge\n"}, "30-mine.netdev: is for br0 already"),
-    ],
-)
-def test_refuses_before_anything_is_touched(lab: Lab, files: dict[str, str], said: str) -> None:
+REFUSED = {  # the file that is new, and what is said of it
+    "05-new.network": ("[Match]\nMACAddress=52:54:00:aa:00:11\n", "it was not read yet"),
+    "30-mine.network": ("[Match]\nName=br0\n", "30-mine.network: is for br0 already"),
+    "30-mine.netdev": ("[NetDev]\nName=br0\nKind=bridge\n", "30-mine.netdev: is for br0 already"),
+    "20-lan.network": (WRITTEN_BY_HAND + "# new\n", "was changed after systemd-networkd set up eth0"),
+}
+
+
+def test_refuses_before_anything_is_touched(lab: Lab) -> None:
     with networkd.running(lab, {"20-lan.network": WRITTEN_BY_HAND}):
         before = picture.everything(lab)
-        for name, text in files.items():
+        for name, (text, said) in REFUSED.items():
             networkd.write(lab, name, text)
-        refused = lab.virtkit(*CREATE, check=False)
-        assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+            refused = lab.virtkit(*CREATE, check=False)
+            assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+            (lab.root / networkd.FOLDER / name).unlink()
         assert picture.everything(lab) == before

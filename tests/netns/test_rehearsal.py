@@ -22,7 +22,8 @@ from virtkit.core.system import System
 from virtkit.net import rehearsal
 from virtkit.net.backend import Boot, File
 folder = ("install", "-d", "-o", "systemd-network", "/run/systemd/netif/links", "/run/systemd/netif/leases")
-boot = Boot((folder,), ("/lib/systemd/systemd-networkd",), patience=4)
+daemon = ("/lib/systemd/systemd-networkd",)
+boot = Boot((folder,), daemon, fitting="virtkit.net.networkd.twins", patience=3)
 was = [File(path, text) for path, text in json.loads(sys.argv[1]).items()]
 found = rehearsal.rehearse(System(), boot, "eth0", "br0", was)
 print(json.dumps([list(map(str, found.wrong)), list(map(str, found.lost)), found.outcome.clients]))
@@ -74,6 +75,17 @@ def test_files_that_make_what_the_kernel_shows_are_found_good(bridged: Lab) -> N
     was, before = _files(bridged), picture.everything(bridged)
     assert _rehearse(bridged, was) == ([], [], [])
     assert picture.everything(bridged) == before
+
+
+def test_files_that_find_the_card_by_its_hardware_find_its_twin(bridged: Lab) -> None:
+    index = bridged.json("link", "show", "eth0")[0]["ifindex"]
+    (bridged.root / "run/udev/data").mkdir(parents=True)
+    (bridged.root / f"run/udev/data/n{index}").write_text("I:1\nE:ID_PATH=pci-0000:07:00.0\nG:systemd\n")
+    was = _files(bridged)
+    card = f"PermanentMACAddress={HOST_MAC}\nPath=pci-*"
+    _write(bridged, "eth0.network", PORT.replace("Name=eth0", f"{card}\nName=!br0"))
+    _write(bridged, "00-other.network", "[Match]\nPath=usb-*\n[Network]\nAddress=10.5.0.1/24\n")
+    assert _rehearse(bridged, was) == ([], [], [])
 
 
 def test_forgotten_route_and_port_with_an_address_are_found(bridged: Lab) -> None:

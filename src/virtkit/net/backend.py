@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.net.standing import Side
 
+STANDARD_MTU = 1500  # bytes: what a link has at the host's start without being told
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -53,13 +55,15 @@ class Boot:
     """What a starting host runs to set up a link, without systemd: played as root in a room of its own (rehearsal).
 
     There ``/run`` is empty, ``/etc`` and ``/var/lib`` are copies that may be written, ``/sys`` is read-only (so the
-    daemons do without udev), and the links below the port exist, down, with their names and MAC addresses.
+    daemons do without udev), and the links below the port exist, down, with their names and MAC addresses: as veth, so
+    that files which go by a card's hardware have to be fitted.
     """
 
     commands: tuple[tuple[str, ...], ...] = ()  # in this order, each to its end; a failure is told with the outcome
     daemon: tuple[str, ...] = ()  # after them, the one that stays; empty: none does
     carried: tuple[str, ...] = ()  # directories below /run that others fill at each start: taken along as they are
     ready: str = ""  # a file that the daemon makes when it has read its configuration; empty: not known
+    fitting: str = ""  # a module of ours: its ``fit(system, twins)`` runs before the daemon; empty: none is needed
     patience: float = 15.0  # seconds from the daemon's start until the links are as they should be
 
 

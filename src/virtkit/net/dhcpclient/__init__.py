@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.net.dhcpclient.client import Program
 
-__all__ = ["Client", "Custom", "check", "hold", "move", "resume", "running"]
+__all__ = ["Client", "Custom", "check", "hold", "missing", "move", "resume", "running"]
 
 KNOWN: dict[str, Program] = {program.name: program for program in (Dhclient(), Dhcpcd())}
 UDHCPC = "udhcpc"
+NAMES = {"4": "DHCP", "6": "DHCPv6"}  # by family
 PATIENCE = 90.0  # seconds: dhclient itself gives up after 60 (timeout in dhclient.conf)
 
 
@@ -46,8 +47,12 @@ def _running(system: System, link: str) -> Iterator[Client]:
             yield Client(pid, program, command, bool(stopped))
 
 
-def check(clients: Sequence[Client], link: str) -> None:
-    """NotSupportedError for a client that cannot move without emptying the link first."""
+def check(system: System, link: str, families: Sequence[str], hint: str) -> None:
+    """NotSupportedError for a client that cannot move without emptying the link first, and for one that does not run.
+
+    ``families``, 4 and 6, have their addresses from DHCP; ``hint`` starts their clients.
+    """
+    clients = running(system, link)
     for client in clients:
         if client.program not in KNOWN:
             reason = f"a {client.program} that starts takes the addresses off its link first"
@@ -55,27 +60,41 @@ def check(clients: Sequence[Client], link: str) -> None:
                 f"{link}: DHCP client is {client.program} (pid {client.pid}), expected {' or '.join(KNOWN)}: {reason}",
                 hint="apt install isc-dhcp-client, then reboot",
             )
+    for family in _without(clients, families):
+        raise NotSupportedError(f"{link}: is set up by {NAMES[family]}, but no client runs on it", hint=hint)
 
 
-def hold(clients: Sequence[Client]) -> None:
-    """A client that renews its lease now would give its link the address that has just moved away."""
-    for client in clients:
+def hold(system: System, *links: str) -> None:
+    """A client that renews its lease during a move would bring the address back to where it left."""
+    for client in (client for link in links for client in running(system, link)):
         _signal(client.pid, signal.SIGSTOP)
 
 
-def resume(clients: Sequence[Client]) -> None:
-    for client in clients:
+def resume(system: System, link: str) -> None:
+    for client in running(system, link):
         _signal(client.pid, signal.SIGCONT)
 
 
-def move(system: System, clients: Sequence[Client], source: str, target: str, custom: Custom | None = None) -> None:
+def missing(system: System, giver: str, holder: str, families: Sequence[str]) -> str:
+    """What is not as it shall be after :func:`move`; empty: all is."""
+    if left := running(system, giver):
+        return f"a DHCP client of {giver} still runs (pid {left[0].pid})"
+    awake = [client for client in running(system, holder) if not client.stopped]
+    return next((f"no {NAMES[family]} client on {holder}" for family in _without(awake, families)), "")
+
+
+def _without(clients: Sequence[Client], families: Sequence[str]) -> list[str]:
+    return [family for family in families if family not in {client.family for client in clients}]
+
+
+def move(system: System, source: str, target: str, custom: Custom) -> None:
     """One after the other, ``source``'s clients become ``target``'s.
 
     NetworkError if a new one drops the address: with neither server nor router in sight it does, and sleeps.
     """
-    for client in clients:
+    for client in running(system, source):
         program = KNOWN[client.program]
-        successor = program.successor(client, source, target, custom or Custom())
+        successor = program.successor(client, source, target, custom)
         for old, new in successor.leases:
             if system.exists(old):
                 system.replace(new, program.copied(system.path(old).read_bytes(), source, target))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 RUNTIME = "/run/systemd/network"  # below /etc in rank, and gone with a reboot
 HANDS_OFF = "[Match]\nName={link}\n\n[Link]\nUnmanaged=yes\n"
 KEEP = """# Written by virtkit, until the next start of the host: no reload drops an address for a moment.
+# What you take out of the files meanwhile stays on the link; take it off by: ip address del
 [Network]
 KeepConfiguration=static
 """

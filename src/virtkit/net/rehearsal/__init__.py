@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CommandError, NotFoundError
+from virtkit.net import hardware
 from virtkit.net.kernel import Kernel
 from virtkit.net.model import IPV4
 from virtkit.net.rehearsal import picture
@@ -96,7 +97,7 @@ def _scene(
     scene = Scene(
         port,
         bridge,
-        twins=[Twin(link.name, link.mac) for link in _below(network, network.by_name[port])],
+        twins=[_twin(system, link) for link in _below(network, network.by_name[port])],
         files=_texts(files),
         modes=_modes(files),
         settings={path: value for path in SETTINGS if (value := system.read_or(path, ""))},
@@ -118,10 +119,15 @@ def _staged(boot: Boot, scene: Scene) -> Scene:
     return replace(
         scene,
         commands=[list(command) for command in boot.commands],
+        fitting=boot.fitting,
         daemon=list(boot.daemon),
         carried=list(boot.carried),
         patience=boot.patience,
     )
+
+
+def _twin(system: System, link: Link) -> Twin:
+    return Twin(link.name, link.mac, *hardware.of(system, link.name))
 
 
 def _below(network: Network, link: Link) -> Iterator[Link]:

@@ -10,6 +10,7 @@ import ctypes
 import os
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from virtkit.core.errors import VirtkitError
@@ -27,9 +28,10 @@ COPIED = ("/etc", "/var/lib")  # what daemons and their scripts write, as a copy
 RUNTIME = "/run"
 ABOVE = "/run/.rehearsal"  # the copies
 LOG = "/run/.rehearsal/log"
+DETECTION = "/proc/sys/net/ipv6/conf/default/accept_dad"  # of duplicates: there is nobody else in the room
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "autofs", "9p"}  # a dead server would hold us up
 POLL = 0.1  # seconds between two looks
-STEADY, STILL = 1.0, 6.0  # seconds: as wanted for this long, or otherwise without a change
+STEADY, STILL = 0.5, 6.0  # seconds: as wanted for this long, or otherwise without a change
 COMMAND_PATIENCE = 60.0  # seconds for each
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -115,6 +117,8 @@ def _connect(scene: Scene, far: FarEnd) -> None:
     """As a host's links are before any daemon runs: there, and down."""
     for path, value in scene.settings.items():
         Path(path).write_text(value)
+    if os.path.exists(DETECTION):
+        Path(DETECTION).write_text("0")
     with Kernel() as kernel:
         kernel.transaction([requests.set_up("lo")])
         for number, twin in enumerate(scene.twins):
@@ -132,6 +136,8 @@ def _start(scene: Scene) -> list[str]:
             system.run(command, timeout=COMMAND_PATIENCE)
         except VirtkitError as error:
             failed.append(error.message)
+    if scene.fitting:
+        import_module(scene.fitting).fit(system, scene.twins)
     if scene.daemon:
         system.run(["sh", "-c", f'exec "$@" >>{LOG} 2>&1 &', "sh", *scene.daemon])
     return failed

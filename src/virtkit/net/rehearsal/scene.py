@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 
 class Twin(NamedTuple):
-    """A link of the host that the room has too."""
+    """A link of the host that the room has too, and what of the card its twin has not."""
 
     name: str
     mac: str
+    driver: str
+    properties: dict[str, str]  # udev's
 
 
 class Lease(NamedTuple):
@@ -32,6 +34,7 @@ class Scene:
     bridge: str = ""
     twins: list[Twin] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
+    fitting: str = ""  # as in Boot
     daemon: list[str] = field(default_factory=list)
     carried: list[str] = field(default_factory=list)  # directories below /run
     files: dict[str, str | None] = field(default_factory=dict)  # laid over the host's; None: taken away

@@ -46,7 +46,7 @@ def test_what_is_written_is_read_back(value: str) -> None:
 
 
 @given(printable, st.sampled_from(["{}", "'{}'", '"{}"', "$'{}'", "{} # x", "a{}b", "'a'{}\"b\""]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_value_is_what_bash_makes_of_it_or_not_known(text: str, form: str) -> None:
     if not shutil.which("bash"):
         pytest.skip("needs bash, to compare with")

@@ -163,6 +163,10 @@ AUTO = "auto eth0\niface eth0 inet dhcp\n"
         (AUTO + "mapping br*\n script /bin/x\n", "decides what br0 is"),
         ("auto /eth*=lan\n" + AUTO, "makes a link another one"),
         (AUTO + "iface br7 inet dhcp\n bridge_ports eth0 eth1\n", "eth0 is a port of br7 already"),
+        (
+            AUTO + " bridge-access 310\n",
+            "interfaces:3: bridge-access 310: eth0 is a bridge, or a",
+        ),
         (AUTO + "iface br0 inet dhcp\n bridge_ports eth1\n", "br0 is a bridge over eth1 already"),
         (AUTO + "no-scripts br*\nno-scripts /br*\n", "a script makes the bridge"),
         ("auto eth0\niface eth0 inet ppp\n provider x\n", "method of eth0 is ppp"),

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.system import System
+from virtkit.net import cloudinit
 from virtkit.net.backend import Wish
-from virtkit.net.backends.networkd import BACKEND, found, render
-from virtkit.net.networkd import unitfile
+from virtkit.net.backends.networkd import BACKEND, render
+from virtkit.net.networkd import found, unitfile
 from virtkit.net.standing import Side
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def test_link_file_that_goes_by_the_mac_is_kept_from_the_bridge(system: System) 
 @pytest.mark.parametrize(
     ("path", "writer"),
     [
-        (f"{ETC}/10-cloud-init-eth0.network", "cloud-init"),
+        (f"{ETC}/10-cloud-init-eth0.network", cloudinit.WRITER),
         ("/run/systemd/network/70-eth0.network", "the host's start (kernel command line or initial RAM disk)"),
         ("/usr/lib/systemd/network/80-wired.network", ""),
     ],
@@ -202,4 +203,13 @@ def test_globs_match_as_in_systemd() -> None:
     assert found.matches(["en*", "eth0"], "eth0")
     assert found.matches(["e?h0"], "eth0")
     assert found.matches(["!lo"], "eth0")
-    assert not found.matches(["!lo", "br*"], "br0")
+    assert not found.matches(["!lo", "!br*"], "br0")
+    assert not found.matches(["!lo", "br*"], "eth0")
+    assert found.matches(["!lo", "br*"], "br0")
+
+
+def test_exclamation_mark_is_for_its_whole_line() -> None:
+    """As config_parse_match_strv() and net_condition_test_strv() of systemd take it."""
+    file = found.NetworkFile("/x", "[Match]\nName=!lo br*\nName=en*\n", (("/y", "[Match]\nDriver=\nType=!wlan\n"),))
+    assert file.patterns("Name") == ["!lo", "!br*", "en*"]
+    assert (file.patterns("Driver"), file.patterns("Type")) == ([], ["!wlan"])

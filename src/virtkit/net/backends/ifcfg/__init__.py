@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import NotFoundError, NotSupportedError
-from virtkit.net import dhcpclient, processes
+from virtkit.core.errors import NotFoundError
+from virtkit.net import cloudinit, dhcpclient, processes
 from virtkit.net.backend import Boot, Owner
 from virtkit.net.backends.ifcfg import bridging
 from virtkit.net.backends.ifcfg.folder import SCRIPTS, Folder
@@ -26,8 +26,6 @@ SERVICES = ("/etc/rc.d/init.d/network", "/etc/init.d/network", "/usr/lib/systemd
 RUNLEVELS = [f"{place}/rc{level}.d" for place in ("/etc/rc.d", "/etc") for level in "2345"]
 WANTED = "/etc/systemd/system/multi-user.target.wants/network.service"
 LEASES = "/var/lib/dhclient/dhclient{version}-{link}.leases"  # the first place where ifup-eth looks
-DISABLED = "/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg"
-CLOUD_INIT = f"cloud-init for each new instance (to stop it: echo 'network: {{config: disabled}}' > {DISABLED})"
 FAMILIES = {"4": "", "6": "6"}
 
 
@@ -52,12 +50,12 @@ class Ifcfg:
 
     def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
         folder = Folder(system)
-        _check_clients(system, folder, wish.port)
+        dhcpclient.check(system, wish.port, _leased(folder.of(wish.port)), f"ifup {wish.port}")
         return bridging.bridged(folder, wish)
 
     def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
         folder = Folder(system)
-        _check_clients(system, folder, bridge)
+        dhcpclient.check(system, bridge, _leased(folder.of(bridge)), f"ifup {bridge}")
         return bridging.released(folder, bridge, port)
 
     def problems(self, system: System, files: Sequence[File]) -> list[str]:
@@ -74,9 +72,7 @@ class Ifcfg:
         return said
 
     def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """A lease that is renewed during the move would bring the address back to where it left."""
-        for link in (port, bridge):
-            dhcpclient.hold(dhcpclient.running(system, link))
+        dhcpclient.hold(system, port, bridge)
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
         _settle(system, port, bridge)
@@ -87,13 +83,7 @@ class Ifcfg:
     def missing(self, system: System, port: str, bridge: str) -> str:
         folder = Folder(system)
         holder, giver = _sides(folder, port, bridge)
-        if left := dhcpclient.running(system, giver):
-            return f"a DHCP client of {giver} still runs (pid {left[0].pid})"
-        clients = [client.family for client in dhcpclient.running(system, holder) if not client.stopped]
-        for family in _leased(folder.of(holder)):
-            if family not in clients:
-                return f"no DHCP{'v6' if family == '6' else ''} client on {holder}"
-        return ""
+        return dhcpclient.missing(system, giver, holder, _leased(folder.of(holder)))
 
     def boot(self, system: System, port: str, bridge: str) -> Boot:
         """As the network service does it, for these two: links, then VLANs, then bridges."""
@@ -108,8 +98,8 @@ def _settle(system: System, port: str, bridge: str) -> None:
     """The DHCP client follows the files, in either direction."""
     holder, giver = _sides(Folder(system), port, bridge)
     leases = {family: LEASES.format(version=version, link=holder) for family, version in FAMILIES.items()}
-    dhcpclient.move(system, dhcpclient.running(system, giver), giver, holder, dhcpclient.Custom(leases))
-    dhcpclient.resume(dhcpclient.running(system, holder))
+    dhcpclient.move(system, giver, holder, dhcpclient.Custom(leases))
+    dhcpclient.resume(system, holder)
 
 
 def _sides(folder: Folder, port: str, bridge: str) -> tuple[str, str]:
@@ -130,18 +120,9 @@ def _leased(file: ShellFile | None) -> list[str]:
     return [*four, *(["6"] if file.is_true("DHCPV6C") else [])]
 
 
-def _check_clients(system: System, folder: Folder, link: str) -> None:
-    clients = dhcpclient.running(system, link)
-    dhcpclient.check(clients, link)
-    for family in _leased(folder.of(link)):
-        if family not in {client.family for client in clients}:
-            found = f"{link}: is set up by DHCP{'v6' if family == '6' else ''}, but no client runs on it"
-            raise NotSupportedError(found, hint=f"ifup {link}")
-
-
 def _writer(system: System, file: ShellFile) -> str:
     by_cloud_init = any("cloud-init" in line.raw for line in file.lines[:3])
-    return CLOUD_INIT if by_cloud_init and not system.exists(DISABLED) else ""
+    return cloudinit.writer(system) if by_cloud_init else ""
 
 
 BACKEND = Ifcfg()

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotSupportedError
-from virtkit.net.backend import File
+from virtkit.net.backend import STANDARD_MTU, File
 from virtkit.net.backends.ifcfg.checks import check_alone, check_bridge, check_link
 from virtkit.net.backends.ifcfg.folder import NETWORK, ROUTES6, SCRIPTS
 from virtkit.net.backends.ifcfg.keys import BOTH, BRIDGE, LAYER3, NAMES_LINK
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from virtkit.net.backend import Wish
     from virtkit.net.backends.ifcfg.folder import Folder
 
-STANDARD_MTU = 1500  # bytes: what a link has without being told
 PINNED = ("STP", "DELAY", "MACADDR")
 STEERED = ("stp_state", "forward_delay")  # of BRIDGING_OPTS: written to the kernel after STP and DELAY
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotSupportedError
-from virtkit.net import dhcpclient
+from virtkit.net import cloudinit, dhcpclient
 from virtkit.net.backend import Boot, File, Owner
-from virtkit.net.backends.ifupdown import bridging, state, writers
+from virtkit.net.backends.ifupdown import bridging, state
 from virtkit.net.backends.ifupdown.syntax import matches
 from virtkit.net.backends.ifupdown.tree import MAIN, load
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 IFUPDOWN2 = "/usr/share/ifupdown2"
 HOOKS = ("/etc/network/if-pre-up.d/bridge", "/lib/bridge-utils/ifupdown.sh", "/sbin/brctl")
 CLASSES = ("auto", "hotplug")
+PROXMOX = "/etc/pve"
+PROXMOX_VE = "Proxmox VE when the network is changed in its web interface (which knows a bridge as vmbrN)"
 PENDING = "/etc/network/interfaces.new"  # of Proxmox VE: applied at the next start, or by hand
 
 
@@ -45,18 +47,18 @@ class Ifupdown:
         files = tuple(dict.fromkeys([*(stanza.path for stanza in stanzas), *chosen]))
         up = f", and {state.IFSTATE} has it" if link in state.brought_up(system) else ""
         because = f"{tree.named(link)[0].place} defines it, and it comes up at boot{up}"
-        return Owner("ifupdown", files, because, writers.writer(system, files))
+        return Owner("ifupdown", files, because, _writer(system, files))
 
     def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
         _check_host(system)
         tree = load(system)
-        _check_clients(system, tree, wish.port)
+        dhcpclient.check(system, wish.port, _leased(tree, wish.port), f"ifup --force {wish.port}")
         return _files(bridging.bridged(tree, wish, _dialect(system)))
 
     def released(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
         _check_host(system)
         tree = load(system)
-        _check_clients(system, tree, bridge)
+        dhcpclient.check(system, bridge, _leased(tree, bridge), f"ifup --force {bridge}")
         return _files(bridging.released(tree, bridge, port))
 
     def problems(self, system: System, files: Sequence[File]) -> list[str]:
@@ -68,9 +70,7 @@ class Ifupdown:
         return _said(system, tree, sorted(names - {"lo"}))
 
     def stand_back(self, system: System, port: str, bridge: str, report: Sink) -> None:
-        """A lease that is renewed during the move would bring the address back to where it left."""
-        for link in (port, bridge):
-            dhcpclient.hold(dhcpclient.running(system, link))
+        dhcpclient.hold(system, port, bridge)
 
     def adopt(self, system: System, port: str, bridge: str, report: Sink) -> None:
         self._settle(system, port, bridge)
@@ -81,12 +81,8 @@ class Ifupdown:
     def missing(self, system: System, port: str, bridge: str) -> str:
         tree = load(system)
         holder, giver = (bridge, port) if tree.named(bridge) else (port, bridge)
-        if left := dhcpclient.running(system, giver):
-            return f"a DHCP client of {giver} still runs (pid {left[0].pid})"
-        clients = [client.family for client in dhcpclient.running(system, holder) if not client.stopped]
-        for family in _leased(tree, holder):
-            if family not in clients:
-                return f"no DHCP{'v6' if family == '6' else ''} client on {holder}"
+        if missing := dhcpclient.missing(system, giver, holder, _leased(tree, holder)):
+            return missing
         known = state.brought_up(system)
         if not system.exists(IFUPDOWN2) and port in known and holder not in known:
             return f"{state.IFSTATE} does not have {holder}"
@@ -105,11 +101,10 @@ class Ifupdown:
         """Client and memory follow the files, in either direction."""
         tree = load(system)
         holder, giver = (bridge, port) if tree.named(bridge) else (port, bridge)
-        clients = dhcpclient.running(system, giver)
-        if clients:
+        if dhcpclient.running(system, giver):
             custom = dhcpclient.Custom(dhcpcd=state.dhcpcd(system, tree.flat, holder))
-            dhcpclient.move(system, clients, giver, holder, custom)
-        dhcpclient.resume(dhcpclient.running(system, holder))
+            dhcpclient.move(system, giver, holder, custom)
+        dhcpclient.resume(system, holder)
         known = state.brought_up(system)
         if system.exists(IFUPDOWN2) or not {port, bridge} & known.keys():
             return
@@ -117,6 +112,13 @@ class Ifupdown:
         wanted = [name for name in names if _base(name) == holder]
         gone = [name for name in known if _base(name) in (port, bridge) and name not in (*names, port)]
         state.remember(system, sorted(wanted), sorted(gone))
+
+
+def _writer(system: System, files: Sequence[str]) -> str:
+    if system.exists(PROXMOX):
+        return PROXMOX_VE
+    by_cloud_init = any(path.rpartition("/")[2].startswith("50-cloud-init") for path in files)
+    return cloudinit.writer(system) if by_cloud_init else ""
 
 
 def _base(name: str) -> str:
@@ -169,15 +171,6 @@ def _leased(tree: Tree, link: str) -> list[str]:
     """The families, 4 and 6, whose addresses come from a DHCP server."""
     found = {(stanza.family, stanza.method) for stanza in tree.named(link)}
     return [number for family, number in (("inet", "4"), ("inet6", "6")) if (family, "dhcp") in found]
-
-
-def _check_clients(system: System, tree: Tree, link: str) -> None:
-    clients = dhcpclient.running(system, link)
-    dhcpclient.check(clients, link)
-    for family in _leased(tree, link):
-        if family not in {client.family for client in clients}:
-            found = f"{link}: method is dhcp, but no DHCP{'v6' if family == '6' else ''} client runs on it"
-            raise NotSupportedError(found, hint=f"ifup --force {link}")
 
 
 def _said(system: System, tree: Tree, names: Sequence[str]) -> list[str]:

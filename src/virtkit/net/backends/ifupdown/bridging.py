@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotSupportedError
+from virtkit.net.backend import STANDARD_MTU
 from virtkit.net.backends.ifupdown import commands
-from virtkit.net.backends.ifupdown.checks import check_bridge, check_link
+from virtkit.net.backends.ifupdown.checks import BRIDGE_OPTION, check_bridge, check_link
 from virtkit.net.backends.ifupdown.syntax import COMMANDS, Line, matches
 from virtkit.net.naming import renamed
 
@@ -19,13 +20,11 @@ if TYPE_CHECKING:
     from virtkit.net.backends.ifupdown.syntax import Stanza
     from virtkit.net.backends.ifupdown.tree import Tree
 
-STANDARD_MTU = 1500  # bytes: what a link has without being told
 # Of ethtool, ifenslave, vlan and ifupdown2's addons: they set up the link itself, below the bridge.
 HARDWARE = re.compile(
     r"hwaddress|media|description|alias|slaves|"
     r"(?:bond|vlan|team|link|ethernet|ethtool|hardware|offload|driver|flow-control|gro|gso|tso|ufo|lro|wireless|wpa)-.*"
 )
-BRIDGE_OPTION = re.compile(r"bridge-.*")
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,7 @@ def released(tree: Tree, bridge: str, port: str) -> dict[str, str]:
     for stanza in (first, *more):
         _renamed(draft, stanza, bridge, port)
         for index, line in stanza.options:
-            option = line.keyword.replace("_", "-")
-            if BRIDGE_OPTION.fullmatch(option) or option == "hwaddress":
+            if BRIDGE_OPTION.fullmatch(line.keyword) or line.keyword == "hwaddress":
                 draft.set(stanza.path, index, "")
     own = {line.keyword for stanza in (first, *more) for _, line in stanza.options if line.keyword == "mtu"}
     back = "".join(ended(line.raw) for line in kept if line.keyword not in own)

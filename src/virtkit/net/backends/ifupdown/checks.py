@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from virtkit.net.backends.ifupdown.syntax import Stanza
     from virtkit.net.backends.ifupdown.tree import Tree
 
+BRIDGE_OPTION = re.compile(r"bridge[-_].*")
 METHODS = {"inet": {"static", "dhcp", "manual", "bootp"}, "inet6": {"static", "auto", "dhcp", "manual"}, "": {""}}
 
 
@@ -19,6 +21,10 @@ def check_link(tree: Tree, port: str, bridge: str) -> None:
     """``port`` is plainly defined, and nothing else in the files counts on it as it is. VLANs on it go on working."""
     for stanza in tree.named(port):
         _check_plain(stanza)
+        for _, line in stanza.options:
+            if BRIDGE_OPTION.fullmatch(line.keyword):
+                reason = f"{line.text}: {port} is a bridge, or a bridge's port, already"
+                raise BusyError(f"{stanza.path}:{line.number}: {reason}")
     _check_mappings(tree, port, bridge)
     for stanza in tree.stanzas():
         name = stanza.name

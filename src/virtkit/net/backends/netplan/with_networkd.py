@@ -11,7 +11,7 @@ from virtkit.net.backend import Boot, File
 from virtkit.net.backends.netplan.rendering import GENERATE, NETWORKD, PATIENCE
 from virtkit.net.kernel import Kernel
 from virtkit.net.mending import mend
-from virtkit.net.networkd import state, takeover
+from virtkit.net.networkd import state, takeover, twins
 
 if TYPE_CHECKING:
     from virtkit.core.progress import Sink
@@ -85,7 +85,7 @@ class WithNetworkd:
     def boot(self, system: System) -> Boot:
         folders = [f"{RUNTIME}/{name}" for name in ("links", "leases", "lldp")]
         owned = ("install", "-d", "-o", "systemd-network", "-g", "systemd-network", RUNTIME, *folders)
-        return Boot((GENERATE, owned), (state.program(system),))
+        return Boot((GENERATE, owned), (state.program(system),), fitting=twins.__name__)
 
 
 def _network(roles: Roles) -> str:

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CommandError, NotFoundError, NotSupportedError
-from virtkit.net import rehearsal
+from virtkit.net import cloudinit, rehearsal
 from virtkit.net.backend import Boot, File, Owner
-from virtkit.net.backends.networkd import found, render
+from virtkit.net.backends.networkd import render
 from virtkit.net.backends.networkd.links import kept_from_bridge
-from virtkit.net.networkd import state, takeover
+from virtkit.net.networkd import found, state, takeover, twins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
     from virtkit.net.backend import Wish
-    from virtkit.net.backends.networkd.found import NetworkFile
+    from virtkit.net.networkd.found import NetworkFile
 
 OF_NETPLAN = "netplan"  # in the name of every file that netplan generates
-WRITERS = {"cloud-init": "cloud-init", "/run/": "the host's start (kernel command line or initial RAM disk)"}
+AT_START = "the host's start (kernel command line or initial RAM disk)"
 TROUBLE = ("Unknown ", "Failed to parse", "Invalid ", "ignoring assignment", "Missing '='")  # in its log, of a file
 PLACE_IN_FILE = re.compile(r"^\S+?:(\d+:)? ")
 RUNTIME = "/run/systemd/netif"
@@ -35,10 +35,9 @@ class Networkd:
         path = state.network_file(system, link)
         if not path or OF_NETPLAN in path.rpartition("/")[2]:
             return None
-        writer = next((who for sign, who in WRITERS.items() if sign in path), "")
         source = found.load(system, path)
         paths = (path, *(drop_in for drop_in, _ in source.drop_ins))
-        return Owner("networkd", paths, f"{path} matches it ({state.LINKS})", writer)
+        return Owner("networkd", paths, f"{path} matches it ({state.LINKS})", _writer(system, path))
 
     def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
         source = found.load(system, owner.files[0])
@@ -101,7 +100,13 @@ class Networkd:
     def boot(self, system: System, port: str, bridge: str) -> Boot:
         folders = [f"{RUNTIME}/{name}" for name in ("links", "leases", "lldp")]
         owned = ("install", "-d", "-o", "systemd-network", "-g", "systemd-network", RUNTIME, *folders)
-        return Boot((owned,), (state.program(system),), ("/run/systemd/network",), ready=f"{RUNTIME}/state")
+        return Boot((owned,), (state.program(system),), ("/run/systemd/network",), f"{RUNTIME}/state", twins.__name__)
+
+
+def _writer(system: System, path: str) -> str:
+    if "cloud-init" in path:
+        return cloudinit.writer(system)
+    return AT_START if path.startswith("/run/") else ""
 
 
 def _holder(system: System, port: str, bridge: str) -> tuple[str, tuple[str, ...]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.net.backend import File
-from virtkit.net.backends.networkd.found import PLACE, load, paths, plain_mac, traits
 from virtkit.net.backends.networkd.render import mark
+from virtkit.net.networkd.found import PLACE, load, paths, plain_mac, traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,19 +12,18 @@ import re
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.net.backend import File
-from virtkit.net.backends.networkd.found import PLACE, plain_mac
+from virtkit.net.backend import STANDARD_MTU, File
 from virtkit.net.networkd import unitfile
+from virtkit.net.networkd.found import PLACE, plain_mac
 from virtkit.net.networkd.unitfile import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from virtkit.net.backend import Wish
-    from virtkit.net.backends.networkd.found import NetworkFile
+    from virtkit.net.networkd.found import NetworkFile
 
 PREFIXES = ("10-virtkit-", "00-virtkit-", "0-virtkit-", "!virtkit-")  # tried in this order
-DEFAULT_MTU = 1500
 UNDOING = "# It is taken away by: virtkit net bridge delete "
 SELECTING = {
     "BSSID", "Driver", "Kind", "MACAddress", "Name", "Path", "PermanentMACAddress", "Property", "SSID", "Type",
@@ -132,7 +131,7 @@ def _macs(keys: Iterable[str]) -> list[str]:
 def _link(wish: Wish, source: NetworkFile) -> dict[str, str]:
     """For the port as for the bridge."""
     said = {key: found[-1] for key in sorted(LINK_KEYS_OF_BOTH) if (found := source.values("Link", key))}
-    return said if "MTUBytes" in said or wish.mtu == DEFAULT_MTU else {**said, "MTUBytes": str(wish.mtu)}
+    return said if "MTUBytes" in said or wish.mtu == STANDARD_MTU else {**said, "MTUBytes": str(wish.mtu)}
 
 
 def _drop_in(wish: Wish, source: NetworkFile, iaid: int | None) -> str:
@@ -156,7 +155,7 @@ def _bridge(wish: Wish, source: NetworkFile, iaid: int | None) -> str:
 def _additions(wish: Wish, source: NetworkFile, iaid: int | None) -> list[str]:
     """What the link was known by besides the file's words."""
     added = []
-    if wish.mtu != DEFAULT_MTU and not source.values("Link", "MTUBytes"):
+    if wish.mtu != STANDARD_MTU and not source.values("Link", "MTUBytes"):
         added.append(f"[Link]\nMTUBytes={wish.mtu}\n")
     if iaid is not None:
         sections = [name for name in ("DHCPv4", "DHCPv6") if not source.values(name, "IAID")]

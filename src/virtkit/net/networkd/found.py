@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.files import text_of
+from virtkit.net import hardware
 from virtkit.net.networkd import unitfile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from virtkit.core.system import System
     from virtkit.net.networkd.unitfile import Entry
@@ -38,6 +39,7 @@ class Traits(NamedTuple):
     permanent_mac: str
     type: str
     driver: str | None
+    properties: Mapping[str, str] | None = None  # udev's
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class NetworkFile:
     def values(self, section: str, key: str) -> list[str]:
         return unitfile.values(self.entries, section, key)
 
+    def patterns(self, key: str) -> list[str]:
+        """Of ``[Match]``; an exclamation mark in front of a line is one in front of each of its words."""
+        found: list[str] = []
+        for value in (entry.value for entry in self.entries if (entry.section, entry.key) == ("Match", key)):
+            mark = "!" if value.startswith("!") else ""
+            found = [*found, *(mark + word for word in value.removeprefix("!").split())] if value else []
+        return found
+
     def may_match(self, link: Traits) -> bool:
         """False only for a file that certainly leaves the link alone."""
         keys = [key for key in self.matching if self.values("Match", key)]
@@ -74,32 +84,42 @@ class NetworkFile:
         return self.may_match(link) and set(self.matching) <= {"Name", "MACAddress", "PermanentMACAddress", "Type"}
 
     def _may(self, key: str, link: Traits) -> bool:
-        wanted = self.values("Match", key)
+        wanted = self.patterns(key)
         if key in {"MACAddress", "PermanentMACAddress"}:
             return (link.mac if key == "MACAddress" else link.permanent_mac) in map(plain_mac, wanted)
-        known = {"Name": link.name, "Type": link.type, "Driver": link.driver}.get(key)
+        if key == "Property":
+            return link.properties is None or all(_has(link.properties, word) for word in wanted)
+        path = None if link.properties is None else link.properties.get("ID_PATH", "")
+        known = {"Name": link.name, "Type": link.type, "Driver": link.driver, "Path": path}.get(key)
         return known is None or matches(wanted, known)
 
 
 def traits(system: System, name: str) -> Traits:
     folder = f"/sys/class/net/{name}"
     mac = system.read_or(f"{folder}/address", "")
-    driver = system.path(f"{folder}/device/driver")
     found = [
         line.partition("=")[2] for line in system.read_or(f"{folder}/uevent", "").splitlines() if "DEVTYPE=" in line
     ]
-    return Traits(name, mac, mac, found[0] if found else "ether", driver.resolve().name if driver.exists() else None)
+    card = hardware.of(system, name)
+    return Traits(name, mac, mac, found[0] if found else "ether", card.driver or None, card.properties or None)
 
 
 def bridge_traits(name: str, mac: str) -> Traits:
     return Traits(name, mac, "", "bridge", "bridge")
 
 
+def _has(properties: Mapping[str, str], word: str) -> bool:
+    """``KEY=pattern``, or ``!KEY=pattern`` for whoever has it not."""
+    key, _, pattern = word.removeprefix("!").partition("=")
+    return fnmatchcase(properties.get(key, ""), pattern) != word.startswith("!")
+
+
 def matches(patterns: Sequence[str], value: str) -> bool:
-    """An exclamation mark in front turns all of the list around."""
-    if patterns and patterns[0].startswith("!"):
-        return not matches([patterns[0][1:], *patterns[1:]], value)
-    return any(fnmatchcase(value, pattern) for pattern in patterns)
+    """One of them says yes, or there are only those that say no, and none of them does."""
+    met = [pattern for pattern in patterns if fnmatchcase(value, pattern.removeprefix("!"))]
+    if any(pattern.startswith("!") for pattern in met):
+        return False
+    return bool(met) or all(pattern.startswith("!") for pattern in patterns)
 
 
 def plain_mac(text: str) -> str:
