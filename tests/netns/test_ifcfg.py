@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netns import dhcp, picture
+from netns import dhcp, house, picture
 from netns.lab import HOST4, HOST6, HOST_MAC, settle
 from netns.traffic import lossless
 
@@ -58,8 +58,6 @@ def _checkout() -> Path:
     place = Path(os.environ.get("VIRTKIT_INITSCRIPTS", "/nowhere"))
     if not (place / "network-scripts/ifup-eth").exists():
         pytest.skip("needs RHEL's network-scripts: a checkout of fedora-sysv/initscripts in $VIRTKIT_INITSCRIPTS")
-    if not (place / "ipcalc").exists() and not shutil.which("ipcalc-ng"):
-        pytest.skip("needs ipcalc-ng, which is RHEL's ipcalc: apt install ipcalc-ng")
     return place
 
 
@@ -70,8 +68,7 @@ def redhat(lab: Lab) -> Lab:
     shutil.copytree(place / "network-scripts", root / SCRIPTS, symlinks=True, dirs_exist_ok=True)
     for name in ("functions", "network"):
         shutil.copyfile(place / f"etc/rc.d/init.d/{name}", root / f"etc/init.d/{name}")
-    ipcalc = place / "ipcalc" if (place / "ipcalc").exists() else Path(shutil.which("ipcalc-ng") or "")
-    shutil.copyfile(ipcalc, root / "usr/bin/ipcalc")
+    shutil.copyfile(house.package("ipcalc-ng") / "usr/bin/ipcalc-ng", root / "usr/bin/ipcalc")
     for path in (*(root / SCRIPTS).glob("if*"), root / "etc/init.d/network", root / "usr/bin/ipcalc"):
         path.chmod(0o755)
     for name in ("ifup", "ifdown"):

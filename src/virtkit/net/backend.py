@@ -54,9 +54,9 @@ class File:
 class Boot:
     """What a starting host runs to set up a link, without systemd: played as root in a room of its own (rehearsal).
 
-    There ``/run`` is empty, ``/etc`` and ``/var/lib`` are copies that may be written, ``/sys`` is read-only (so the
-    daemons do without udev), and the links below the port exist, down, with their names and MAC addresses: as veth, so
-    that files which go by a card's hardware have to be fitted.
+    There ``/run`` is empty, ``/etc`` and ``/var/lib`` are copies that may be written, ``/sys`` is read-only but for the
+    room's links (so the daemons do without udev), and the links below the port exist, down, with their names and MAC
+    addresses: as veth, so that files which go by a card's hardware have to be fitted.
     """
 
     commands: tuple[tuple[str, ...], ...] = ()  # in this order, each to its end; a failure is told with the outcome

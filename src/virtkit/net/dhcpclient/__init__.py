@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -31,6 +32,10 @@ __all__ = ["Client", "Custom", "check", "hold", "missing", "move", "resume", "ru
 KNOWN: dict[str, Program] = {program.name: program for program in (Dhclient(), Dhcpcd())}
 UDHCPC = "udhcpc"
 NAMES = {"4": "DHCP", "6": "DHCPv6"}  # by family
+DYING = 5.0  # seconds, on a host that is busy
+# For a rehearsal: dhclient asks again after a second (dhclient.conf(5)), not after 3 to 15; the first question is lost
+# when the bridge has no carrier yet.
+IMPATIENT = "test ! -d /etc/dhcp || echo 'initial-interval 1; backoff-cutoff 1;' >>/etc/dhcp/dhclient.conf"
 PATIENCE = 90.0  # seconds: dhclient itself gives up after 60 (timeout in dhclient.conf)
 
 
@@ -127,7 +132,7 @@ def _drop(system: System, client: Client, link: str) -> None:
     """SIGKILL, so that no handler releases the lease, and without a trace in /run."""
     program = KNOWN[client.program]
     for pid in program.family(system, client):
-        _signal(pid, signal.SIGKILL)
+        _kill(pid)
     for path in program.traces(system, client, link):
         system.remove(path)
 
@@ -135,3 +140,14 @@ def _drop(system: System, client: Client, link: str) -> None:
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _kill(pid: int) -> None:
+    """And wait until it is dead: who looks for it next would find it still."""
+    with suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            select.select([process], [], [], DYING)
+        finally:
+            os.close(process)

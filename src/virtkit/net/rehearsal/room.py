@@ -25,6 +25,7 @@ from virtkit.net.rehearsal.scene import Outcome, Scene
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 KEPT_FLAGS = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048, "relatime": 1 << 21}
 COPIED = ("/etc", "/var/lib")  # what daemons and their scripts write, as a copy above the host's
+LINKS = "/sys/devices/virtual/net"  # of the room alone; ifupdown2 sets an MTU there
 RUNTIME = "/run"
 ABOVE = "/run/.rehearsal"  # the copies
 LOG = "/run/.rehearsal/log"
@@ -77,7 +78,9 @@ def _enclose() -> None:
         _, target, kind, options, *_ = line.encode().decode("unicode_escape").split(" ")
         if kind not in REMOTE and not target.startswith(("/proc", "/dev", "/sys")) and target != RUNTIME:
             _read_only(target, options)
-    _mount("sysfs", "/sys", "sysfs", MS_RDONLY)
+    _mount("sysfs", "/sys", "sysfs")
+    _mount(LINKS, LINKS, "", MS_BIND)
+    _read_only("/sys", "")
     for name in os.listdir("/proc/sys"):
         if name != "net":
             _mount(f"/proc/sys/{name}", f"/proc/sys/{name}", "", MS_BIND)

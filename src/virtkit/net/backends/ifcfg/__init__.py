@@ -91,7 +91,8 @@ class Ifcfg:
         names = [f"ifcfg-{bridge}"]
         if file := folder.of(port):
             names.insert(0, file.path.rpartition("/")[2])
-        return Boot(tuple((f"{SCRIPTS}/ifup", name, "boot") for name in names), patience=5)
+        ups = ((f"{SCRIPTS}/ifup", name, "boot") for name in names)
+        return Boot((("sh", "-c", dhcpclient.IMPATIENT), *ups), patience=5)
 
 
 def _settle(system: System, port: str, bridge: str) -> None:

@@ -92,10 +92,10 @@ class Ifupdown:
         """As networking.service and udev's hotplug helper do, for the links that have to do with these two."""
         tree = load(system)
         names = _concerned(tree, port, bridge)
+        prepared = (("mkdir", "-p", "/run/network"), ("sh", "-c", dhcpclient.IMPATIENT))
         if system.exists(IFUPDOWN2):
-            return Boot((("mkdir", "-p", "/run/network"), (state.IFUP, *names)), patience=5)
-        classes = (("mkdir", "-p", "/run/network"), *((state.IFUP, f"--allow={kind}", *names) for kind in CLASSES))
-        return Boot(classes, patience=5)
+            return Boot((*prepared, (state.IFUP, *names)), patience=5)
+        return Boot((*prepared, *((state.IFUP, f"--allow={kind}", *names) for kind in CLASSES)), patience=5)
 
     def _settle(self, system: System, port: str, bridge: str) -> None:
         """Client and memory follow the files, in either direction."""
