@@ -22,6 +22,8 @@ OURS = "virtkit"  # the alias (IFLA_IFALIAS) of every link that virtkit made
 OPERATIONAL = 6  # IF_OPER_UP
 OPERSTATES = ("unknown", "not present", "down", "lower layer down", "testing", "dormant", "up")  # RFC 2863
 ETHERNET = 1  # ARPHRD_ETHER
+# Of a bridge's port, BR_STATE_* in include/uapi/linux/if_bridge.h, as sysfs has them
+PORT_STATES = {"0": "disabled", "1": "listening", "2": "learning", "3": "forwarding", "4": "blocking"}
 IPV4, IPV6 = 2, 10  # AF_INET, AF_INET6
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 UNICAST = 1  # RTN_UNICAST

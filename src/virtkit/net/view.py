@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.errors import SystemCallError
 from virtkit.core.system import System
 from virtkit.net import ownership, refusals
 from virtkit.net.holders import holders
 from virtkit.net.kernel import Kernel
-from virtkit.net.model import LOOPBACK, MAIN_TABLE, SCOPES
+from virtkit.net.model import LOOPBACK, MAIN_TABLE, PORT_STATES, SCOPES
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
@@ -19,15 +21,18 @@ if TYPE_CHECKING:
 TAPS = {"tun", "macvtap"}
 
 
-class Counters(NamedTuple):
-    """Since the link was made, from the host's side: what a machine sends, its tap receives."""
+class Traffic(NamedTuple):
+    """One way, since the link was made, from the host's side: what a machine sends, its tap receives."""
 
-    received: int  # bytes
-    sent: int
-    received_packets: int
-    sent_packets: int
-    errors: int  # both ways
+    bytes: int
+    packets: int
+    errors: int
     dropped: int
+
+
+class Counters(NamedTuple):
+    rx: Traffic
+    tx: Traffic
 
 
 class View(NamedTuple):
@@ -38,6 +43,8 @@ class View(NamedTuple):
     master: str
     ports: tuple[str, ...]
     lower: str  # the link that it stands on: a VLAN's card; empty: none, or in another network namespace
+    port_state: str  # of a bridge's port: ``forwarding``, or why nothing passes; empty: it is none
+    speed: int  # Mbit/s; 0: it has none, or no carrier
     counters: Counters
     owner: Owner | None  # who configures it
     holder: Holder | None  # of a tap
@@ -60,6 +67,8 @@ class View(NamedTuple):
             "address": link.mac,
             "mtu": link.mtu,
             "master": self.master or None,
+            "port_state": self.port_state or None,
+            "speed": self.speed or None,
             "ports": list(self.ports),
             "bridge": bridge,
             "made_by_virtkit": link.ours,
@@ -67,8 +76,9 @@ class View(NamedTuple):
             "routes": [route.line(link.index) for route in self.routes],
             "gateways": [*self.gateways],
             "link": self.lower or None,
-            "counters": self.counters._asdict(),
-            "owner": {"backend": self.owner.backend, "files": [*self.owner.files]} if self.owner else None,
+            "link_elsewhere": link.elsewhere,
+            "stats64": {"rx": self.counters.rx._asdict(), "tx": self.counters.tx._asdict()},
+            "owner": _owner(self.owner) if self.owner else None,
             "holder": self.holder._asdict() if self.holder else None,
         }
 
@@ -95,27 +105,33 @@ def _view(system: System, network: Network, link: Link, holder: Holder | None) -
         master.name if master else "",
         tuple(port.name for port in network.ports(link)),
         lower.name if lower else "",
-        _counters(system, link),
+        PORT_STATES.get(system.read_or(f"/sys/class/net/{link.name}/brport/state", ""), ""),
+        max(0, _number(system, link, "speed")),  # -1: not known
+        Counters(_traffic(system, link, "rx"), _traffic(system, link, "tx")),
         None if own else ownership.find(system, link.name),
         holder,
     )
 
 
-def _counters(system: System, link: Link) -> Counters:
+def _traffic(system: System, link: Link, way: str) -> Traffic:
     """Documentation/ABI/testing/sysfs-class-net-statistics."""
+    return Traffic(*(_number(system, link, f"statistics/{way}_{what}") for what in Traffic._fields))
 
-    def read(name: str) -> int:
-        value = system.read_or(f"/sys/class/net/{link.name}/statistics/{name}", "0")
-        return int(value) if value.isdecimal() else 0
 
-    return Counters(
-        received=read("rx_bytes"),
-        sent=read("tx_bytes"),
-        received_packets=read("rx_packets"),
-        sent_packets=read("tx_packets"),
-        errors=read("rx_errors") + read("tx_errors"),
-        dropped=read("rx_dropped") + read("tx_dropped"),
-    )
+def _number(system: System, link: Link, attribute: str) -> int:
+    """0 where the kernel does not say: a link without carrier refuses to tell its speed."""
+    with suppress(SystemCallError, ValueError):
+        return int(system.read_or(f"/sys/class/net/{link.name}/{attribute}", "0"))
+    return 0
+
+
+def _owner(owner: Owner) -> dict[str, Json]:
+    return {
+        "backend": owner.backend,
+        "files": [*owner.files],
+        "because": owner.because,
+        "writer": owner.writer or None,
+    }
 
 
 def _address(address: Address) -> dict[str, Json]:

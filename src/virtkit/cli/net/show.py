@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.net import View
+    from virtkit.net.view import Traffic
 
 
 def build(parser: Arguments) -> None:
@@ -63,8 +64,12 @@ def _head(view: View) -> str:
     parts = [link.name, view.kind, state(view), link.mac, f"mtu {link.mtu}"]
     if view.master and view.lower:
         parts.append(f"on {view.lower}")
+    if view.speed and view.kind == "ethernet":  # a veth and a tap have one by name alone
+        parts.append(f"{view.speed} Mbit/s")
     if link.bridge and link.bridge.stp:
         parts.append("STP on")
+    if link.up and view.port_state not in {"", "forwarding"}:
+        parts.append(view.port_state)
     return "  ".join(filter(None, parts))
 
 
@@ -74,20 +79,25 @@ def _facts(view: View) -> Iterator[str]:
     if view.holder:
         named = f"machine {view.holder.machine}: " if view.holder.machine else ""
         yield f"{named}{view.holder.process}, pid {view.holder.pid}"
+    if view.kind == "veth" and view.link.elsewhere:
+        yield "leads to another network namespace"
     if view.addresses:
         yield "  ".join(address.text for address in view.addresses)
     for gateway in view.gateways:
         yield f"default route {f'via {gateway}' if gateway else 'directly'}"
     counts = view.counters
-    if counts.received or counts.sent:
-        lost = [
-            f"{number} {word}" for number, word in ((counts.errors, "errors"), (counts.dropped, "dropped")) if number
-        ]
-        yield ", ".join([f"received {format_size(counts.received)}", f"sent {format_size(counts.sent)}", *lost])
+    if counts.rx.bytes or counts.tx.bytes:
+        passed = (f"received {format_size(counts.rx.bytes)}", *_lost(counts.rx))
+        yield ", ".join([*passed, f"sent {format_size(counts.tx.bytes)}", *_lost(counts.tx)])
     if view.owner:
-        yield f"configured by {view.owner.backend}: {view.owner.because}"
+        anew = f", written anew by {view.owner.writer}" if view.owner.writer else ""
+        yield f"configured by {view.owner.backend}: {view.owner.because}{anew}"
     if view.link.ours:
         yield "made by virtkit"
+
+
+def _lost(way: Traffic) -> list[str]:
+    return [f"{number} {word}" for number, word in ((way.errors, "errors"), (way.dropped, "dropped")) if number]
 
 
 def _routes(view: View) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virtkit.net import adoption
 from virtkit.net.actions import SetLink
 from virtkit.net.doctor.finding import Finding, Harm
+from virtkit.net.model import PORT_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from virtkit.net.doctor.scene import Scene
     from virtkit.net.model import Link
 
-STATES = {"1": "listening", "2": "learning", "4": "blocking"}  # BR_STATE_*: what does not forward though it is up
+DEAF = {"listening", "learning", "blocking"}  # it is up, and does not forward
 PATIENCE = 9  # seconds that a DHCP client asks before it gives up: busybox's udhcpc, three times three
 
 
@@ -31,8 +32,8 @@ class SpanningTree:
 
 
 def _deaf(scene: Scene, bridge: Link) -> dict[str, str]:
-    states = {port.name: scene.attribute(port, "brport/state") for port in scene.ports(bridge)}
-    return {name: STATES[state] for name, state in states.items() if state in STATES}
+    states = {port.name: PORT_STATES.get(scene.attribute(port, "brport/state"), "") for port in scene.ports(bridge)}
+    return {name: state for name, state in states.items() if state in DEAF}
 
 
 def _finding(bridge: Link, deaf: dict[str, str], uplinks: list[str]) -> Finding:
