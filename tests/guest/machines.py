@@ -41,6 +41,21 @@ def make_lan(lan: Lan, folder: Path) -> subprocess.Popen[bytes]:
     run("ip", "link", "add", lan.bridge, "type", "bridge")
     run("ip", "address", "add", f"{lan.network}.1/24", "dev", lan.bridge)
     run("ip", "link", "set", lan.bridge, "up")
+    return _dhcp_server(lan, lan.bridge, folder)
+
+
+def make_far_lan(lan: Lan, router: str, folder: Path) -> subprocess.Popen[bytes]:
+    """The bridge without an address; its router is the network namespace ``router``."""
+    run("ip", "link", "add", lan.bridge, "type", "bridge")
+    run("ip", "link", "add", f"{lan.bridge}w", "type", "veth", "peer", "name", "lan0", "netns", router)
+    run("ip", "link", "set", f"{lan.bridge}w", "master", lan.bridge, "up")
+    run("ip", "link", "set", lan.bridge, "up")
+    run("ip", "-n", router, "address", "add", f"{lan.network}.1/24", "dev", "lan0")
+    run("ip", "-n", router, "link", "set", "lan0", "up")
+    return _dhcp_server(lan, "lan0", folder, "ip", "netns", "exec", router)
+
+
+def _dhcp_server(lan: Lan, link: str, folder: Path, *inside: str) -> subprocess.Popen[bytes]:
     options = [
         "--keep-in-foreground",
         "--conf-file=/dev/null",
@@ -48,12 +63,12 @@ def make_lan(lan: Lan, folder: Path) -> subprocess.Popen[bytes]:
         "--bind-interfaces",
         "--except-interface=lo",
         "--no-ping",
-        f"--interface={lan.bridge}",
+        f"--interface={link}",
         f"--dhcp-range={lan.network}.50,{lan.network}.99,1h",
         f"--dhcp-leasefile={folder}/{lan.bridge}.leases",
         "--pid-file=",
     ]
-    return subprocess.Popen(["dnsmasq", *options], stderr=subprocess.DEVNULL)
+    return subprocess.Popen([*inside, "dnsmasq", *options], stderr=subprocess.DEVNULL)
 
 
 def blueprint(name: str, lan: Lan, disk: Path) -> Blueprint:

@@ -6,14 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from guest import machines
+from guest.machines import Lan
 from virtkit import vm
 from virtkit.core import engine
-from virtkit.core.errors import NotFoundError, NotSupportedError, RolledBackError, VerifyError
+from virtkit.core.errors import NotFoundError, NotSupportedError, RolledBackError, UsageError, VerifyError
 from virtkit.core.system import System
 from virtkit.vm import connection, nics
 from virtkit.vm.actions import Attach
@@ -21,7 +23,9 @@ from virtkit.vm.blueprint import derived_mac
 from virtkit.vm.domain import Domain
 
 if TYPE_CHECKING:
-    from guest.machines import Lan
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from virtkit.core.journal import Journal
 
 pytestmark = pytest.mark.guest
@@ -82,7 +86,7 @@ def test_verified_a_move_to_a_lan_without_dhcp_is_put_back(guest: str, lans: tup
         machines.run("ip", "address", "add", "10.213.79.1/24", "dev", deaf)
         machines.run("ip", "link", "set", deaf, "up")
         with pytest.raises(RolledBackError, match="everything was put back"):
-            machines.carry_out(vm.attach(guest, deaf, verify=True, seconds=6), journal)
+            machines.carry_out(vm.attach(guest, deaf, verify=True, seconds=3), journal)
         assert sources(guest) == (lans[0].bridge, lans[0].bridge)
         assert machines.eventually(lambda: in_network(guest, lans[0]))
     finally:
@@ -127,9 +131,62 @@ def test_a_change_killed_while_the_link_was_down_is_put_back_with_its_link_up(
     assert machines.virsh("domif-getlink", guest, mac).endswith("up")
 
 
-def test_a_move_by_restart_stops_moves_and_starts(guest: str, lans: tuple[Lan, Lan]) -> None:
-    plan = vm.attach(guest, lans[1].bridge, restart=True, verify=True)
-    assert [action.kind for action in plan.actions] == ["vm.stop", "vm.attach", "vm.start", "vm.reach"]
+def test_a_network_of_libvirts_is_a_place_too(guest: str, lans: tuple[Lan, Lan], journal: Journal) -> None:
+    here, there = lans
+    name = machines.unique("network")
+    with NamedTemporaryFile("w", suffix=".xml") as xml:
+        xml.write(f"<network><name>{name}</name><forward mode='bridge'/><bridge name='{there.bridge}'/></network>")
+        xml.flush()
+        machines.virsh("net-create", xml.name)
+    try:
+        number = machines.carry_out(vm.attach(guest, network=name), journal)
+        assert (len(members(there.bridge)), sources(guest)[1]) == (1, name)
+        engine.undo(journal, number, System())
+        assert sources(guest) == (here.bridge, here.bridge)
+    finally:
+        machines.virsh("net-destroy", name)
+    with pytest.raises(NotFoundError, match="libvirt knows no such"):
+        vm.attach(guest, network=name)
+
+
+def test_verified_on_a_bridge_where_this_host_has_no_address_the_guest_asks_its_gateway(
+    guest: str, lans: tuple[Lan, Lan], journal: Journal, far: Lan
+) -> None:
+    told: list[str] = []
+    number = engine.run(vm.attach(guest, far.bridge, verify=True), System(), journal, lambda e: told.append(str(e)))
+    text = "\n".join(told)
+    assert "not tried: this host has no address there" in text
+    assert f"3 of 3 pings answered by {far.network}.1" in text
+    engine.undo(journal, number, System())
+    assert machines.eventually(lambda: in_network(guest, lans[0]))
+
+
+def test_what_could_not_be_proven_is_refused_before_the_card_moves(idle: str, far: Lan) -> None:
+    machines.define(machines.virsh("dumpxml", idle).replace("</devices>", f"{bridged(far.bridge)}</devices>"))
+    with pytest.raises(UsageError, match="is off, expected running"):
+        vm.attach(idle, far.bridge, verify=True)
+    machines.virsh("start", idle)
+    with pytest.raises(NotSupportedError, match="nothing could ping from or to it"):
+        vm.attach(idle, far.bridge, verify=True)
+
+
+@pytest.fixture
+def far(tmp_path: Path, libvirtd: None) -> Iterator[Lan]:
+    """A bridge without an address of this host's; its router, with DHCP, is at the other end of a cable."""
+    lan, router = Lan(f"vkt{os.getpid() % 100000}d", "10.213.80"), machines.unique("router")
+    machines.run("ip", "netns", "add", router)
+    try:
+        server = machines.make_far_lan(lan, router, tmp_path)
+        yield lan
+        server.terminate()
+        server.wait()
+    finally:
+        machines.quietly("ip", "netns", "delete", router)
+        machines.quietly("ip", "link", "delete", lan.bridge)
+
+
+def bridged(bridge: str) -> str:
+    return f"<interface type='bridge'><source bridge='{bridge}'/><model type='virtio'/></interface>"
 
 
 def test_what_is_not_there_is_said_before_anything_is_touched(guest: str, idle: str, lans: tuple[Lan, Lan]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from guest import machines
+from guest.test_attach import sources
 from virtkit import vm
 from virtkit.core import engine
 from virtkit.core.errors import RolledBackError
@@ -15,6 +16,7 @@ from virtkit.core.system import System
 from virtkit.vm import connection
 
 if TYPE_CHECKING:
+    from guest.machines import Lan
     from virtkit.core.journal import Journal
 
 pytestmark = pytest.mark.guest
@@ -82,12 +84,19 @@ def test_the_uri_is_kept_with_the_action(idle: str, journal: Journal, monkeypatc
     assert "disable" in machines.virsh("dominfo", idle).partition("Autostart:")[2].split()[0]
 
 
-def test_a_guest_is_asked_and_goes_down_and_undo_boots_it_again(guest: str, journal: Journal) -> None:
-    plan = vm.stop(guest, seconds=60)
-    number = machines.carry_out(plan, journal)
-    assert state(guest) == "shut off"
+def test_a_guest_goes_down_to_be_plugged_in_elsewhere_and_undo_boots_it_again_as_it_was(
+    guest: str, lans: tuple[Lan, Lan], journal: Journal
+) -> None:
+    """``vm attach --restart``: stop, move, start, and the same back."""
+    here, there = lans
+    first = machines.virsh("domid", guest)
+    number = machines.carry_out(vm.attach(guest, there.bridge, restart=True), journal)
+    second = machines.virsh("domid", guest)
+    assert (first != second, state(guest), sources(guest)) == (True, "running", (there.bridge, there.bridge))
+    vm.wait_for_agent(guest, machines.BOOT_SECONDS)
     engine.undo(journal, number, System())
-    assert state(guest) == "running"
+    assert (state(guest), sources(guest)) == ("running", (here.bridge, here.bridge))
+    assert machines.virsh("domid", guest) not in {first, second}
     vm.wait_for_agent(guest, machines.BOOT_SECONDS)
 
 

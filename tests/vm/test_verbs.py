@@ -34,7 +34,7 @@ def test_no_module_hides_a_verb_of_the_same_name() -> None:
         lambda: actions.Stop("m", 5, force=True),
         lambda: actions.Autostart("m", enabled=False),
         lambda: actions.Pin("m", {"0": "1-3"}, "0"),
-        lambda: actions.Attach("m", "52:54:00:00:00:01", "br0"),
+        lambda: actions.Attach("m", "52:54:00:00:00:01", "default", "network"),
     ],
 )
 def test_an_action_comes_back_from_the_journal_as_it_was(make: Callable[[], actions.Start]) -> None:

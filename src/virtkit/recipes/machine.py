@@ -119,7 +119,7 @@ def _changed(name: str, wanted: Wanted, machine: Machine, system: System) -> lis
     for nic in wanted.domain.nics:
         present = there.nic(nic.mac)
         if present is not None and (present.type, present.source) != (nic.type, nic.source):
-            actions.append(Attach(name, mac=nic.mac, bridge=nic.source))
+            actions.append(Attach(name, nic.mac, nic.source, nic.type))
     if machine.autostart != wanted.machine.autostart:
         actions.append(Autostart(name, enabled=wanted.machine.autostart))
     if not machine.active:

@@ -108,6 +108,13 @@ class Connection:
                 return None
             raise
 
+    def bridge_of(self, network: str) -> str:
+        """The host's bridge that carries a libvirt network; NotFoundError, NotSupportedError if none does now."""
+        found = library.Handle(self._handle.ask(object, "networkLookupByName", network), f"network {network}")
+        if not found.ask(int, "isActive"):
+            raise NotFoundError(f"network {network}: is not active", hint=f"virsh net-start {network}")
+        return found.ask(str, "bridgeName")
+
     def define(self, xml: str) -> Machine:
         """Make a machine persistent, or replace the XML of the one with the same name and UUID.
 

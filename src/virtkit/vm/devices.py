@@ -44,6 +44,12 @@ class Nic(View):
         node = self.node.find("source")
         return "" if node is None else node.get("bridge", "")
 
+    @property
+    def network(self) -> str:
+        """Libvirt's network that it is in; a running machine's card is of type bridge if that network is one's."""
+        node = self.node.find("source")
+        return "" if node is None else node.get("network", "")
+
     def connect(self, kind: str, source: str) -> None:
         """Move it to a bridge or a network; what belonged to the old one (port id, virtual port) goes."""
         for tag in ("source", "virtualport"):

@@ -51,7 +51,7 @@ def check_movable(name: str, nic: Nic) -> None:
 
 
 def place(nic: Nic) -> Place:
-    return Place(nic.type, nic.source)
+    return Place(NETWORK, nic.network) if nic.network else Place(nic.type, nic.source)
 
 
 def done(machine: Machine, mac: str, target: Place) -> bool:
@@ -93,6 +93,8 @@ def set_link(machine: Machine, mac: str, state: str) -> None:
     nic = machine.now().nic(mac)
     if nic is not None and (nic.link or "up") != (state or "up"):
         nic.link = state or "up"
+        if nic.type != place(nic).kind:  # of a network that is a bridge's libvirt shows the bridge, and would keep that
+            nic.connect(*place(nic))
         machine.update_device(nic.node, library.LIVE)
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.errors import MachineError, VerifyError
+from virtkit.core.errors import MachineError, NotSupportedError, UsageError, VerifyError
 from virtkit.vm.addresses import addresses
 from virtkit.vm.agent import Agent
 
@@ -28,12 +28,22 @@ class Proof(NamedTuple):
     from_guest: str
 
 
+def check_provable(machine: Machine, bridge: str, system: System) -> None:
+    """UsageError, NotSupportedError where ``prove`` could not come to an end, whatever the guest does."""
+    if not machine.active:
+        raise UsageError(f"--verify: {machine.name} is off, expected running", hint=f"virtkit vm start {machine.name}")
+    if not _outside(system, bridge) and not machine.now().agent_connected:
+        found = f"--verify: this host has no address on {bridge}, and {machine.name} no guest agent"
+        raise NotSupportedError(
+            f"{found}: nothing could ping from or to it", hint="without --verify; then look yourself"
+        )
+
+
 def prove(machine: Machine, mac: str, bridge: str, system: System, seconds: float = SECONDS) -> Proof:
     """Wait for the guest's address on the card ``mac``; ping it over ``bridge``, and from it what the bridge leads to.
 
     VerifyError: no address in time, or no answer on a way that could be tried, or neither way could be.
     """
-    step = f"machine {machine.name} on {bridge}"
     outside = _outside(system, bridge)
     end = time.monotonic() + seconds
     while True:
@@ -44,12 +54,12 @@ def prove(machine: Machine, mac: str, bridge: str, system: System, seconds: floa
             answered, known[found] = ping(system, bridge, found.address) if outside else (PINGS, NO_ADDRESS)
             if answered < PINGS:  # the old address, which the guest still believes in, or one that is not up yet
                 continue
-            reaches_out, from_guest = _from_guest(machine, step, outside, proven=bool(outside))
+            reaches_out, from_guest = _from_guest(machine, outside)
             if reaches_out:  # else its DHCP client may just be at it
                 return Proof(found, known[found], from_guest)
             known[found] += f", {from_guest}"
         if time.monotonic() > end:
-            raise VerifyError(step, _why_not(machine, known, mac, seconds))
+            raise VerifyError(f"machine {machine.name} on {bridge}", _why_not(machine, known, mac, seconds))
         time.sleep(_POLL)
 
 
@@ -70,24 +80,32 @@ def _outside(system: System, bridge: str) -> str:
     return (gateways or own or [""])[0]
 
 
-def _from_guest(machine: Machine, step: str, target: str, *, proven: bool) -> tuple[bool, str]:
-    """Whether it is good, and what was seen; a guest without an agent is taken at the word of the other direction."""
-    if not target:
-        raise VerifyError(step, "this host has neither an address nor a route there: nothing to ping from or to")
+def _from_guest(machine: Machine, outside: str) -> tuple[bool, str]:
+    """Whether it is good, and what was seen.
+
+    Where this host has no address the guest's own gateway is asked; a guest without an agent is taken at the word of
+    the other direction, if there was one.
+    """
+    agent = Agent(machine)
     try:
-        ran = Agent(machine).execute(["ping", "-c", str(PINGS), "-W", "2", target])
+        if not (target := outside or _gateway(agent)):
+            return False, "neither this host has an address there nor the guest a gateway"
+        ran = agent.execute(["ping", "-c", str(PINGS), "-W", "2", target])
     except MachineError as error:
-        if proven:
-            return True, f"not tried: {error.message}"
-        raise VerifyError(step, f"not reached in either direction: {error.message}") from error
+        return bool(outside), f"not tried: {error.message}"
     counts = re.search(r"transmitted, (\d+) (?:packets )?received", ran.stdout)
     answered = int(counts[1]) if counts else 0
     return answered > 0, f"{answered} of {PINGS} pings answered by {target}"
+
+
+def _gateway(agent: Agent) -> str:
+    found = re.search(r"default via (\S+)", agent.execute(["ip", "route", "show"]).stdout)
+    return found[1] if found else ""
 
 
 def _why_not(machine: Machine, known: dict[Address, str], mac: str, seconds: float) -> str:
     if known:
         shown = ", ".join(f"{found.address} ({found.source}): {seen}" for found, seen in known.items())
         return f"not reached after {seconds:g} s: {shown}"
-    hint = f"its console: virtkit vm console {machine.name}"
-    return f"card {mac} has no address after {seconds:g} s that agent, leases or neighbours know; {hint}"
+    found = f"card {mac} has no address after {seconds:g} s that agent, leases or neighbours know"
+    return f"{found}; does DHCP answer there (virtkit vm console {machine.name}), or does the guest need --restart?"

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def build(parser: Arguments) -> None:
     facts.named(parser)
-    parser.add_argument("--bridge", metavar="BRIDGE", required=True, help="a bridge of this host")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--bridge", metavar="BRIDGE", default="", help="a bridge of this host")
+    where.add_argument("--network", metavar="NETWORK", default="", help="one of libvirt's, as in default: back to NAT")
     parser.add_argument("--nic", metavar="MAC", default="", help="which network card, if the machine has several")
     parser.add_argument("--verify", action="store_true", help="put all back unless the guest is reached there")
     parser.add_argument("--timeout", metavar="N", type=float, default=60, help="seconds that --verify waits (60)")
@@ -29,5 +31,6 @@ def _attach(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
 
-    chosen = {"mac": args.nic, "verify": args.verify, "restart": args.restart, "seconds": args.timeout}
-    return carry_out(vm.attach(args.name, args.bridge, **chosen), args, console)
+    where = {"bridge": args.bridge, "network": args.network, "mac": args.nic}
+    how = {"verify": args.verify, "restart": args.restart, "seconds": args.timeout}
+    return carry_out(vm.attach(args.name, **where, **how), args, console)

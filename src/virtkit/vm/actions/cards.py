@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from virtkit.core.errors import MachineError, VerifyError
 from virtkit.core.progress import Note
 from virtkit.vm import nics, reach
 from virtkit.vm.actions.action import MachineAction
@@ -26,14 +27,15 @@ class Attach(MachineAction):
     stands_alone: ClassVar[bool] = True
 
     mac: str
-    bridge: str
+    source: str  # the bridge's or the network's name
+    type: str = BRIDGE
 
     @property
     def target(self) -> Place:
-        return Place(BRIDGE, self.bridge)
+        return Place(self.type, self.source)
 
     def describe(self) -> str:
-        return f"machine {self.name}: network card {self.mac} to bridge {self.bridge}"
+        return f"machine {self.name}: network card {self.mac} to {self.target}"
 
     def capture(self, system: System) -> Json:
         """Where the card is; ``live`` only where that differs, as for pins."""
@@ -53,7 +55,11 @@ class Attach(MachineAction):
     def apply(self, system: System, report: Sink) -> None:
         with self._open() as libvirt:
             machine = libvirt.named(self.name)
-            nics.move_all(machine, self.mac, self.target, self.target)
+            try:
+                nics.move_all(machine, self.mac, self.target, self.target)
+            except MachineError as error:
+                again = f"virtkit vm attach {self.name} --{self.type} {self.source} --restart"
+                raise MachineError(error.message, hint=again if machine.active else error.hint) from error
             if machine.active:
                 report(Note(self.describe(), "link down and up, so that the guest asks for an address again"))
                 nics.bounce(machine, self.mac)
@@ -80,7 +86,7 @@ class Reach(MachineAction):
     """Changes nothing: fails, and so takes the change back, unless the guest is reached over the bridge."""
 
     kind: ClassVar[str] = "vm.reach"
-    stands_alone: ClassVar[bool] = True
+    changes: ClassVar[bool] = False
 
     mac: str
     bridge: str
@@ -103,7 +109,10 @@ class Reach(MachineAction):
     def verify(self, system: System) -> None:
         """The card is still where the packets went."""
         with self._open() as libvirt:
-            nics.verify(libvirt.named(self.name), self.mac, Place(BRIDGE, self.bridge), system)
+            nic = libvirt.named(self.name).now().nic(self.mac)
+        found = nics.master(system, nic.tap) if nic else "gone"
+        if found != self.bridge:
+            raise VerifyError(self.describe(), f"card {self.mac} is in {found or 'no bridge'}, expected {self.bridge}")
 
     def undo(self, system: System, before: Json) -> None:
         """Nothing was changed."""
