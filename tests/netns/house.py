@@ -1,7 +1,7 @@
 """A root directory of its own for the lab's host: this machine's programs, its own /etc, /run and /var, and daemons
 that are not installed here (NetworkManager, netplan, ifupdown ...), unpacked from the distribution's packages.
 
-Nothing that runs in it can touch this machine's files. It is an overlay over ``/``, so the checkout is there as well.
+Nothing that runs in it can touch this machine's files, but for the checkout. It is an overlay over ``/``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ EMPTY = (
     "etc/systemd/network",
 )
 VOLATILE = ("run", "tmp")
+CHECKOUT = Path(__file__).resolve().parents[2]  # which may be below those, or on a file system of its own
 RUNTIME = ("run/dbus", "run/lock", "run/network", "run/systemd/netif/leases", "run/systemd/netif/links")
 
 
@@ -124,7 +125,7 @@ def build(folder: Path, extra: Path, shared: Sequence[Path]) -> Path:
     for child in ("leases", "links"):
         shutil.chown(root / "run/systemd/netif" / child, "systemd-network", "systemd-network")
     (root / "run/netns").mkdir()
-    for place in (Path("/run/netns"), *shared):
+    for place in (Path("/run/netns"), CHECKOUT, *shared):
         (root / place.relative_to("/")).mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "--rbind", place, root / place.relative_to("/")], check=True)
         # Else what is unmounted here at the end is unmounted there too: the namespaces of every other lab.
