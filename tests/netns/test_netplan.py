@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netns import dhcp, networkd, picture
+from netns import dhcp, networkd, networkmanager, picture
 from netns.lab import HOST4, HOST6, HOST_MAC, settle
 from netns.traffic import lossless
 
@@ -169,25 +169,17 @@ def test_networkmanager_has_the_bridge_without_a_packet_lost_and_the_port_again(
 @contextmanager
 def _managed(lab: Lab, text: str) -> Iterator[None]:
     _write(lab, "a", text)
-    (lab.root / "etc/NetworkManager/NetworkManager.conf").write_text("[main]\nplugins=keyfile\ndns=none\n")
-    lab.ip("addr flush dev eth0\nlink set eth0 down")
     lab.run("netplan", "generate")
-    with networkd.bus(lab):
-        daemon = lab.start("NetworkManager", "--debug", "--log-level=ERR")
-        try:
-            networkd.until(lambda: _connected(lab) == {"eth0": "netplan-uplink"}, "eth0 connected", 20)
-            settle(lab)
-            yield
-        finally:
-            daemon.kill()
-            daemon.communicate()
+    with networkmanager.running(lab):
+        networkd.until(lambda: _connected(lab) == {"eth0": "netplan-uplink"}, "eth0 connected", 20)
+        settle(lab)
+        yield
 
 
 def _connected(lab: Lab) -> dict[str, str]:
     """link -> profile."""
-    shown = lab.run("nmcli", "-t", "-f", "DEVICE,STATE,CONNECTION", "device", check=False).stdout
-    rows = [line.split(":") for line in shown.splitlines()]
-    return {name: profile for name, state, profile in rows if state == "connected"}
+    found = networkmanager.states(lab).items()
+    return {link: profile for link, (state, profile) in found if state == "connected"}
 
 
 def test_file_that_netplan_does_not_take_and_a_daemon_that_does_not_run_leave_all_as_it_is(lab: Lab) -> None:

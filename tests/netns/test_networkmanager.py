@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netns import picture
+from netns import networkmanager, picture
 from netns.lab import HOST4, HOST6, HOST_MAC
+from netns.networkmanager import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.netns
 
 CREATE = ("net", "bridge", "create", "br0", "--port", "eth0", "-y")
-PROFILES = "etc/NetworkManager/system-connections"
 LAN, BR0 = f"{PROFILES}/lan.nmconnection", f"{PROFILES}/br0.nmconnection"
-CONF = "[main]\nplugins=keyfile\ndns=none\nrc-manager=unmanaged\n"
 HEAD = "# the uplink\n[connection]\nid=lan\nuuid=6d1f8c2a-4a15-4f6e-9c55-1b7c0a9e1f00\ntype=ethernet\n"
 IPV6 = f"\n[ipv6]\n# since 2019\naddr-gen-mode=eui64\nmethod=manual\naddress1={HOST6}/64,2001:db8:9::1\nx-unknown=1\n"
 STATIC = f"""{HEAD}interface-name=eth0
@@ -54,20 +53,9 @@ print(BACKEND.missing(System(), "eth0", "br0"))
 @contextmanager
 def _networkmanager(lab: Lab, profile: str) -> Iterator[None]:
     """As after a start of the host: the link is as the profile says, and nothing else."""
-    (lab.root / "etc/NetworkManager/NetworkManager.conf").write_text(CONF)
-    (lab.root / LAN).write_text(profile)
-    (lab.root / LAN).chmod(0o600)
-    lab.ip("addr flush dev eth0\nlink set eth0 down")
-    daemons = [lab.start("dbus-daemon", "--system", "--nofork", "--nopidfile")]
-    try:
-        _until((lab.root / "run/dbus/system_bus_socket").exists)
-        daemons.append(lab.start("NetworkManager", "--debug", "--log-level=ERR"))
+    with networkmanager.running(lab, lan=profile):
         _until(lambda: _state(lab, "eth0") == ("connected", "lan") and not _tentative(lab))
         yield
-    finally:
-        for daemon in reversed(daemons):
-            daemon.kill()
-            daemon.communicate()
 
 
 @contextmanager
@@ -101,9 +89,7 @@ def _until(condition: Callable[[], bool], seconds: float = 15) -> None:
 
 
 def _state(lab: Lab, link: str) -> tuple[str, str]:
-    fields = ("-t", "-e", "no", "-f", "DEVICE,STATE,CONNECTION", "device")
-    shown = [line.split(":") for line in lab.run("nmcli", *fields, check=False).stdout.splitlines()]
-    return next(((state, profile) for name, state, profile in shown if name == link), ("", ""))
+    return networkmanager.states(lab).get(link, ("", ""))
 
 
 def _tentative(lab: Lab) -> bool:

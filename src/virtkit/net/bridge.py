@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError, UsageError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
-from virtkit.net import adoption, notes, ownership, persistence, ports, refusals, settings, standing, watching
+from virtkit.net import (
+    adoption,
+    notes,
+    ownership,
+    persistence,
+    ports,
+    provenance,
+    refusals,
+    settings,
+    standing,
+    watching,
+)
 from virtkit.net.actions import CarrySettings, CreateBridge, DeleteBridge, JoinBridge, LeaveBridge, SetLink
 from virtkit.net.actions.zone import plan_zone
 from virtkit.net.backend import Wish
@@ -124,7 +135,7 @@ def plan_delete_bridge(
         raise NotFoundError(f"{name}: no such bridge", hint="virtkit net bridge show")
     if bridge.kind != "bridge":
         raise NotSupportedError(f"{name}: is {bridge.kind or 'a device'}, expected a bridge")
-    if not bridge.ours and not force:
+    if not force and not provenance.made_here(system, bridge):
         again = f"virtkit net bridge delete {name} --force"
         raise BusyError(f"{name}: was not made by virtkit, somebody else relies on it", hint=again)
     port = _own_port(system, network, bridge)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import SystemCallError
 from virtkit.core.system import System
-from virtkit.net import ownership, refusals
+from virtkit.net import ownership, provenance, refusals
 from virtkit.net.holders import holders
 from virtkit.net.kernel import Kernel
 from virtkit.net.model import LOOPBACK, MAIN_TABLE, PORT_STATES, SCOPES
@@ -47,6 +47,7 @@ class View(NamedTuple):
     speed: int  # Mbit/s; 0: it has none, or no carrier
     counters: Counters
     owner: Owner | None  # who configures it
+    ours: bool  # virtkit made it
     holder: Holder | None  # of a tap
 
     @property
@@ -71,7 +72,7 @@ class View(NamedTuple):
             "speed": self.speed or None,
             "ports": list(self.ports),
             "bridge": bridge,
-            "made_by_virtkit": link.ours,
+            "made_by_virtkit": self.ours,
             "addresses": [_address(address) for address in self.addresses],
             "routes": [route.line(link.index) for route in self.routes],
             "gateways": [*self.gateways],
@@ -109,6 +110,7 @@ def _view(system: System, network: Network, link: Link, holder: Holder | None) -
         max(0, _number(system, link, "speed")),  # -1: not known
         Counters(_traffic(system, link, "rx"), _traffic(system, link, "tx")),
         None if own else ownership.find(system, link.name),
+        provenance.made_here(system, link),
         holder,
     )
 

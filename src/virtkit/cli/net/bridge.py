@@ -86,5 +86,5 @@ def _bridge_row(view: View) -> Sequence[str]:
         "on" if link.bridge and link.bridge.stp else "off",
         " ".join(view.ports),
         " ".join(address.text for address in view.addresses),
-        "virtkit" if link.ours else "others",
+        "virtkit" if view.ours else "others",
     )

@@ -92,7 +92,7 @@ def _facts(view: View) -> Iterator[str]:
     if view.owner:
         anew = f", written anew by {view.owner.writer}" if view.owner.writer else ""
         yield f"configured by {view.owner.backend}: {view.owner.because}{anew}"
-    if view.link.ours:
+    if view.ours:
         yield "made by virtkit"
 
 

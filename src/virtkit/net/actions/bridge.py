@@ -43,10 +43,11 @@ class _Bridge(Action):
         }
 
     def fingerprint(self, state: Json) -> Json:
+        """Without the alias: after a start of the host the files make the bridge, and have none."""
         if not isinstance(state, dict):
             return state
         holds = standing.load_side(state["holds"])
-        facts: dict[str, Json] = {key: state[key] for key in ("kind", "mac", "mtu", "up", "alias", "ports")}
+        facts: dict[str, Json] = {key: state[key] for key in ("kind", "mac", "mtu", "up", "ports")}
         return {**facts, "holds": [*holds.address_lines(), *holds.route_lines()]}
 
 
@@ -82,8 +83,8 @@ class CreateBridge(_Bridge):
             link = kernel.link(self.name)
             if link is None or before is not None:
                 return
-            half_made = link.kind == "bridge" and not link.alias and link.mac == self.mac
-            if not link.ours and not half_made:
+            made_anew = link.kind == "bridge" and not link.alias and link.mac == self.mac  # by a file; or half made
+            if not link.ours and not made_anew:
                 raise ConflictError(f"{self.name}: alias is {link.alias!r}, expected {OURS!r}: somebody else made it")
             kernel.transaction([requests.delete_link(self.name)])
 
