@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.images import KIB
-from support.layers import VARIANTS, copied, created, ground, judged_by_qemu, laid, patterned, read, require_live
+from support.layers import STACKED, VARIANTS, copied, created, ground, judged_by_qemu, laid, patterned, read
 from virtkit import disk
 from virtkit.core.errors import NotSupportedError
 
@@ -23,7 +23,6 @@ LARGER = 3 * 1024 * KIB + 512
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: " ".join(variant).strip())
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     format_, options = request.param
-    require_live(tmp_path_factory.mktemp("probe"), format_, options)
     path = tmp_path_factory.mktemp("made") / f"image.{format_}"
     created(path, format_, options, size=SIZE)
     with disk.open(str(path), "r+", format_) as opened:
@@ -31,21 +30,27 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return path, format_
 
 
-def resized(path: Path, format_: str, size: int, **how: str) -> None:
-    """Skipped where the format cannot; it is unchanged then."""
+def resized(path: Path, format_: str, size: int, mode: str = "off") -> bool:
+    """False where the format cannot, as few may; it is unchanged then."""
     before = read(path, format_)
     try:
-        disk.resize(str(path), size, source_format=format_, shrink=True, preallocation=how.get("preallocation", "off"))
+        disk.resize(str(path), size, source_format=format_, shrink=True, preallocation=mode)
     except NotSupportedError as error:
         assert read(path, format_) == before
-        pytest.skip(error.message)
+        if format_ == "cow":
+            assert "keeps its data elsewhere" in error.message  # noqa: PT017  most can
+        else:
+            assert (format_, mode) == ("raw", "metadata")
+        return False
+    return True
 
 
 @pytest.mark.parametrize("mode", ["off", "metadata", "falloc", "full"])
 def test_new_room_reads_as_zeros_however_it_is_made(mode: str, made: tuple[Path, str]) -> None:
     original, format_ = made
     path = copied(original.parent) / original.name
-    resized(path, format_, LARGER, preallocation=mode)
+    if not resized(path, format_, LARGER, mode):
+        return
     wanted = patterned(SIZE, "own").ljust(LARGER, b"\0")
     assert read(path, format_) == wanted
     judged_by_qemu(path, format_, wanted)
@@ -57,25 +62,24 @@ def test_new_room_reads_as_zeros_however_it_is_made(mode: str, made: tuple[Path,
 def test_what_is_cut_off_does_not_come_back(made: tuple[Path, str]) -> None:
     original, format_ = made
     path = copied(original.parent) / original.name
-    for size in (1024, LARGER):
-        resized(path, format_, size)
+    if not all(resized(path, format_, size) for size in (1024, LARGER)):
+        return
     wanted = patterned(SIZE, "own")[:1024].ljust(LARGER, b"\0")
     assert read(path, format_) == wanted
     judged_by_qemu(path, format_, wanted)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: " ".join(variant).strip())
+@pytest.mark.parametrize("variant", STACKED, ids=lambda variant: " ".join(variant).strip())
 def test_a_longer_backing_image_does_not_shine_through(
     variant: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     format_, options = variant
     probe = tmp_path_factory.mktemp("probe")
-    require_live(probe, format_, options)
     on = ground(probe, format_, options)
     folder = tmp_path_factory.mktemp("overlay")
     laid(folder / f"base.{on}", on, patterned(LARGER, "base"))
     path = created(folder / f"image.{format_}", format_, options, size=SIZE, backing=f"base.{on}", on=on)
-    resized(path, format_, 600 * KIB)
+    assert resized(path, format_, 600 * KIB)
     wanted = patterned(SIZE, "base").ljust(600 * KIB, b"\0")
     assert read(path, format_) == wanted
     judged_by_qemu(path, format_, wanted)
