@@ -14,13 +14,25 @@ from virtkit.core.system import System
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from virtkit.cli.show import Console
-    from virtkit.core.plan import Plan
+    from virtkit.core.plan import Json, Plan
 
 
-def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin: str = "", ask: bool = True) -> int:
-    """Honours ``--plan`` and ``-y``. Set ``ask`` to False where the verb alone says all (start, stop)."""
+def carry_out(
+    plan: Plan,
+    args: argparse.Namespace,
+    console: Console,
+    *,
+    origin: str = "",
+    ask: bool = True,
+    told: Callable[[], dict[str, Json]] = dict,
+) -> int:
+    """Honours ``--plan`` and ``-y``. Set ``ask`` to False where the verb alone says all (start, stop).
+
+    ``told`` says what JSON has besides, once all is done.
+    """
     if args.plan:
         console.plan(plan)
         return PLAN_HAS_CHANGES if plan else 0
@@ -36,13 +48,13 @@ def carry_out(plan: Plan, args: argparse.Namespace, console: Console, *, origin:
     waits = any(isinstance(action, Confirm) for action in plan.actions)
     with console.progress(waits=waits) as report:
         number = run(plan, System(), Journal.default(), report, origin=origin, asked=at_terminal())
-    _say(console, plan, number)
+    _say(console, plan, number, told)
     return 0
 
 
-def _say(console: Console, plan: Plan, number: int | None) -> None:
+def _say(console: Console, plan: Plan, number: int | None, told: Callable[[], dict[str, Json]] = dict) -> None:
     if console.json:
-        console.data({**plan.data(), "changed": number is not None, "change": number})
+        console.data({**plan.data(), "changed": number is not None, "change": number, **told()})
     elif number is None:
         console.line(f"✓ {plan.title}: nothing to change")
     else:

@@ -11,6 +11,7 @@ from virtkit.vm.verbs.cards import attach
 from virtkit.vm.verbs.life import autostart, define, kill, start, stop, undefine
 from virtkit.vm.verbs.pins import pin
 from virtkit.vm.verbs.reading import block_cache, execute, ip, list, os_info, qmp, show, threads, wait_for_agent  # noqa: A004  virsh's word
+from virtkit.vm.verbs.travel import journey, migrate
 
 __all__ = [
     "attach",
@@ -19,8 +20,10 @@ __all__ = [
     "define",
     "execute",
     "ip",
+    "journey",
     "kill",
     "list",
+    "migrate",
     "os_info",
     "pin",
     "qmp",

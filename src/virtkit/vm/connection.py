@@ -74,6 +74,15 @@ class Connection:
         self._handle.tell("close")
 
     @property
+    def host(self) -> library.Handle:
+        """For what is asked of the host itself, or told it: its pools, networks, CPU, memory."""
+        return self._handle
+
+    @property
+    def hostname(self) -> str:
+        return self._handle.ask(str, "getHostname")
+
+    @property
     def local(self) -> bool:
         """Whether the machines' processes are this host's: /proc and /sys show them."""
         return self.uri in _LOCAL

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VirtkitError
@@ -36,7 +35,7 @@ def converse(
     Ends with ^] from a terminal, with the keyboard's end of file if there is no time limit, after ``seconds``, or
     when the machine goes off; says which. BusyError if somebody else has the console, unless ``force`` is set.
     """
-    _events()  # has to be there before the connection is made
+    library.events()  # has to be there before the connection is made
     with connection.open(uri) as libvirt:
         stream = libvirt.stream()
         libvirt.machine(name).open_console(stream, force=force)
@@ -57,14 +56,6 @@ def raw_terminal(descriptor: int) -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, saved)
 
 
-@cache
-def _events() -> library.Handle:
-    """The event loop of libvirt, which may be registered once in a process."""
-    events = library.libvirt()
-    events.tell("virEventRegisterDefaultImpl")
-    return events
-
-
 class _Session:
     def __init__(self, stream: library.Handle, hear: Hear, keyboard: int | None, seconds: float | None) -> None:
         self._stream, self._hear, self._keyboard = stream, hear, keyboard
@@ -75,7 +66,7 @@ class _Session:
         self._watch: int | None = None
 
     def run(self) -> str:
-        events = _events()
+        events = library.events()
         self._stream.tell("eventAddCallback", library.STREAM_READABLE, self._guarded(self._listen), None)
         timer = events.ask(int, "virEventAddTimeout", TICK, self._guarded(self._tick), None)
         if self._keyboard is not None:
@@ -143,7 +134,7 @@ class _Session:
     def _deaf(self) -> None:
         """Stop looking at the keyboard."""
         if self._watch is not None:
-            _events().tell("virEventRemoveHandle", self._watch)
+            library.events().tell("virEventRemoveHandle", self._watch)
             self._watch = None
 
     def _hang_up(self) -> None:

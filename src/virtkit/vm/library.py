@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import sys
+from contextlib import contextmanager
 from functools import cache
 from glob import glob
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from virtkit.core.errors import BusyError, MachineError, NotFoundError, NotSupportedError, VirtkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
 
 T = TypeVar("T")
@@ -95,6 +96,36 @@ def libvirt_qemu() -> Handle:
     """The module of what only QEMU has: the guest agent and the monitor."""
     libvirt()
     return Handle(_load()["libvirt_qemu"], "libvirt")
+
+
+@cache
+def events() -> Handle:
+    """The event loop of libvirt, which may be registered once in a process, before the connections that need it."""
+    handle = libvirt()
+    handle.tell("virEventRegisterDefaultImpl")
+    return handle
+
+
+@contextmanager
+def heartbeat() -> Iterator[None]:
+    """The event loop runs meanwhile, beside: connections opened inside notice when the other side is dead."""
+    from threading import Event, Thread
+
+    loop, over = events(), Event()
+    timer = loop.ask(int, "virEventAddTimeout", 200, _ignore, None)  # milliseconds: looks whether it is over
+
+    def run() -> None:
+        while not over.is_set():
+            loop.tell("virEventRunDefaultImpl")
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        loop.tell("virEventRemoveTimeout", timer)
 
 
 def _ignore(_context: object, _error: object) -> None:

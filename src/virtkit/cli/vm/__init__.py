@@ -20,6 +20,7 @@ VERBS = {
     "kill": "pull a machine's plug; what the guest has not written is lost",
     "pin": "keep a machine's threads on given CPUs, or show where they may run",
     "attach": "move a machine's network card to a bridge, while it runs",
+    "migrate": "move a machine to another host, while it runs",
     "console": "talk to a machine's serial console; ^] leaves",
 }
 

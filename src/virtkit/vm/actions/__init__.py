@@ -8,5 +8,20 @@ from __future__ import annotations
 from virtkit.vm.actions.cards import Attach, Reach
 from virtkit.vm.actions.life import Autostart, Define, Start, Stop, Undefine, check_undefine, undefine
 from virtkit.vm.actions.pins import Pin
+from virtkit.vm.actions.travel import Migrate, PlaceDisk, ProveStorage
 
-__all__ = ["Attach", "Autostart", "Define", "Pin", "Reach", "Start", "Stop", "Undefine", "check_undefine", "undefine"]
+__all__ = [
+    "Attach",
+    "Autostart",
+    "Define",
+    "Migrate",
+    "Pin",
+    "PlaceDisk",
+    "ProveStorage",
+    "Reach",
+    "Start",
+    "Stop",
+    "Undefine",
+    "check_undefine",
+    "undefine",
+]
