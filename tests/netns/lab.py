@@ -10,14 +10,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from support.dying import PROGRAM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 T = TypeVar("T")
@@ -168,6 +168,16 @@ def settle(lab: Lab) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("addresses are tentative after 10 s")
+
+
+@contextmanager
+def undetected(lab: Lab) -> Iterator[None]:
+    """Without the detection of duplicates, which takes up to 2 s: on ``eth0`` and on links that are new."""
+    for value in (0, 1):
+        settings = (f"net.ipv6.conf.{which}.accept_dad={value}" for which in ("eth0", "default"))
+        lab.run("sysctl", "-qw", *settings)
+        if not value:
+            yield
 
 
 def silence(lab: Lab) -> None:

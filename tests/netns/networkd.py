@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from netns import house
+from netns.lab import undetected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,8 @@ def running(lab: Lab, files: dict[str, str], *links: str) -> Iterator[None]:
         write(lab, name, text)
     lab.ip("addr flush dev eth0\nlink set eth0 down")
     with bus(lab), daemon(lab):
-        configured(lab, *(links or ("eth0",)))
+        with undetected(lab):
+            configured(lab, *(links or ("eth0",)))
         yield
 
 

@@ -39,10 +39,10 @@ def counted(lab: Lab, hosts: Sequence[str]) -> Iterator[dict[str, int]]:
     ways = [(host, lab.gateway) for host in hosts]
     ways += [(GATEWAY4, lab.host), *([(GATEWAY6, lab.host)] if six else [])]
     pings = {to: lab.start("ping", "-q", "-i", str(1 / PER_SECOND), to, inside=inside) for to, inside in ways}
-    time.sleep(0.3)
+    time.sleep(0.1)
     try:
         yield lost
-        time.sleep(0.3)
+        time.sleep(0.1)
     finally:
         for ping in pings.values():
             ping.send_signal(signal.SIGINT)

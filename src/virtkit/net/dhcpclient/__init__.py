@@ -33,9 +33,12 @@ KNOWN: dict[str, Program] = {program.name: program for program in (Dhclient(), D
 UDHCPC = "udhcpc"
 NAMES = {"4": "DHCP", "6": "DHCPv6"}  # by family
 DYING = 5.0  # seconds, on a host that is busy
-# For a rehearsal: dhclient asks again after a second (dhclient.conf(5)), not after 3 to 15; the first question is lost
-# when the bridge has no carrier yet.
-IMPATIENT = "test ! -d /etc/dhcp || echo 'initial-interval 1; backoff-cutoff 1;' >>/etc/dhcp/dhclient.conf"
+# For a rehearsal: the first question is lost while the bridge has no carrier, and dhclient shall ask again after 1 s
+# (dhclient.conf(5)), not after 3 to 15; dhcpcd, alone there, shall look for no duplicates (dhcpcd.conf(5)).
+IMPATIENT = """
+test ! -d /etc/dhcp || echo 'initial-interval 1; backoff-cutoff 1;' >>/etc/dhcp/dhclient.conf
+test ! -f /etc/dhcpcd.conf || printf '\\nnodelay\\nnoarp\\n' >>/etc/dhcpcd.conf
+"""
 PATIENCE = 90.0  # seconds: dhclient itself gives up after 60 (timeout in dhclient.conf)
 
 

@@ -92,7 +92,7 @@ class Ifcfg:
         if file := folder.of(port):
             names.insert(0, file.path.rpartition("/")[2])
         ups = ((f"{SCRIPTS}/ifup", name, "boot") for name in names)
-        return Boot((("sh", "-c", dhcpclient.IMPATIENT), *ups), patience=5)
+        return Boot((("sh", "-c", dhcpclient.IMPATIENT), *ups), patience=2)
 
 
 def _settle(system: System, port: str, bridge: str) -> None:

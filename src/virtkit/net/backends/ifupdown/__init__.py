@@ -94,8 +94,8 @@ class Ifupdown:
         names = _concerned(tree, port, bridge)
         prepared = (("mkdir", "-p", "/run/network"), ("sh", "-c", dhcpclient.IMPATIENT))
         if system.exists(IFUPDOWN2):
-            return Boot((*prepared, (state.IFUP, *names)), patience=5)
-        return Boot((*prepared, *((state.IFUP, f"--allow={kind}", *names) for kind in CLASSES)), patience=5)
+            return Boot((*prepared, (state.IFUP, *names)), patience=2)
+        return Boot((*prepared, *((state.IFUP, f"--allow={kind}", *names) for kind in CLASSES)), patience=2)
 
     def _settle(self, system: System, port: str, bridge: str) -> None:
         """Client and memory follow the files, in either direction."""
