@@ -96,7 +96,7 @@ def plan_bridge(
         *([f"files say STP off: after the next start {name} is without"] if stp and owner else ()),
         *notes.about_move(system, network, side, name),
         *watched.notes,
-        *persistence.about(owner, link.name),
+        *persistence.about(system, owner, link.name),
     )
     return Plan(title, (watched.action, *actions), told)
 
@@ -149,7 +149,11 @@ def plan_delete_bridge(
     if owner:
         actions = persistence.released(system, owner, name, port.name, actions)
     watched = watching.plan(system, network, side, port.name, checks, joins=False)
-    told = (*notes.about_move(system, network, side, port.name), *watched.notes, *persistence.about(owner, name))
+    told = (
+        *notes.about_move(system, network, side, port.name),
+        *watched.notes,
+        *persistence.about(system, owner, name),
+    )
     return Plan(title, (watched.action, *actions), told)
 
 

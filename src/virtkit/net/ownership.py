@@ -21,5 +21,11 @@ def find(system: System, link: str) -> Owner | None:
     return None
 
 
+def stranger(system: System, link: str) -> str:
+    """Who configures a link that no backend of ours knows; empty: nobody, as far as can be seen."""
+    wicked = f"/etc/sysconfig/network/ifcfg-{link}"  # SUSE's; ifcfg(5) of wicked
+    return f"wicked ({wicked})" if system.exists(wicked) else ""
+
+
 def load(name: str) -> Backend:
     return plugins.load(backends, name, Backend, "BACKEND")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from virtkit.net.backend import File, Owner, Wish
 
 UNTIL_REBOOT = "lasts until the next reboot: nobody configures {link} on this host, so no file is changed"
+UNWRITTEN = "lasts until {stranger}, which configures {link}, does so again: virtkit does not write its files"
 
 
 def bridged(system: System, owner: Owner, wish: Wish, move: Sequence[Action]) -> tuple[Action, ...]:
@@ -37,10 +38,11 @@ def released(system: System, owner: Owner, bridge: str, port: str, move: Sequenc
     return _wrapped(system, owner.backend, port, bridge, files=files, move=move)
 
 
-def about(owner: Owner | None, link: str) -> list[str]:
+def about(system: System, owner: Owner | None, link: str) -> list[str]:
     """For the plan's notes: who configures the link, how that is known, and who else writes there."""
     if owner is None:
-        return [UNTIL_REBOOT.format(link=link)]
+        stranger = ownership.stranger(system, link)
+        return [(UNWRITTEN if stranger else UNTIL_REBOOT).format(link=link, stranger=stranger)]
     title = ownership.load(owner.backend).title
     lines = [f"{link} is configured by {title}: {owner.because}"]
     if owner.writer:

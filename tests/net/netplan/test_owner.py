@@ -107,8 +107,9 @@ def test_files_merge_by_name_and_those_in_run_hide_the_others(tmp_path: Path) ->
     ],
 )
 def test_who_else_writes_the_file_is_named(tmp_path: Path, name: str, said: str) -> None:
-    owner = BACKEND.owner(host(tmp_path, {name: DHCP}), "eth0")
-    assert said in "\n".join(persistence.about(owner, "eth0"))
+    system = host(tmp_path, {name: DHCP})
+    owner = BACKEND.owner(system, "eth0")
+    assert said in "\n".join(persistence.about(system, owner, "eth0"))
 
 
 @pytest.mark.parametrize(

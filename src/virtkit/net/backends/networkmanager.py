@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
+from virtkit.net import cloudinit, overseers
 from virtkit.net.backend import Boot, File, Owner
 from virtkit.net.model import FOREVER, IPV6
 from virtkit.net.networkmanager import daemon, profiles, rendering, taking
@@ -51,7 +52,9 @@ class NetworkManager:
         if profile.external or profile.netplan:
             return None
         because = f"profile {profile.id!r} is active on it ({profile.path})"
-        return Owner("networkmanager", (profile.path,), because, profile.writer)
+        writer = cloudinit.writer(system) if profile.writer == "cloud-init" else profile.writer
+        writers = "; ".join(filter(None, (writer, *overseers.of(system, link))))
+        return Owner("networkmanager", (profile.path,), because, writers)
 
     def bridged(self, system: System, owner: Owner, wish: Wish) -> tuple[File, ...]:
         self._check_checkpoints(system, wish.port)
