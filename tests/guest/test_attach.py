@@ -85,8 +85,9 @@ def test_verified_a_move_to_a_lan_without_dhcp_is_put_back(guest: str, lans: tup
     try:
         machines.run("ip", "address", "add", "10.213.79.1/24", "dev", deaf)
         machines.run("ip", "link", "set", deaf, "up")
-        with pytest.raises(RolledBackError, match="everything was put back"):
+        with pytest.raises(RolledBackError, match="everything was put back") as caught:
             machines.carry_out(vm.attach(guest, deaf, verify=True, seconds=3), journal)
+        assert caught.value.hint == "virtkit net doctor"
         assert sources(guest) == (lans[0].bridge, lans[0].bridge)
         assert machines.eventually(lambda: in_network(guest, lans[0]))
     finally:
@@ -145,7 +146,7 @@ def test_a_network_of_libvirts_is_a_place_too(guest: str, lans: tuple[Lan, Lan],
         assert sources(guest) == (here.bridge, here.bridge)
     finally:
         machines.virsh("net-destroy", name)
-    with pytest.raises(NotFoundError, match="libvirt knows no such"):
+    with pytest.raises(NotFoundError, match="no such network at"):
         vm.attach(guest, network=name)
 
 

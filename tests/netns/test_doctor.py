@@ -181,6 +181,14 @@ def test_a_bridge_without_a_mac_of_its_own_is_given_the_one_it_has(lab: Lab) -> 
     assert after["address"] == before["address"]
 
 
+def test_a_bridge_without_ports_is_given_one_of_its_own(lab: Lab) -> None:
+    lab.ip("link add br0 type bridge\nlink set br0 up\naddr add 10.5.0.1/24 dev br0")
+    mend(lab, "mac_pin")
+    (after,) = lab.json("link", "show", "br0")
+    assert int(after["address"][:2], 16) & 0b11 == 0b10  # unicast, given by software
+    assert "mac_pin" not in found(lab)
+
+
 def test_a_tap_with_a_smaller_mtu_than_its_bridge_is_widened(bridged: Lab) -> None:
     bridged.ip("link set tap0 mtu 1400\nlink set br0 mtu 1499\nlink set br0 mtu 1500")
     bridged.ip("link set nic0 mtu 1500", inside=bridged.guest)

@@ -123,8 +123,8 @@ class ChangeError(VirtkitError):
 
 
 class VerifyError(ChangeError):
-    def __init__(self, step: str, found: str) -> None:
-        super().__init__(f"{step}: {found}")
+    def __init__(self, step: str, found: str, *, hint: str = "") -> None:
+        super().__init__(f"{step}: {found}", hint=hint)
 
 
 class ConflictError(ChangeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtkit.core.errors import CommandError
 from virtkit.net import processes
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ def runs(system: System) -> bool:
 
 def zone(system: System, link: str) -> str:
     """Empty: none of its own, so the default zone has it. CommandError where firewalld does not answer."""
-    done = system.run([COMMAND, f"--get-zone-of-interface={link}"], check=False)
-    return "" if done.status == NO_ZONE else system.run([COMMAND, f"--get-zone-of-interface={link}"]).stdout.strip()
+    command = [COMMAND, f"--get-zone-of-interface={link}"]
+    done = system.run(command, check=False)
+    if done.status not in {0, NO_ZONE}:
+        raise CommandError(command, done.status, done.stderr or done.stdout)
+    return "" if done.status == NO_ZONE else done.stdout.strip()
 
 
 def default_zone(system: System) -> str:

@@ -119,7 +119,12 @@ class Connection:
 
     def bridge_of(self, network: str) -> str:
         """The host's bridge that carries a libvirt network; NotFoundError, NotSupportedError if none does now."""
-        found = library.Handle(self._handle.ask(object, "networkLookupByName", network), f"network {network}")
+        try:
+            raw = self._handle.ask(object, "networkLookupByName", network)
+        except NotFoundError as error:
+            hint = "virsh net-list --all"
+            raise NotFoundError(f"{network}: no such network at {self.uri}", hint=hint) from error
+        found = library.Handle(raw, f"network {network}")
         if not found.ask(int, "isActive"):
             raise NotFoundError(f"network {network}: is not active", hint=f"virsh net-start {network}")
         return found.ask(str, "bridgeName")

@@ -59,7 +59,8 @@ def prove(machine: Machine, mac: str, bridge: str, system: System, seconds: floa
                 return Proof(found, known[found], from_guest)
             known[found] += f", {from_guest}"
         if time.monotonic() > end:
-            raise VerifyError(f"machine {machine.name} on {bridge}", _why_not(machine, known, mac, seconds))
+            why = _why_not(machine, known, mac, seconds)
+            raise VerifyError(f"machine {machine.name} on {bridge}", why, hint="virtkit net doctor")
         time.sleep(_POLL)
 
 
