@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +59,15 @@ def test_refuses_files_elsewhere_unless_asked(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["json:{}", "nbd://host/x", "http://host/x", "file:x", "ssh:x", "", "a\0b"])
 def test_refuses_names_of_drivers_always(name: str, tmp_path: Path) -> None:
     with pytest.raises(ForbiddenReferenceError):
+        resolve(str(tmp_path / "top"), Reference(name, "raw"), allow_backing=True)
+
+
+@pytest.mark.parametrize("name", ["pipe", "folder", "/dev/zero"])
+def test_what_holds_no_disk_is_not_even_opened(name: str, tmp_path: Path) -> None:
+    """To open a pipe waits for whoever writes to it, and /dev/zero has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ForbiddenReferenceError, match="is no regular file and no block device"):
         resolve(str(tmp_path / "top"), Reference(name, "raw"), allow_backing=True)
 
 
