@@ -44,6 +44,6 @@ class Dhcpcd:
 
 
 def _session(system: System, pid: int) -> int:
-    """Field 6 of /proc/PID/stat; the second, a name in parentheses, may hold anything."""
-    words = system.read_or(f"/proc/{pid}/stat", "").rpartition(")")[2].split()
-    return int(words[3]) if len(words) > 3 else 0  # noqa: PLR2004  # fields 3 to 6
+    """Field 6 of /proc/PID/stat; the second, a name in parentheses, may hold anything. 0: it is gone."""
+    from_the_third = system.read_or(f"/proc/{pid}/stat", "").rpartition(")")[2].split()
+    return int(next(iter(from_the_third[3:4]), 0))

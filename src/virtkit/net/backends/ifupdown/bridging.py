@@ -203,7 +203,7 @@ def _unselect(tree: Tree, draft: Draft, bridge: str, port: str) -> None:
 
 def _without(line: Line, name: str) -> Line:
     """The line goes with its last name."""
-    if len(line.words) == 2:  # noqa: PLR2004  # the keyword and this name
+    if line.words[1:] == [name]:
         return Line("")
     marked = line.with_word(line.words.index(name), "\0")
     return Line(re.sub(r"(?:\\\n|[ \t])+\0", "", marked, count=1), line.number)

@@ -97,13 +97,11 @@ class Stanza:
     @property
     def family(self) -> str:
         """Empty where it is left out, as ifupdown2 allows."""
-        words = self.header.words
-        return words[2] if len(words) > 2 and words[2] in FAMILIES else ""  # noqa: PLR2004  # iface NAME FAMILY
+        return next((word for word in self.header.words[2:3] if word in FAMILIES), "")
 
     @property
     def method(self) -> str:
-        words = self.header.words
-        return words[3] if self.family and len(words) > 3 else ""  # noqa: PLR2004  # iface NAME FAMILY METHOD
+        return next(iter(self.header.words[3:4]), "") if self.family else ""
 
     def values(self, *names: str) -> list[str]:
         """Of the options with one of these names; ``-`` and ``_`` are the same, as they are for the hooks."""
