@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from support.qemu import Machine
 from virtkit.core import engine
 from virtkit.core.errors import BusyError, NotFoundError
 from virtkit.core.journal import Journal
 from virtkit.core.system import System
-from virtkit.recipes import guest
 from virtkit.recipes.lab import Lab, leases, ping_from_lan, plan_lab, router
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
 
 SYSTEM = System()
-MAC = "52:54:00:77:00:01"
 
 
 class Host(NamedTuple):
@@ -304,48 +301,3 @@ def test_takes_a_network_that_the_host_does_not_know(lab: Lab, host: str, routes
         "except Exception as error: print(error)"
     )
     assert wanted in run("ip", "netns", "exec", host, sys.executable, "-c", program)
-
-
-@pytest.mark.guest
-def test_a_guest_that_is_moved_to_another_lan_gets_a_lease_there(
-    up: Lab, host: str, journal: Journal, tmp_path: Path
-) -> None:
-    """Its cable is out for a third of a second: shorter than a person or libvirt takes."""
-    other = Lab(f"{up.namespace}b", f"{up.uplink}b")
-    number = engine.run(plan_lab(SYSTEM, other), SYSTEM, journal)
-    kernel, initramfs = guest.kernel_and_initramfs()
-    try:
-        plug(up, host, "brone")
-        plug(other, host, "brtwo")
-        run("ip", "-n", host, "tuntap", "add", "tap", "mode", "tap")
-        run("ip", "-n", host, "link", "set", "tap", "master", "brone", "up")
-        boot = ["-kernel", str(kernel), "-initrd", str(initramfs), "-append", "console=ttyS0 quiet"]
-        nic = ["-nic", f"tap,ifname=tap,script=no,downscript=no,model=virtio,mac={MAC},id=lan"]
-        with Machine(tmp_path, [*boot, *nic], host) as machine:
-            agent = machine.agent()
-            address = lease_of(MAC, up)
-            assert ping_from_lan(SYSTEM, address, 2, up).received == 2
-            machine.monitor("set_link lan off")
-            run("ip", "-n", host, "link", "set", "tap", "master", "brtwo")
-            time.sleep(0.3)
-            machine.monitor("set_link lan on")
-            address = lease_of(MAC, other)
-            assert ping_from_lan(SYSTEM, address, 2, other).received == 2
-            assert f"default via {router(SYSTEM, other).partition('/')[0]}" in agent.shell("ip route")
-        unplug(up, host)
-        unplug(other, host)
-    finally:
-        engine.undo(journal, number, SYSTEM)
-        sweep(other)
-
-
-def lease_of(mac: str, lab: Lab) -> str:
-    """Its address, once it has one and answers there."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        for lease in leases(SYSTEM, lab):
-            if lease.mac == mac and ping_from_lan(SYSTEM, lease.address, 1, lab).received:
-                assert lease.hostname == "virtkit-demo"
-                return lease.address
-        time.sleep(0.1)
-    raise AssertionError(f"{mac}: no lease: {SYSTEM.read(f'{lab.directory}/log')}")
