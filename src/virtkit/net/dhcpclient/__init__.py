@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ __all__ = ["Client", "Custom", "check", "hold", "missing", "move", "resume", "ru
 KNOWN: dict[str, Program] = {program.name: program for program in (Dhclient(), Dhcpcd())}
 UDHCPC = "udhcpc"
 NAMES = {"4": "DHCP", "6": "DHCPv6"}  # by family
-DYING = 5.0  # seconds, on a host that is busy
+DYING, POLL = 5.0, 0.01  # seconds, on a host that is busy
 # For a rehearsal: the first question is lost while the bridge has no carrier, and dhclient shall ask again after 1 s
 # (dhclient.conf(5)), not after 3 to 15; dhcpcd, alone there, shall look for no duplicates (dhcpcd.conf(5)).
 IMPATIENT = """
@@ -135,7 +135,7 @@ def _drop(system: System, client: Client, link: str) -> None:
     """SIGKILL, so that no handler releases the lease, and without a trace in /run."""
     program = KNOWN[client.program]
     for pid in program.family(system, client):
-        _kill(pid)
+        _kill(system, pid)
     for path in program.traces(system, client, link):
         system.remove(path)
 
@@ -145,12 +145,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _kill(pid: int) -> None:
-    """And wait until it is dead: who looks for it next would find it still."""
-    with suppress(ProcessLookupError):
-        process = os.pidfd_open(pid)
-        try:
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-            select.select([process], [], [], DYING)
-        finally:
-            os.close(process)
+def _kill(system: System, pid: int) -> None:
+    """And wait until it is dead, when it has no command line any more: who looks for it next would find it still."""
+    _signal(pid, signal.SIGKILL)
+    deadline = time.monotonic() + DYING
+    while system.read_or(f"/proc/{pid}/cmdline", "") and time.monotonic() < deadline:
+        time.sleep(POLL)
