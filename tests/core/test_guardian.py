@@ -164,7 +164,7 @@ def test_what_worked_before_and_is_lost_is_reason_enough_when_patience_is_over(p
     place.system.remove(ALIVE)
     lost = time.time()
     place.closed()
-    assert 0.4 < place.told("undone") - lost < 1 + WatchFile.patience
+    assert WatchFile.patience - 0.6 < place.told("undone") - lost < WatchFile.patience + 1
     running.communicate()
     assert place.change.reason == "lost what worked before: /alive is gone"
     assert place.files == {name: text for name, text in before.items() if name != "alive"}

@@ -57,7 +57,7 @@ class WatchFile(Watch):
     """Misses a file that was there before."""
 
     kind: ClassVar[str] = "test.watch_file"
-    patience: ClassVar[float] = 1.0
+    patience: ClassVar[float] = 1.5
     path: str = ALIVE
 
     def describe(self) -> str:

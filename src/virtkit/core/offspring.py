@@ -13,7 +13,7 @@ import signal
 import time
 from contextlib import suppress
 
-from virtkit.core.processes import born, processes, this_process
+from virtkit.core.processes import process, processes, this_process
 
 _MARK = "VIRTKIT_RUN_BY"
 _DIES = 5.0  # seconds that who got SIGKILL may take; one that hangs in the kernel does no harm in there
@@ -33,7 +33,8 @@ def end(leader: int) -> None:
 
 def end_left(pid: int, birth: int) -> list[str]:
     """End the commands of a process that is dead; returns when they are gone, with their names."""
-    if birth in {0, born(pid)}:  # not known, or alive
+    maker = process(pid)
+    if not birth or (maker and maker.born == birth and not maker.dead):
         return []
     mark = f"{_MARK}={pid}.{birth}".encode()
     leaders = [one.pid for one in processes() if one.pid == one.group != one.session and _has(one.pid, mark)]

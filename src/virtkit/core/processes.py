@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BEHIND_NAME = 3  # the first field that stands there, counted as proc_pid_stat(5) does
-_STATE, _GROUP, _SESSION, _BORN = (field - _BEHIND_NAME for field in (3, 5, 6, 22))
+_STATE, _GROUP, _SESSION, _FLAGS, _BORN = (field - _BEHIND_NAME for field in (3, 5, 6, 9, 22))
+_EXITING = 0x4  # PF_EXITING, linux/sched.h
 
 
 class Process(NamedTuple):
@@ -17,12 +18,16 @@ class Process(NamedTuple):
     state: str
     group: int
     session: int
+    flags: int
     born: int  # clock ticks since the host's start
 
     @property
     def dead(self) -> bool:
-        """It does nothing any more, although nobody may have asked for its exit status."""
-        return self.state in "ZX"
+        """It does nothing any more, although it may not be gone yet, or nobody has asked for its exit status.
+
+        The kernel sets the flag before it closes the files: whose lock has gone with him is dead by this.
+        """
+        return self.state in "ZX" or bool(self.flags & _EXITING)
 
 
 def process(pid: int) -> Process | None:
@@ -32,7 +37,8 @@ def process(pid: int) -> Process | None:
             fields = file.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return Process(pid, fields[_STATE], int(fields[_GROUP]), int(fields[_SESSION]), int(fields[_BORN]))
+    numbers = (int(fields[at]) for at in (_GROUP, _SESSION, _FLAGS, _BORN))
+    return Process(pid, fields[_STATE], *numbers)
 
 
 def processes() -> Iterator[Process]:
