@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from support.qemu import Agent
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(400)]
 
 Json = dict[str, object]
 
