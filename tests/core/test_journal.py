@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.mounts import plain_file_system
 from support.steps import Write
 from virtkit.core.change import Status
 from virtkit.core.engine import run
@@ -54,6 +57,27 @@ def test_a_torn_last_line_was_never_said(journal: Journal, lost: int) -> None:
     last = lines(journal)[-1]
     assert (last["event"], last["step"]) == ("undoing", 0)
     assert journal.change(1).steps[0].status is Status.UNDOING
+
+
+def test_a_line_that_found_no_room_is_not_glued_to_the_next(tmp_path: Path) -> None:
+    journal, limits = Journal(tmp_path / "journal"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    with journal.begin(PLAN) as log:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 10, limits[1]))
+        try:
+            with pytest.raises(SystemCallError, match="file too large"):
+                log.write("before", step=0, state=None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        log.write("commit")
+    assert [line["event"] for line in lines(journal)] == ["begin", "commit"]
+
+
+def test_where_no_room_can_be_reserved_the_free_room_counts(tmp_path: Path) -> None:
+    with plain_file_system(tmp_path / "plain") as folder, Journal(folder / "journal").begin(PLAN) as log:
+        log.reserve(4096)
+        free = os.statvfs(folder)
+        with pytest.raises(SystemCallError, match="no space left on device"):
+            log.reserve(free.f_blocks * free.f_frsize)
 
 
 def test_a_first_line_that_never_reached_the_disk_is_no_change(journal: Journal) -> None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.guarded import LATE, SOON, WHOLE, Place, end, until
+from support.forked import forked
+from support.guarded import LATE, SOON, WHOLE, Place, end, plan, until
 from support.mounts import small_file_system
 from virtkit.core import boot, engine, recovery
 from virtkit.core.deadman import waiting
 from virtkit.core.deadman.switch import Verdict
 from virtkit.core.errors import BusyError, RolledBackError, SystemCallError, UndoIncompleteError
 from virtkit.core.processes import process
+from virtkit.core.progress import Started
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from virtkit.core.progress import Event
 
 DYING = """
 import os, signal
@@ -170,6 +175,22 @@ def test_without_room_for_the_journal_nothing_is_touched(tmp_path: Path) -> None
         with pytest.raises(SystemCallError, match=r"^reserve [0-9.]+ KiB for .*/1\.jsonl: no space left on device$"):
             place.run(LATE)
         assert (place.files, place.journal.changes(), place.switch.exists) == (before, [], False)
+
+
+def test_it_is_put_back_although_the_journal_takes_no_line_any_more(place: Place) -> None:
+    before = place.files
+
+    def fill(event: Event) -> None:
+        if event == Started("write /a"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))  # bytes; files here are shorter
+
+    def work() -> int:
+        with pytest.raises(RolledBackError, match="file too large; everything was put back"):
+            engine.run(plan(LATE), place.system, place.journal, fill)
+        return 0
+
+    assert forked(work).returncode == 0
+    assert place.files == before
 
 
 def test_a_suspended_host_does_not_stretch_the_deadline(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,10 @@ class Plain:
     def truncate(self, path: str, length: int, fh: int | None = None) -> None:
         os.truncate(self._at(path), length)
 
+    def statfs(self, path: str) -> dict[str, int]:
+        found = os.statvfs(self._store)
+        return {name: getattr(found, name) for name in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")}
+
     def unlink(self, path: str) -> None:
         os.unlink(self._at(path))
 
