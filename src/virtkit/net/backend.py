@@ -125,3 +125,11 @@ class Escort(Protocol):
 
     def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
         """Before an adoption is undone, in the place of ``stand_back``: the port is the daemon's as it was before."""
+
+
+@runtime_checkable
+class Extending(Protocol):
+    """A backend that can take a port into a bridge that its files make already."""
+
+    def extends(self, system: System, bridge: str) -> bool:
+        """Whether they make it. What speaks against this port in this bridge, ``bridged`` says."""
