@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from guest.machines import BOOT_SECONDS
+from virtkit import vm
 from virtkit.core.journal import Journal
 
 if TYPE_CHECKING:
@@ -161,6 +163,7 @@ def test_a_changed_file_is_followed_and_several_changes_come_down_in_one(demo: D
     assert virtkit("up", "-y", str(file), state=state).returncode == 0
     status = virtkit("status", str(file), state=state)
     assert status.returncode == 0, status.stdout
+    vm.wait_for_agent("virtkit-demo", BOOT_SECONDS)  # a guest that boots still hears nobody asking it to stop
     down = virtkit("down", "-y", str(file), state=state)
     assert down.returncode == 0, down.stderr
     assert "kept, since it holds data" in down.stdout
