@@ -275,3 +275,24 @@ def test_dead_daemon_is_said_before_anything_is_touched(lab: Lab) -> None:
         refused.stderr
     )
     assert (_files(lab), picture.everything(lab)) == before
+
+
+LENT_AND_KILLED = """
+import os
+from virtkit.core.system import System
+from virtkit.net.backends.networkmanager import BACKEND
+from virtkit.net.networkmanager import daemon
+activate = daemon.activate
+daemon.activate = lambda *arguments: (activate(*arguments), os._exit(9))
+BACKEND.let_go(System(), "eth0", "br0", print)
+"""
+
+
+def test_undo_killed_while_the_port_was_out_of_its_bridge_is_finished_by_the_next(lab: Lab) -> None:
+    with _networkmanager(lab, STATIC):
+        before = picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")
+        lab.virtkit(*CREATE)
+        assert lab.run(sys.executable, "-c", LENT_AND_KILLED, check=False).returncode == 9
+        assert not lab.json("link", "show", "eth0")[0].get("master")
+        lab.virtkit("undo", "-y")
+        assert (picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")) == before

@@ -75,6 +75,11 @@ def lent(kernel: Kernel, should: Standing) -> Iterator[None]:
         remove_leftovers(kernel, should.port)
 
 
+def is_lent(now: Standing) -> bool:
+    """Whether a run that was killed in between left a spare port in the place of the port."""
+    return not now.port.master and _warmer(now.port)[0] in now.others
+
+
 def remove_leftovers(kernel: Kernel, port: Side) -> None:
     """The throw-away links of a run that was killed."""
     name = _warmer(port)[0]

@@ -116,6 +116,7 @@ class NetworkManager:
 
     def let_go(self, system: System, port: str, bridge: str, report: Sink) -> None:
         if not daemon.is_port(system, daemon.settled(system, port)):
+            taking.rejoin(port, bridge)
             return
         above, below = _pair(system, bridge, port)
         before = rendering.origin(above)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from virtkit.net.model import Link
     from virtkit.net.networkmanager.daemon import Device
     from virtkit.net.networkmanager.keyfile import Keyfile
-    from virtkit.net.standing import Side
+    from virtkit.net.standing import Side, Standing
 
 MODE = 0o600  # NetworkManager does not read a profile that others may read
 
@@ -75,9 +75,20 @@ def let_go(system: System, port: str, bridge: str, uuid: str) -> None:
     """For NetworkManager the port stands alone, by its interim profile; in the kernel it is as it was."""
     with Kernel() as kernel:
         now = standing.read(kernel.network(), port, bridge)
-        joined = replace(now, port=replace(now.port.without_holdings(), up=True, master=bridge))
-        with handover.lent(kernel, joined), reapplying.without_detection(system, port):
+        with handover.lent(kernel, _joined(now)), reapplying.without_detection(system, port):
             daemon.activate(system, uuid, port)
+
+
+def rejoin(port: str, bridge: str) -> None:
+    """A run that was killed while NetworkManager had the port out left the bridge without it, beside the spare one."""
+    with Kernel() as kernel:
+        now = standing.read(kernel.network(), port, bridge)
+        if handover.is_lent(now):
+            handover.bring(kernel, _joined(now))
+
+
+def _joined(now: Standing) -> Standing:
+    return replace(now, port=replace(now.port.without_holdings(), up=True, master=now.bridge.name))
 
 
 def take(system: System, link: str, uuid: str) -> None:

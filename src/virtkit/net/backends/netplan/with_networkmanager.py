@@ -69,7 +69,8 @@ class WithNetworkManager:
         taking.await_lease(system, roles.holder, _profile(system, roles.definition).file)
 
     def let_go(self, system: System, roles: Roles, port: str) -> None:
-        daemon.settled(system, port)
+        if not daemon.is_port(system, daemon.settled(system, port)):
+            taking.rejoin(port, roles.bridge)
         self.stand_back(system, roles, port)
         self.dismiss(system, roles, roles.bridge)
 
