@@ -122,6 +122,7 @@ def test_static_host_is_bridged_and_released_without_loss(lab: Lab) -> None:
     assert _state(lab) == ["br0:1=br0:1", "br0=br0", "eth0=eth0", "lo=lo"]
     assert "nothing to change" in lab.virtkit(*CREATE).stdout
     settle(lab)
+    _further_port_is_in_the_file_as_long_as_it_is_one(lab, file)
     with lossless(lab, [HOST4, HOST6]):
         lab.virtkit(*DELETE)
     assert picture.everything(lab) == before
@@ -135,6 +136,20 @@ def test_static_host_is_bridged_and_released_without_loss(lab: Lab) -> None:
     assert (file.read_bytes(), found.st_mode & 0o7777, found.st_gid) == (text, 0o640, 33)
     assert os.getxattr(file, "user.why") == b"kept"
     assert _state(lab) == ["eth0:1=eth0:1", "eth0=eth0", "lo=lo"]
+
+
+def _further_port_is_in_the_file_as_long_as_it_is_one(lab: Lab, file: Path) -> None:
+    lab.ip("link add eth1 type veth peer name lan1")
+    text = file.read_bytes()
+    port = ("net", "bridge", "port")
+    steps = [((*port, "add", "br0", "eth1"), "eth0 eth1"), ((*port, "remove", "br0", "eth1"), "eth0")]
+    for words, ports in (*steps, (("undo",), "eth0 eth1")):
+        lab.virtkit(*words, "-y")
+        assert f"bridge_ports: {ports}\n" in lab.run("ifquery", "br0").stdout
+        assert bool(lab.json("link", "show", "eth1")[0].get("master")) == (ports != "eth0")
+    lab.virtkit("undo", "-y")
+    assert file.read_bytes() == text
+    lab.ip("link delete eth1")
 
 
 def test_ifupdown_takes_the_bridge_down_and_up_again(lab: Lab) -> None:

@@ -71,6 +71,7 @@ class Boot:
 class Backend(Protocol):
     title: str  # as its users know it: ``NetworkManager``
     precedence: int  # of several that know a link, the lowest owns it: netplan 10, NetworkManager 20, networkd 30 ...
+    further_port: str  # what an administrator types for one more ``{port}`` of a ``{bridge}``; see also PortFiles
 
     def owner(self, system: System, link: str) -> Owner | None:
         """None: not this backend's link. Asked of the running daemon and of its files; must not start anything."""
@@ -133,3 +134,17 @@ class Extending(Protocol):
 
     def extends(self, system: System, bridge: str) -> bool:
         """Whether they make it. What speaks against this port in this bridge, ``bridged`` says."""
+
+
+@runtime_checkable
+class PortFiles(Protocol):
+    """A backend whose files alone say which links are a bridge's ports: no daemon answers when a port joins or leaves.
+
+    NotSupportedError, BusyError with the place for what cannot be said in these files.
+    """
+
+    def joined(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        """The files that give a bridge one more port, which has nothing of layer 3."""
+
+    def parted(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        """The files without this port."""

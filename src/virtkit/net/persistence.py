@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.files import text_of
-from virtkit.net import ownership
+from virtkit.net import notes, ownership
 from virtkit.net.actions import Adopt, DeleteBridge, Dismiss, Introduce, JoinBridge, Rehearse, StandBack
 from virtkit.net.actions.files import plan_file
-from virtkit.net.backend import Escort
+from virtkit.net.backend import Escort, PortFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,29 @@ def released(system: System, owner: Owner, bridge: str, port: str, move: Sequenc
     """The reverse, for a bridge that these files make."""
     files = ownership.load(owner.backend).released(system, bridge, port)
     return _wrapped(system, owner.backend, port, bridge, files=files, move=move)
+
+
+def joined(system: System, bridge: str, port: str) -> tuple[Sequence[Action], Sequence[str]]:
+    """What gives ``bridge`` a further port at each start, too, and what is to be told: empty where all is done."""
+    return _ported(system, bridge, port, joins=True)
+
+
+def parted(system: System, bridge: str, port: str) -> tuple[Sequence[Action], Sequence[str]]:
+    """As :func:`joined`, for a port that leaves."""
+    return _ported(system, bridge, port, joins=False)
+
+
+def _ported(system: System, bridge: str, port: str, *, joins: bool) -> tuple[Sequence[Action], Sequence[str]]:
+    owner = ownership.find(system, bridge)
+    if owner is None:
+        return (), (notes.UNTIL_REBOOT,)
+    backend = ownership.load(owner.backend)
+    if isinstance(backend, PortFiles):
+        files = (backend.joined if joins else backend.parted)(system, bridge, port)
+        return _written(system, owner.backend, files), ()
+    where = f"{backend.title} makes {bridge} from {', '.join(owner.files)}, where nothing is changed for {port}"
+    by_hand = backend.further_port.format(bridge=bridge, port=port)
+    return (), (f"lasts until the next reboot: {where}", *([f"to make it last: {by_hand}"] if joins else []))
 
 
 def about(system: System, owner: Owner | None, link: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError, UsageError
 from virtkit.core.plan import Plan
 from virtkit.core.system import System
-from virtkit.net import adoption, notes, ownership, refusals, standing, watching
+from virtkit.net import adoption, persistence, refusals, standing, watching
 from virtkit.net.actions import AddPort, RemovePort
 from virtkit.net.kernel import Kernel
 from virtkit.net.machines import machines_of
@@ -45,8 +45,9 @@ def plan_add_port(
         hint = f"virtkit net bridge port add {bridge} {port} --move (moves them to {bridge})"
         raise UsageError(f"{port}: holds {held}, expected nothing: a port's own addresses are mute", hint=hint)
     watched = watching.plan(system, network, standing.side_of(network, bridge), bridge, checks, joins=True)
-    told = (*spanning(found, port), *_loop(network, found, port), *_until_reboot(system, bridge, port), *watched.notes)
-    actions: tuple[Action, ...] = (watched.action, AddPort(port, bridge), *((confirm,) if confirm else ()))
+    files, lasts = persistence.joined(system, bridge, port)
+    told = (*spanning(found, port), *_loop(network, found, port), *lasts, *watched.notes)
+    actions: tuple[Action, ...] = (watched.action, AddPort(port, bridge), *((confirm,) if confirm else ()), *files)
     return Plan(title, actions, told)
 
 
@@ -73,9 +74,9 @@ def plan_remove_port(
     if machines := machines_of(system, [link]):
         raise BusyError(f"{port}: {machines[0]} would lose the network", hint="virtkit vm list")
     watched = watching.plan(system, network, side, bridge, checks, joins=True)
-    told = (*_until_reboot(system, bridge, port), *watched.notes)
-    actions: tuple[Action, ...] = (watched.action, RemovePort(port, bridge), *((confirm,) if confirm else ()))
-    return Plan(f"remove port {port} of bridge {bridge}", actions, told)
+    files, lasts = persistence.parted(system, bridge, port)
+    actions: tuple[Action, ...] = (watched.action, RemovePort(port, bridge), *((confirm,) if confirm else ()), *files)
+    return Plan(f"remove port {port} of bridge {bridge}", actions, (*lasts, *watched.notes))
 
 
 def spanning(bridge: Link, port: str) -> Iterator[str]:
@@ -103,12 +104,3 @@ def _loop(network: Network, bridge: Link, port: str) -> Iterator[str]:
     others = [found.name for found in adoption.uplinks_of(network, bridge)]
     if others and not (bridge.bridge and bridge.bridge.stp):
         yield f"{', '.join(others)} and {port} must not lead into the same network: without STP that is a loop"
-
-
-def _until_reboot(system: System, bridge: str, port: str) -> Iterator[str]:
-    owner = ownership.find(system, bridge)
-    if owner is None:
-        yield notes.UNTIL_REBOOT
-        return
-    title, files = ownership.load(owner.backend).title, ", ".join(owner.files)
-    yield f"lasts until the next reboot: {title} makes {bridge} from {files}, where nothing is changed for {port}"

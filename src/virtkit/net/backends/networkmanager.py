@@ -35,6 +35,7 @@ KNOWN_TYPES = profiles.ETHERNET_TYPES | profiles.STACKED_TYPES
 class NetworkManager:
     title = "NetworkManager"
     precedence = 20
+    further_port = "nmcli connection add type bridge-slave ifname {port} master {bridge}"
 
     def owner(self, system: System, link: str) -> Owner | None:
         """Not ours: ``connected (externally)`` and netplan's profiles. Ours, to be refused: ifcfg files."""

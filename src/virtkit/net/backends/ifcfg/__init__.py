@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotFoundError
 from virtkit.net import cloudinit, dhcpclient, processes
 from virtkit.net.backend import Boot, Owner
-from virtkit.net.backends.ifcfg import bridging
+from virtkit.net.backends.ifcfg import bridging, porting
 from virtkit.net.backends.ifcfg.folder import SCRIPTS, Folder
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ FAMILIES = {"4": "", "6": "6"}
 class Ifcfg:
     title = "network-scripts"
     precedence = 50
+    further_port = "BRIDGE={bridge} into ifcfg-{port}"
 
     def owner(self, system: System, link: str) -> Owner | None:
         if not any(map(system.exists, SERVICES)) or not _starts(system):
@@ -57,6 +58,12 @@ class Ifcfg:
         folder = Folder(system)
         dhcpclient.check(system, bridge, _leased(folder.of(bridge)), f"ifup {bridge}")
         return bridging.released(folder, bridge, port)
+
+    def joined(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        return porting.added(Folder(system), bridge, port)
+
+    def parted(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        return porting.removed(Folder(system), bridge, port)
 
     def problems(self, system: System, files: Sequence[File]) -> list[str]:
         """These files are shell: what bash says of their grammar. Nobody checks what they mean before a boot."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotSupportedError
 from virtkit.net import cloudinit, dhcpclient
 from virtkit.net.backend import Boot, File, Owner
-from virtkit.net.backends.ifupdown import bridging, state
+from virtkit.net.backends.ifupdown import bridging, porting, state
 from virtkit.net.backends.ifupdown.syntax import matches
 from virtkit.net.backends.ifupdown.tree import MAIN, load
 
@@ -34,6 +34,7 @@ PENDING = "/etc/network/interfaces.new"  # of Proxmox VE: applied at the next st
 class Ifupdown:
     title = "ifupdown"
     precedence = 40
+    further_port = "{port} to bridge_ports of {bridge}"
 
     def owner(self, system: System, link: str) -> Owner | None:
         """Nobody's is a link that is only defined, or was brought up by hand: it does not come up at boot."""
@@ -60,6 +61,14 @@ class Ifupdown:
         tree = load(system)
         dhcpclient.check(system, bridge, _leased(tree, bridge), f"ifup --force {bridge}")
         return _files(bridging.released(tree, bridge, port))
+
+    def joined(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        _check_host(system)
+        return _files(porting.joined(load(system), bridge, port))
+
+    def parted(self, system: System, bridge: str, port: str) -> tuple[File, ...]:
+        _check_host(system)
+        return _files(porting.parted(load(system), bridge, port))
 
     def problems(self, system: System, files: Sequence[File]) -> list[str]:
         """What ``ifup --no-act`` says of every link that these files define; ifupdown2's own parser has no dry run."""

@@ -10,7 +10,7 @@ from virtkit.core.errors import BusyError, NotSupportedError
 from virtkit.net.backend import STANDARD_MTU
 from virtkit.net.backends.ifupdown import commands
 from virtkit.net.backends.ifupdown.checks import BRIDGE_OPTION, check_bridge, check_link
-from virtkit.net.backends.ifupdown.syntax import COMMANDS, Line, matches
+from virtkit.net.backends.ifupdown.syntax import COMMANDS, Line, matches, without
 from virtkit.net.naming import renamed
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _select(tree: Tree, draft: Draft, port: str, bridge: str) -> None:
         elif line.keyword == "allow-hotplug" and any(matches(word, port) for word in line.words[1:]):
             where = where or (path, index)
             for alias in [word for word in line.words[1:] if word.startswith(f"{port}:")]:
-                selected, late = _without(selected, alias), [*late, bridge + alias[len(port) :]]
+                selected, late = without(selected, alias), [*late, bridge + alias[len(port) :]]
         draft.set(path, index, _aliases_renamed(selected, port, bridge))
     names = " ".join([*([] if automatic else [bridge]), *late])
     if names and where:
@@ -195,18 +195,10 @@ def _unselect(tree: Tree, draft: Draft, bridge: str, port: str) -> None:
         kept = line
         if bridge in line.words[1:]:
             if port in line.words[1:] or selected:
-                kept = _without(line, bridge)
+                kept = without(line, bridge)
             else:
                 kept = Line(line.with_word(line.words.index(bridge), port), line.number)
         draft.set(path, index, _aliases_renamed(kept, bridge, port))
-
-
-def _without(line: Line, name: str) -> Line:
-    """The line goes with its last name."""
-    if line.words[1:] == [name]:
-        return Line("")
-    marked = line.with_word(line.words.index(name), "\0")
-    return Line(re.sub(r"(?:\\\n|[ \t])+\0", "", marked, count=1), line.number)
 
 
 def _aliases_renamed(line: Line, old: str, new: str) -> str:

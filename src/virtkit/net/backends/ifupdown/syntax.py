@@ -139,3 +139,11 @@ def matches(word: str, name: str) -> bool:
     """A word of a selection: a name, or a pattern ``/glob`` or ``VARIABLE/glob`` for names."""
     pattern = word.partition("=")[0]
     return pattern == name or (pattern.startswith("/") and fnmatchcase(name, pattern[1:].partition("/")[0]))
+
+
+def without(line: Line, name: str) -> Line:
+    """The line goes with its last name."""
+    if line.words[1:] == [name]:
+        return Line("")
+    marked = line.with_word(line.words.index(name), "\0")
+    return Line(re.sub(r"(?:\\\n|[ \t])+\0", "", marked, count=1), line.number)

@@ -26,6 +26,7 @@ PLACES = (("/run/systemd/network", "10-netplan-"), ("/run/NetworkManager/system-
 class Netplan:
     title = "netplan"
     precedence = 10
+    further_port = "{port} under ethernets: and into bridges.{bridge}.interfaces, then netplan generate"
 
     def owner(self, system: System, link: str) -> Owner | None:
         if not _works_here(system):

@@ -30,6 +30,9 @@ RUNTIME = "/run/systemd/netif"
 class Networkd:
     title = "systemd-networkd"
     precedence = 30
+    further_port = (
+        r"printf '[Match]\nName={port}\n[Network]\nBridge={bridge}\n' >/etc/systemd/network/10-{port}.network"
+    )
 
     def owner(self, system: System, link: str) -> Owner | None:
         path = state.network_file(system, link)
