@@ -132,11 +132,8 @@ class Host:
 
     def run(self, *command: str, check: bool = True, text: str = "") -> subprocess.CompletedProcess[str]:
         """A program on the host, to its end; ``text`` is what it reads."""
-        environment = {**os.environ, **ENVIRONMENT, "LC_ALL": "C.UTF-8"}
-        environment.pop("LIBVIRT_DEFAULT_URI", None)
-        done = subprocess.run(
-            self.command(*command), capture_output=True, text=True, check=False, env=environment, input=text
-        )
+        there, environment = self.command(*command), _environment()
+        done = subprocess.run(there, capture_output=True, text=True, check=False, env=environment, input=text)
         if check and done.returncode:
             raise AssertionError(f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
@@ -144,7 +141,8 @@ class Host:
     def start(self, *command: str) -> subprocess.Popen[str]:
         """A program on the host, beside the test; killing it is the test's business."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(self.command(*command), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        there, environment = self.command(*command), _environment()
+        return subprocess.Popen(there, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
 
     def virtkit(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "virtkit", *arguments, check=check)
@@ -257,7 +255,9 @@ class Lan:
 
     def _plug_in(self, host: Host, number: int) -> None:
         port = f"port{number}"
-        lines = f"link add {port} type veth peer name eth0 netns {host.pid}\nlink set {port} master lan up\n"
+        mac = f"52:54:00:99:00:{number:02x}"  # the same again for a host that comes back: the others remember it
+        lines = f"link add {port} type veth peer name eth0 address {mac} netns {host.pid}\n"
+        lines += f"link set {port} master lan up\n"
         inside = f"link set eth0 up\naddr add {NETWORK}.{number}/24 dev eth0\n"
         self._batch(self._switch.pid, lines)
         self._batch(host.pid, inside)
@@ -283,14 +283,20 @@ def idle(name: str, *disks: Disk) -> Blueprint:
 
 def _started(*command: str) -> subprocess.Popen[str]:
     """A process that lives no longer than this one, once it is ready."""
-    environment, pipe = {**os.environ, **ENVIRONMENT}, subprocess.PIPE
-    process = subprocess.Popen([*MORTAL, *command], stdout=pipe, stderr=pipe, text=True, env=environment)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*MORTAL, *command], stdout=pipe, stderr=pipe, text=True, env=_environment())
     assert process.stdout
     assert process.stderr
     if process.stdout.readline() != "ready\n":
         process.kill()
         raise AssertionError(f"{command[0]}: {process.stderr.read()}")
     return process
+
+
+def _environment() -> dict[str, str]:
+    """Without the URI that a test may have chosen: libvirtd itself would take it for its own."""
+    kept = {key: value for key, value in os.environ.items() if key != "LIBVIRT_DEFAULT_URI"}
+    return {**kept, **ENVIRONMENT, "LC_ALL": "C.UTF-8"}
 
 
 def _end(process: subprocess.Popen[str]) -> None:

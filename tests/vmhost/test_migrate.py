@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from guest.machines import eventually
 from virtkit import vm
 from virtkit.core import engine
 from virtkit.core.errors import NotSupportedError, RolledBackError, UndoIncompleteError
@@ -80,10 +82,6 @@ def at_first(meant: Callable[[Event], bool], do: Callable[[], None]) -> Sink:
 
 def fill(host: Host) -> None:
     host.run("dd", "if=/dev/zero", f"of={IMAGES}/filler", "bs=64k", check=False)
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def unharmed(home: Host, before: str) -> None:
@@ -161,16 +159,26 @@ def test_a_definition_moves_while_the_machine_is_off(kvms: tuple[Host, Host], na
     assert (home.virsh("domuuid", name), name in away.machines()) == (uuid, False)
 
 
+@pytest.mark.parametrize("signal", ["INT", "KILL"])
 def test_broken_off_the_guest_runs_on_and_nothing_is_left_over_there(
-    lan: Lan, traveller: str, speaking_from: None
+    kvms: tuple[Host, Host], traveller: str, signal: str
 ) -> None:
-    home, away = lan.host(1), lan.host(2)
+    home, away = kvms
     before = home.shell(traveller, COUNT)
-    with pytest.raises(KeyboardInterrupt):
-        travel(lan, once_it_moves(interrupt))
+    words = ("vm", "migrate", traveller, away.tcp, "--copy-storage", "vda", "--unsafe", "--bandwidth", "1M", "-y")
+    moving = home.start(sys.executable, "-m", "virtkit", *words)
+    assert eventually(lambda: "migration" in home.virsh("domjobinfo", traveller))
+    home.run("pkill", f"-{signal}", "-f", "virtkit vm migrate")
+    moving.communicate()
+    if signal == "KILL":
+        home.virtkit("undo", "-y")
     unharmed(home, before)
-    assert away.machines() == []
+    assert eventually(lambda: not away.machines())
     assert not (away.images / f"{NAME}.qcow2").exists()
+    again = home.virtkit(
+        "vm", "migrate", traveller, away.tcp, "--copy-storage", "vda", "--unsafe", "--plan", check=False
+    )
+    assert again.returncode == 3, again.stderr
 
 
 def test_the_other_host_dies_on_the_way_and_the_guest_runs_on(lan: Lan, traveller: str, speaking_from: None) -> None:
@@ -189,6 +197,7 @@ def test_a_disk_that_fills_up_over_there_ends_the_journey(lan: Lan, traveller: s
     try:
         with pytest.raises(RolledBackError) as caught:
             travel(lan, before_it_moves(lambda: fill(away)), bandwidth=0)
+        assert "No space left on device" in caught.value.message
         assert "everything was put back" in caught.value.message
         unharmed(home, before)
         assert away.machines() == []

@@ -41,6 +41,7 @@ def open(uri: str = "", *, start_daemon: bool = True) -> Connection:  # noqa: A0
     ``start_daemon``: where root's own libvirt does not answer, start it first.
     """
     uri = uri or default_uri()
+    _check_answers(uri)
     if start_daemon:
         wake(uri)
     try:
@@ -49,6 +50,26 @@ def open(uri: str = "", *, start_daemon: bool = True) -> Connection:  # noqa: A0
         hint = _REFUSED.get(uri, f"virsh --connect {uri} version")
         raise MachineError(refused.message, hint=hint) from refused
 
+
+def _check_answers(uri: str) -> None:
+    """MachineError for another host that is dead: libvirt itself would wait for it for two minutes."""
+    if not uri.partition(":")[0].endswith(tuple(_PORTS)):
+        return
+    import socket
+    from urllib.parse import urlsplit
+
+    there = urlsplit(uri)
+    port = there.port or _PORTS[there.scheme.rpartition("+")[2]]
+    try:
+        socket.create_connection((there.hostname or "localhost", port), PATIENCE).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        hint = f"ping {there.hostname}; is libvirtd there, does it listen?"
+        raise MachineError(f"{uri}: port {port} does not answer ({reason})", hint=hint) from error
+
+
+_PORTS = {"tcp": 16509, "tls": 16514}  # libvirtd.conf
+PATIENCE = 5.0  # seconds for another host's first answer
 
 _REFUSED = {
     SYSTEM: "sudo virtkit ..., or join the group libvirt",

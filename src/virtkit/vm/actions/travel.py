@@ -10,7 +10,7 @@ from virtkit.core.progress import Note, silent
 from virtkit.core.units import format_size
 from virtkit.vm import connection, library
 from virtkit.vm.actions.action import MachineAction
-from virtkit.vm.migration import place
+from virtkit.vm.migration import job, place
 from virtkit.vm.migration.journey import Journey
 from virtkit.vm.migration.way import Way
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
-    from virtkit.vm.migration.journey import Arrived
+    from virtkit.vm.migration.job import Arrived
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class PlaceDisk(MachineAction):
     kind: ClassVar[str] = "vm.place_disk"
     sign: ClassVar[str] = "+"
     holds_data: ClassVar[bool] = True
+    stands_alone: ClassVar[bool] = True
 
     path: str
     format: str
@@ -151,6 +152,9 @@ class Migrate(MachineAction):
             raise VerifyError(self.describe(), f"is {state} at {self.there}")
 
     def undo(self, system: System, before: Json) -> None:
+        with self._open() as here:
+            if (machine := here.find(self.name)) is not None:
+                job.settle(machine)
         if before == self.uri and self.capture(system) == self.there:
             self._travel(self.there, self.uri, self.way._replace(address=""), silent)
 

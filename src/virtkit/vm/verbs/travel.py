@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from virtkit.core.plan import Action
-    from virtkit.vm.migration.journey import Arrived
+    from virtkit.vm.migration.job import Arrived
     from virtkit.vm.migration.preflight import Preflight
 
 
@@ -64,7 +64,7 @@ def migrate(
 def journey(name: str, target: str) -> Arrived:
     """How a machine came to ``target``, as libvirt there remembers it: how long it took, how long it stood still."""
     from virtkit.vm import connection
-    from virtkit.vm.migration.journey import arrived
+    from virtkit.vm.migration.job import arrived
     from virtkit.vm.migration.way import full_uri
 
     with connection.open(full_uri(target)) as there:
