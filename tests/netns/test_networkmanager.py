@@ -277,22 +277,22 @@ def test_dead_daemon_is_said_before_anything_is_touched(lab: Lab) -> None:
     assert (_files(lab), picture.everything(lab)) == before
 
 
-LENT_AND_KILLED = """
-import os
-from virtkit.core.system import System
-from virtkit.net.backends.networkmanager import BACKEND
-from virtkit.net.networkmanager import daemon
-activate = daemon.activate
-daemon.activate = lambda *arguments: (activate(*arguments), os._exit(9))
-BACKEND.let_go(System(), "eth0", "br0", print)
-"""
+OF_A_SPARE_PORT = re.compile(
+    r"/(Wired connection \d|vkw\d)\.nmconnection$"
+)  # NetworkManager's own, for a link that was left
 
 
-def test_undo_killed_while_the_port_was_out_of_its_bridge_is_finished_by_the_next(lab: Lab) -> None:
+@pytest.mark.parametrize("words", [("undo", "-y"), ("net", "bridge", "delete", "br0", "-y", "--no-confirm")])
+def test_killed_while_networkmanager_has_the_port_out_of_its_bridge_the_guardian_goes_on(
+    lab: Lab, words: tuple[str, ...]
+) -> None:
+    """Undo is finished, a deletion is put back."""
     with _networkmanager(lab, STATIC):
-        before = picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")
+        alone = picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")
         lab.virtkit(*CREATE)
-        assert lab.run(sys.executable, "-c", LENT_AND_KILLED, check=False).returncode == 9
-        assert not lab.json("link", "show", "eth0")[0].get("master")
-        lab.virtkit("undo", "-y")
-        assert (picture.held(lab, "eth0"), _files(lab), _state(lab, "eth0")) == before
+        bridged = picture.held(lab, "br0"), _files(lab), _state(lab, "eth0")
+        lab.doomed("activate return 1", *words)
+        lab.closed()
+        (holder, before) = ("eth0", alone) if words[0] == "undo" else ("br0", bridged)
+        files = {path: file for path, file in _files(lab).items() if not OF_A_SPARE_PORT.search(path)}
+        assert (picture.held(lab, holder), files, _state(lab, "eth0")) == before
