@@ -22,7 +22,18 @@ def _test_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_module_hides_a_verb_of_the_same_name() -> None:
     modules = {module.name for module in pkgutil.iter_modules(vm.__path__)}
     assert not modules & {"list", "show", "start", "stop", "kill", "define", "undefine", "autostart", "pin", "threads"}
-    assert not modules & {"attach", "ip", "block_cache", "qmp", "wait_for_agent", "execute", "os_info"}
+    assert not modules & {
+        "attach",
+        "ip",
+        "block_cache",
+        "qmp",
+        "wait_for_agent",
+        "execute",
+        "os_info",
+        "edit",
+        "diff",
+        "unplug",
+    }
 
 
 @pytest.mark.parametrize(

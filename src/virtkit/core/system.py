@@ -115,6 +115,17 @@ class System:
             raise CommandError(command, running.returncode, stderr or stdout)
         return Completed(running.returncode, stdout, stderr)
 
+    def hand_over(self, command: Sequence[str]) -> None:
+        """Let a program have our terminal to its end: an editor. CommandError if it fails, NotFoundError if missing."""
+        import subprocess
+
+        try:
+            status = subprocess.run(command, check=False).returncode
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{command[0]}: not installed", hint="export EDITOR=nano") from error
+        if status:
+            raise CommandError(command, status, "nothing was changed")
+
     def spawn(self, command: Sequence[str]) -> None:
         """Start a program that outlives us: in a session of its own, nobody's child, with no file of ours open.
 

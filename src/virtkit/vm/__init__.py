@@ -10,7 +10,17 @@ from __future__ import annotations
 from virtkit.vm.verbs.cards import attach
 from virtkit.vm.verbs.life import autostart, define, kill, start, stop, undefine
 from virtkit.vm.verbs.pins import pin
+from virtkit.vm.verbs.plugging import (
+    hotplug_cpu,
+    hotplug_disk,
+    hotplug_memory,
+    hotplug_nic,
+    hotplug_pci,
+    unplug,
+    unplug_cpu,
+)
 from virtkit.vm.verbs.reading import block_cache, execute, ip, list, os_info, qmp, show, threads, wait_for_agent  # noqa: A004  virsh's word
+from virtkit.vm.verbs.settings import definition, diff, edit, set_cpu, set_disk, set_memory, set_nic, set_ports
 from virtkit.vm.verbs.travel import journey, migrate
 
 __all__ = [
@@ -18,7 +28,15 @@ __all__ = [
     "autostart",
     "block_cache",
     "define",
+    "definition",
+    "diff",
+    "edit",
     "execute",
+    "hotplug_cpu",
+    "hotplug_disk",
+    "hotplug_memory",
+    "hotplug_nic",
+    "hotplug_pci",
     "ip",
     "journey",
     "kill",
@@ -27,10 +45,17 @@ __all__ = [
     "os_info",
     "pin",
     "qmp",
+    "set_cpu",
+    "set_disk",
+    "set_memory",
+    "set_nic",
+    "set_ports",
     "show",
     "start",
     "stop",
     "threads",
     "undefine",
+    "unplug",
+    "unplug_cpu",
     "wait_for_agent",
 ]

@@ -76,6 +76,48 @@ class Agent:
                 found.append((mac, address, prefix if isinstance(prefix, int) else 0))
         return found
 
+    def cards(self) -> list[str]:
+        """The MACs of the guest's links, with and without addresses."""
+        links = self._ask("guest-network-get-interfaces")
+        records = map(self._record, links if isinstance(links, list) else [])
+        return [str(link["hardware-address"]) for link in records if "hardware-address" in link]
+
+    def vcpus_online(self) -> int:
+        """How many the guest uses; 0 if its agent does not say."""
+        with suppress(MachineError):
+            return sum(vcpu["online"] is True for vcpu in self._vcpus())
+        return 0
+
+    def use_vcpus(self, count: int) -> bool:
+        """Bring the first ``count`` online and take the others offline; whether the guest uses just these then.
+
+        The first CPU stays wherever the guest's kernel cannot do without it.
+        """
+        vcpus = sorted(
+            self._vcpus(), key=lambda vcpu: (vcpu.get("can-offline") is True, str(vcpu["logical-id"]).zfill(5))
+        )
+        wanted: list[Json] = [
+            {"logical-id": vcpu["logical-id"], "online": index < count}
+            for index, vcpu in enumerate(vcpus)
+            if vcpu["online"] != (index < count)
+        ]
+        if wanted:
+            self._ask("guest-set-vcpus", {"vcpus": wanted})
+        return self.vcpus_online() == count
+
+    def memory(self) -> int:
+        """Bytes that the guest's kernel has online, as its agent counts the blocks; 0 where it has no blocks."""
+        size = self._record(self._ask("guest-get-memory-block-info")).get("size")
+        blocks = self._ask("guest-get-memory-blocks")
+        online = [1 for block in map(self._record, blocks if isinstance(blocks, list) else []) if block.get("online")]
+        return len(online) * size if isinstance(size, int) else 0
+
+    def disks(self) -> list[str]:
+        """The guest's own names of its whole disks: /dev/vda ..."""
+        found = self._ask("guest-get-disks")
+        records = map(self._record, found if isinstance(found, list) else [])
+        return sorted(str(disk["name"]) for disk in records if not disk.get("partition"))
+
     def execute(self, command: Sequence[str], *, seconds: float = 60) -> Ran:
         """Run a program (absolute path or in the agent's PATH) to its end; MachineError if it takes too long."""
         arguments: dict[str, Json] = {"path": command[0], "arg": list(command[1:]), "capture-output": True}
@@ -94,6 +136,10 @@ class Agent:
     def _ask(self, verb: str, arguments: dict[str, Json] | None = None) -> Json:
         command: dict[str, Json] = {"execute": verb}
         return self.machine.agent(command | ({"arguments": arguments} if arguments else {}), SECONDS)
+
+    def _vcpus(self) -> list[dict[str, Json]]:
+        vcpus = self._ask("guest-get-vcpus")
+        return [self._record(vcpu) for vcpu in vcpus] if isinstance(vcpus, list) else []
 
     def _record(self, answer: Json) -> dict[str, Json]:
         if not isinstance(answer, dict):

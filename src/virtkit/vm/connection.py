@@ -158,9 +158,21 @@ class Connection:
         raw = self._handle.ask(object, "defineXMLFlags", xml, library.DEFINE_VALIDATE)
         return Machine(raw, self.uri)
 
+    def check(self, xml: str, name: str) -> None:
+        """Let QEMU's driver read ``xml`` as if it were to start; MachineError, NotSupportedError.
+
+        Nothing is kept. The schema is asked by ``define``, which alone can.
+        """
+        try:
+            library.Handle(self._handle.raw, name).tell("domainXMLToNative", "qemu-argv", xml, 0)
+        except VirtkitError as error:
+            if library.error_number(error.__cause__) in _WRONG_XML:  # else it is the host that lacks something
+                raise
+
     def stream(self) -> library.Handle:
         """A non-blocking stream, for ``Machine.open_console``."""
         return library.Handle(self._handle.ask(object, "newStream", library.STREAM_NONBLOCK), self.uri)
 
 
+_WRONG_XML = frozenset({8, 27, 35, 67})  # VIR_ERR_INVALID_ARG, _XML_ERROR, _XML_DETAIL, _CONFIG_UNSUPPORTED
 _NOT_THIS = frozenset({library.NO_DOMAIN, 8})  # VIR_ERR_INVALID_ARG: this is no UUID

@@ -23,6 +23,8 @@ class Domain(View):
     title = Text("title")
     memory = Bytes("memory")
     balloon = Bytes("currentMemory")
+    room = Bytes("maxMemory")  # for memory that is plugged in; 0: none
+    iothreads = Integer("iothreads")
     vcpus = Integer("vcpu")  # the most that it can have
     vcpus_on = Integer("vcpu@current")  # 0: all of them
     machine = Text("os/type@machine")
@@ -59,6 +61,14 @@ class Domain(View):
             rest += sorted(alike) if kind == "controller" else alike
         said = "\n".join([canonical(Element(self.node.tag, self.node.attrib)), *rest])
         return f"XML {hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+    @property
+    def devices(self) -> Element:
+        """The element that holds them."""
+        found = self.node.find("devices")
+        if found is None:
+            self.node.append(found := element("devices"))
+        return found
 
     @property
     def pins(self) -> dict[int, Cpus]:

@@ -121,6 +121,34 @@ class Machine(library.Handle):
         """Change a device to ``device``, found by its MAC or target."""
         self.tell("updateDeviceFlags", text(device), impact)
 
+    def attach_device(self, device: str) -> None:
+        """Plug ``device`` (its XML) into the running machine."""
+        self.tell("attachDeviceFlags", device, library.LIVE)
+
+    def detach_device(self, device: str) -> None:
+        """Ask the running guest to let go of a device; it may still be there when this returns."""
+        self.tell("detachDeviceFlags", device, library.LIVE)
+
+    def set_vcpus(self, count: int) -> None:
+        """Of the running machine; beware of fewer under TCG (``knobs/vcpus``)."""
+        self.tell("setVcpusFlags", count, library.LIVE)
+
+    def set_balloon(self, kib: int) -> None:
+        """What the running guest keeps, in KiB; it gives the rest when it can."""
+        self.tell("setMemoryFlags", kib, library.LIVE)
+
+    def balloon(self) -> int:
+        """KiB that the running guest has, as QEMU says; libvirt's XML is off after a virtio-mem device was emptied."""
+        return int(self.ask(dict, "memoryStats").get("actual", 0))
+
+    def set_throttle(self, target: str, limits: dict[str, int]) -> None:
+        """Of a disk of the running machine, by libvirt's names (``total_iops_sec`` ...); 0: no limit."""
+        self.tell("setBlockIoTune", target, limits, library.LIVE)
+
+    def set_text(self, kind: str, value: str) -> None:
+        """``kind`` is title or description."""
+        self.tell("setMetadata", library.METADATA[kind], value or None, None, None, library.LIVE)
+
     def agent(self, command: dict[str, Json], seconds: int) -> Json:
         """What the guest agent returns; MachineError if it does not answer within ``seconds``.
 

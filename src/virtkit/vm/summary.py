@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.vm import library, nics
 from virtkit.vm.addresses import addresses
 from virtkit.vm.blueprint import MADE_BY
+from virtkit.vm.drift import of_machine
 from virtkit.vm.pinning import present
 from virtkit.vm.process import process_id, threads
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from virtkit.vm.addresses import Address
     from virtkit.vm.connection import Connection
     from virtkit.vm.cpus import Cpus
+    from virtkit.vm.difference import Change
     from virtkit.vm.domain import Domain
     from virtkit.vm.machine import Machine
     from virtkit.vm.process import Thread
@@ -74,6 +76,7 @@ class Details(NamedTuple):
     agent: bool  # whether an agent has opened its channel
     console: str  # the pseudo terminal, while it runs
     serial_log: str
+    drift: tuple[Change, ...]  # what the next start will have otherwise
 
 
 def summarise(machine: Machine) -> Summary:
@@ -114,6 +117,7 @@ def describe(machine: Machine, libvirt: Connection, system: System) -> Details:
         agent=domain.agent_connected,
         console=next((console.path for console in domain.consoles), ""),
         serial_log=next((serial.log for serial in domain.serials), ""),
+        drift=of_machine(machine),
     )
 
 

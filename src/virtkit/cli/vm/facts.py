@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import argparse
+
     from virtkit.cli.options import Arguments
     from virtkit.vm.addresses import Address
 
@@ -13,6 +15,18 @@ TYPES = {"kvm": ("KVM", "KVM"), "qemu": ("TCG", "TCG: emulated, several times sl
 
 def named(parser: Arguments) -> None:
     parser.add_argument("name", metavar="NAME", help="name, UUID or, while it runs, number")
+
+
+def something(args: argparse.Namespace, *fields: str) -> None:
+    """UsageError if none of these is given: there would be nothing to do."""
+    from virtkit.core.errors import UsageError
+
+    if all(getattr(args, field) is None for field in fields):
+        words = ", ".join(f"--{field.replace('_', '-')}" for field in fields)
+        raise UsageError(
+            f"{args.name}: nothing to set, expected one of {words}",
+            hint=f"virtkit vm set {args.name} {args.part} --help",
+        )
 
 
 def address(found: Address) -> str:

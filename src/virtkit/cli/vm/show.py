@@ -56,6 +56,7 @@ def _lines(details: Details) -> list[tuple[str, str]]:
         *_headed("network cards", [line for nic in details.nics for line in _nic(details, nic.mac)]),
         ("guest agent", "connected" if details.agent else "not connected"),
         ("autostart", "yes" if machine.autostart else "no"),
+        *_headed("next start", [f"{change}" for change in details.drift]),
         ("serial log", details.serial_log),
         ("console", f"virtkit vm console {machine.name}" if machine.active else ""),
     ]
@@ -105,6 +106,6 @@ def _data(details: Details) -> dict[str, Json]:
     """The summary's keys and those of the rest, on one level."""
     rest = details._asdict()
     del rest["summary"]
-    listed = ("threads", "disks", "nics", "addresses")
+    listed = ("threads", "disks", "nics", "addresses", "drift")
     rest |= {key: [dict(entry._asdict()) for entry in rest[key]] for key in listed}
     return {**details.summary._asdict(), **rest}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from virtkit.vm.actions.cards import Attach, Reach
 from virtkit.vm.actions.life import Autostart, Define, Start, Stop, Undefine, check_undefine, undefine
 from virtkit.vm.actions.pins import Pin
+from virtkit.vm.actions.plugs import Plug, Unplug
+from virtkit.vm.actions.settings import Redefine, Tune
 from virtkit.vm.actions.travel import Migrate, PlaceDisk, ProveStorage
 
 __all__ = [
@@ -17,11 +19,15 @@ __all__ = [
     "Migrate",
     "Pin",
     "PlaceDisk",
+    "Plug",
     "ProveStorage",
     "Reach",
+    "Redefine",
     "Start",
     "Stop",
+    "Tune",
     "Undefine",
+    "Unplug",
     "check_undefine",
     "undefine",
 ]

@@ -1,0 +1,54 @@
+"""What libvirt updates of a device in place: a network card's link and bridge, how much memory a module gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import NotFoundError
+from virtkit.core.units import KIB
+from virtkit.vm import library
+from virtkit.vm.difference import SIZES, devices
+from virtkit.vm.knobs import reading
+from virtkit.vm.xml import Text, View, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from virtkit.vm.machine import Machine
+    from virtkit.vm.xml import Element
+
+LINK = "link@state"
+
+
+def read(machine: Machine, device: str, paths: Iterable[str]) -> dict[str, str]:
+    found = reading.read(machine, device, paths)
+    return found | ({LINK: found[LINK] or "up"} if LINK in found else {})
+
+
+def write(machine: Machine, device: str, values: Mapping[str, str]) -> None:
+    node = devices(machine.now().node).get(device)
+    if node is None:
+        raise NotFoundError(f"{machine.name}: has no {device} any more", hint=f"virtkit vm show {machine.name}")
+    if any(path.startswith("source@") for path in values):
+        _unplug(node)
+    for path, value in sorted(values.items()):
+        _assign(node, path, value)
+    machine.update_device(node, library.LIVE)
+
+
+def cannot(_machine: Machine, _device: str, _values: Mapping[str, str]) -> str:
+    return ""
+
+
+def _assign(node: Element, path: str, value: str) -> None:
+    if path.rpartition("/")[2] in SIZES:  # with a unit, and given in bytes
+        Text(path).write(View(node), str(int(value or "0") // KIB))
+        Text(f"{path}@unit").write(View(node), "KiB")
+    else:
+        Text(path).write(View(node), value)
+
+
+def _unplug(node: Element) -> None:
+    """What belonged to the old bridge or network (port id, virtual port) goes."""
+    for old in [*node.findall("source"), *node.findall("virtualport")]:
+        remove(node, old)
