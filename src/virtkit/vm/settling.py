@@ -8,7 +8,7 @@ from virtkit.core.errors import NotSupportedError
 from virtkit.core.plan import Plan
 from virtkit.vm import knobs, liveness
 from virtkit.vm.difference import Change, changes, devices, split
-from virtkit.vm.knobs.reading import whole
+from virtkit.vm.fields import whole
 from virtkit.vm.plugging import port_missing
 from virtkit.vm.xml import text
 

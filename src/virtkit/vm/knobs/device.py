@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotFoundError
 from virtkit.core.units import KIB
-from virtkit.vm import library
+from virtkit.vm import fields, library
 from virtkit.vm.difference import SIZES, devices
-from virtkit.vm.knobs import reading
 from virtkit.vm.xml import Text, View, remove
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ LINK = "link@state"
 
 
 def read(machine: Machine, device: str, paths: Iterable[str]) -> dict[str, str]:
-    found = reading.read(machine, device, paths)
+    found = fields.read(machine, device, paths)
     return found | ({LINK: found[LINK] or "up"} if LINK in found else {})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.vm.knobs.reading import read
+from virtkit.vm.fields import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.vm.difference import split
-from virtkit.vm.knobs.reading import read
+from virtkit.vm.fields import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

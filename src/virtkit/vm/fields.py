@@ -1,4 +1,4 @@
-"""What libvirt says that a running machine has."""
+"""Fields of a running machine, as libvirt says that they are."""
 
 from __future__ import annotations
 
