@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from virtkit.core.errors import UsageError
-from virtkit.vm.blueprint import Blueprint, Disk, Nic, derived_mac, machine_xml
+from virtkit.vm.blueprint import Blueprint, Disk, Nic, derived_mac, machine_xml, targets
 from virtkit.vm.domain import Domain
 
 if TYPE_CHECKING:
@@ -77,3 +77,44 @@ def test_a_derived_mac_is_unicast_and_always_the_same(name: str, index: int) -> 
 def test_what_cannot_be_is_refused_with_its_field(change: Callable[[], Blueprint], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         machine_xml(change())
+
+
+def test_disks_are_named_by_bus_as_linux_names_them() -> None:
+    many = tuple(Disk(f"/images/{number}", "raw") for number in range(28))
+    mixed = (Disk("/a", "raw"), Disk("/b", "raw", bus="sata", cdrom=True), Disk("/c", "raw", read_only=True))
+    assert targets(many)[::27] == ["vda", "vdab"]
+    assert targets(many)[25:27] == ["vdz", "vdaa"]
+    assert targets(mixed) == ["vda", "sda", "vdb"]
+    domain = Domain.parse(machine_xml(replace(PLAIN, disks=mixed)))
+    assert [(disk.device, disk.read_only) for disk in domain.disks] == [
+        ("disk", False),
+        ("cdrom", True),
+        ("disk", True),
+    ]
+
+
+def test_secure_boot_has_system_management_mode_and_keys_and_plain_uefi_has_not() -> None:
+    secure = Domain.parse(machine_xml(replace(PLAIN, firmware="secure", tpm=True))).node
+    plain = Domain.parse(machine_xml(replace(PLAIN, firmware="efi"))).node
+    features = [{node.get("name"): node.get("enabled") for node in found.iter("feature")} for found in (secure, plain)]
+    assert features == [{"secure-boot": "yes", "enrolled-keys": "yes"}, {"secure-boot": "no"}]
+    assert (secure.find("features/smm") is not None, plain.find("features/smm")) == (True, None)
+    assert secure.find("devices/tpm/backend") is not None
+    with pytest.raises(UsageError, match="firmware is efi, expected bios with chipset pc"):
+        machine_xml(replace(PLAIN, firmware="efi", chipset="pc"))
+
+
+def test_a_machine_boots_from_what_it_is_told_in_that_order() -> None:
+    found = Domain.parse(machine_xml(replace(PLAIN, boot=("hd", "cdrom", "network")))).node.findall("os/boot")
+    assert [node.get("dev") for node in found] == ["hd", "cdrom", "network"]
+
+
+def test_a_screen_has_no_tcp_port() -> None:
+    (display,) = Domain.parse(machine_xml(replace(PLAIN, screen=True))).node.findall("devices/graphics")
+    assert display.get("port") is None
+    assert [node.get("type") for node in display] == ["socket"]
+
+
+def test_an_ordinary_user_s_card_is_qemu_s_own() -> None:
+    (card,) = Domain.parse(machine_xml(replace(PLAIN, nics=(Nic(user=True, model="e1000e"),)))).nics
+    assert (card.type, card.source, card.model) == ("user", "", "e1000e")

@@ -8,6 +8,7 @@ BRIDGE, NETWORK = "bridge", "network"  # interface types: whose tap is put into 
 
 
 class Disk(View):
+    type = Text("@type")  # file, block, network, volume ...
     device = Text("@device")  # disk, cdrom, floppy, lun
     target = Text("target@dev")  # vda: a label; the guest may name it otherwise
     bus = Text("target@bus")
@@ -17,12 +18,41 @@ class Disk(View):
     alias = Text("alias@name")  # of a running machine
 
     @property
+    def read_only(self) -> bool:
+        return self.node.find("readonly") is not None
+
+    @read_only.setter
+    def read_only(self, wanted: bool) -> None:
+        found = self.node.find("readonly")
+        if found is not None and not wanted:
+            remove(self.node, found)
+        elif found is None and wanted:
+            self.node.append(element("readonly"))
+
+    @property
+    def shareable(self) -> bool:
+        """Whether several machines may write to it."""
+        return self.node.find("shareable") is not None
+
+    @property
+    def encrypted(self) -> bool:
+        return self.node.find(".//encryption") is not None
+
+    @property
     def source(self) -> str:
         """The file, block device, volume or remote name; empty for an empty drive."""
         node = self.node.find("source")
         if node is None:
             return ""
         return node.get("file") or node.get("dev") or node.get("dir") or node.get("name") or node.get("volume") or ""
+
+    def put_on(self, path: str, form: str) -> None:
+        """Another file; what belonged to the old one (its chain, a copy on its way, labels) goes."""
+        for tag in ("source", "backingStore", "mirror"):
+            if (old := self.node.find(tag)) is not None:
+                remove(self.node, old)
+        self.type, self.format = "file", form
+        self.node.insert(1, element("source", {"file": path}))
 
 
 class Nic(View):

@@ -15,6 +15,7 @@ VERBS = {
     "list": "all machines, running or not",
     "show": "one machine: state, CPUs, memory, disks, network cards, addresses",
     "ip": "a running machine's addresses, and who says so",
+    "create": "make a machine from an image, an installer, the network or nothing",
     "start": "start a machine",
     "stop": "ask the guest to shut down, by its agent or ACPI, and wait for it",
     "kill": "pull a machine's plug; what the guest has not written is lost",

@@ -1,0 +1,1 @@
+"""New machines: from an image, an installer or nothing, from another machine, from an appliance."""

@@ -1,0 +1,159 @@
+"""Machines are made from images, installers and nothing: on a real libvirt, and one of them boots."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from virtkit.core.errors import NotSupportedError
+from virtkit.recipes import guest as demo
+from virtkit.vm.domain import Domain
+from vmhost.hosts import IMAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vmhost.hosts import Host
+
+pytestmark = pytest.mark.netns
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDe admin@desk"
+TCG = ("--accelerator", "tcg", "--no-network", "-y")
+
+
+@pytest.fixture
+def images(kvm: Host, name: str) -> Iterator[Path]:
+    """The host's own images, without what a test left there."""
+    before = set(kvm.images.iterdir())
+    (kvm.images / "key.pub").write_text(f"{KEY}\n")
+    try:
+        yield kvm.images
+    finally:
+        kvm.remove(name)
+        for path in set(kvm.images.iterdir()) - before:
+            path.unlink()
+
+
+def defined(kvm: Host, name: str) -> Domain:
+    return Domain.parse(kvm.virsh("dumpxml", "--inactive", name))
+
+
+def refused(kvm: Host, *arguments: str) -> str:
+    done = kvm.virtkit("vm", "create", *arguments, check=False)
+    assert done.returncode not in {0, 3}
+    return done.stderr
+
+
+def test_a_machine_on_an_image_boots_with_its_seed_on_a_virtio_disk_and_goes_again(
+    kvm: Host, name: str, images: Path
+) -> None:
+    try:
+        demo.build(images / "base.raw")
+    except NotSupportedError as error:
+        pytest.skip(error.message)
+    login = ("--user", "admin", "--ssh-key", f"{IMAGES}/key.pub", "--hostname", "web.example.org")
+    source = ("--image", f"{IMAGES}/base.raw", "-f", "raw", "--by", "overlay", "--memory", "192M", "--cpus", "1")
+    done = kvm.json("vm", "create", name, *source, *login, *TCG, "--start")
+    assert [step["sign"] for step in done["actions"]] == ["+", "+", "+", "~"]
+    kvm.wait(name)
+    assert KEY in kvm.shell(name, "tr -cd ' -~' </dev/vdb")
+    assert kvm.execute(name, "/bin/sh", "-c", "echo x >/dev/vdb").status != 0
+    xml = defined(kvm, name)
+    assert [(disk.target, disk.format, disk.read_only) for disk in xml.disks] == [
+        ("vda", "qcow2", False),
+        ("vdb", "raw", True),
+    ]
+    chain = json.loads(kvm.run("qemu-img", "info", "-U", "--output=json", f"{IMAGES}/{name}.qcow2").stdout)
+    assert chain["full-backing-filename"] == f"{IMAGES}/base.raw"
+    kvm.virsh("destroy", name)
+    kvm.virtkit("undo", str(done["change"]), "-y")
+    assert name not in kvm.machines()
+    assert not (images / f"{name}-seed.iso").exists()
+
+
+def test_an_image_of_another_format_is_converted_and_grown(kvm: Host, name: str, images: Path) -> None:
+    kvm.run("qemu-img", "create", "-q", "-f", "vmdk", f"{IMAGES}/a.vmdk", "8M")
+    arguments = (name, "--image", f"{IMAGES}/a.vmdk", "--size", "16M", "--workload", "database", "--autostart", *TCG)
+    planned = kvm.virtkit("vm", "create", *arguments, "--plan", check=False)
+    assert planned.returncode == 3
+    assert name not in kvm.machines()
+    assert sorted(path.name for path in images.iterdir()) == ["a.vmdk", "key.pub"]
+    kvm.virtkit("vm", "create", *arguments)
+    said = json.loads(kvm.run("qemu-img", "info", "--output=json", f"{IMAGES}/{name}.qcow2").stdout)
+    assert (said["format"], said["virtual-size"]) == ("qcow2", 16 << 20)
+    assert "Autostart:      enable" in kvm.virsh("dominfo", name)
+    assert "exists already" in refused(kvm, *arguments)
+    assert "exists already, and is not overwritten" in refused(
+        kvm, "another", *arguments[1:], "--disk", f"{IMAGES}/{name}.qcow2"
+    )
+
+
+def test_an_installer_starts_while_the_disk_is_empty(kvm: Host, name: str, images: Path) -> None:
+    (images / "install.iso").write_bytes(b"\0" * 40960)
+    arguments = ("--empty", "--size", "1G", "--iso", f"{IMAGES}/install.iso", "--pxe", "--memory", "64M")
+    assert "has no network card" in refused(kvm, name, *arguments, *TCG)
+    kvm.virsh("net-start", "default", check=False)
+    kvm.virtkit("vm", "create", name, *arguments, "--accelerator", "tcg", "-y", "--start")
+    assert kvm.virsh("domstate", name) == "running"
+    xml = kvm.virsh("dumpxml", "--inactive", name)
+    assert [(disk.device, disk.bus) for disk in Domain.parse(xml).disks] == [("disk", "virtio"), ("cdrom", "sata")]
+    assert xml.index("dev='hd'") < xml.index("dev='cdrom'") < xml.index("dev='network'")
+    assert "listen type='socket'" in xml
+    assert Domain.parse(xml).nics[0].network == "default"
+    kvm.virsh("net-destroy", "default")
+
+
+def test_an_image_in_place_is_taken_once(kvm: Host, name: str, images: Path) -> None:
+    kvm.run("qemu-img", "create", "-q", "-f", "qcow2", f"{IMAGES}/mine.qcow2", "8M")
+    before = (images / "mine.qcow2").stat().st_ino
+    done = kvm.json("vm", "create", name, "--image", f"{IMAGES}/mine.qcow2", "--by", "in-place", *TCG)
+    assert defined(kvm, name).disks[0].source == f"{IMAGES}/mine.qcow2"
+    for way in ("in-place", "overlay"):
+        assert f"is a disk of machine {name}" in refused(kvm, "b", "--image", f"{IMAGES}/mine.qcow2", "--by", way, *TCG)
+    kvm.virtkit("undo", str(done["change"]), "-y")
+    assert (images / "mine.qcow2").stat().st_ino == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--empty", "--accelerator", "tcg"), "no network is said"),
+        (("--empty", "--bridge", "nobr"), "virtkit net bridge create nobr"),
+        (("--empty", "--network", "nonet"), "nonet: no such network"),
+        (("--empty", "--disk", "/nowhere/a.qcow2", *TCG), "mkdir -p /nowhere"),
+        (("--image", "/nowhere/a.qcow2", *TCG), "no such file"),
+        (("--empty", "--user", "admin", *TCG), "nobody could log in"),
+        (("--empty", "--uefi", *TCG), "UEFI is asked for"),
+        (("--empty", "--secure-boot", *TCG), "apt install ovmf"),
+        (("--empty", "--tpm", *TCG), "apt install swtpm"),
+        (("--empty", "--mac", "52:54:00:00:00:01"), "1 MAC addresses for 0 network cards"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_touched(
+    kvm: Host, name: str, images: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    if {"--uefi", "--secure-boot"} & set(arguments) and os.path.isdir("/usr/share/qemu/firmware"):
+        pytest.skip("this host has a UEFI firmware")
+    if "--tpm" in arguments and shutil.which("swtpm"):
+        pytest.skip("this host has swtpm")
+    said = refused(kvm, name, *arguments)
+    assert told in said
+    assert name not in kvm.machines()
+    assert [path.name for path in images.iterdir()] == ["key.pub"]
+
+
+def test_secure_boot_and_a_tpm_where_the_host_has_them(kvm: Host, name: str, images: Path) -> None:
+    if not (os.path.isdir("/usr/share/qemu/firmware") and shutil.which("swtpm")):
+        pytest.skip("needs ovmf and swtpm")
+    kvm.virtkit(
+        "vm", "create", name, "--empty", "--size", "1M", "--memory", "256M", "--secure-boot", "--tpm", *TCG, "--start"
+    )
+    xml = kvm.virsh("dumpxml", "--inactive", name)
+    assert "secure='yes'" in xml
+    assert "<backend type='emulator'" in xml
+    assert kvm.virsh("domstate", name) == "running"
