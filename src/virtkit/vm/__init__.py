@@ -21,6 +21,7 @@ from virtkit.vm.verbs.plugging import (
 )
 from virtkit.vm.verbs.reading import block_cache, execute, ip, list, os_info, qmp, show, threads, wait_for_agent  # noqa: A004  virsh's word
 from virtkit.vm.verbs.settings import definition, diff, edit, set_cpu, set_disk, set_memory, set_nic, set_ports
+from virtkit.vm.verbs.templates import template
 from virtkit.vm.verbs.travel import journey, migrate
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "show",
     "start",
     "stop",
+    "template",
     "threads",
     "undefine",
     "unplug",

@@ -16,6 +16,8 @@ VERBS = {
     "show": "one machine: state, CPUs, memory, disks, network cards, addresses",
     "ip": "a running machine's addresses, and who says so",
     "create": "make a machine from an image, an installer, the network or nothing",
+    "clone": "make another machine like it: its disks copied, shared or stood upon",
+    "template": "make a machine something that others are cloned from, and that is never written to",
     "start": "start a machine",
     "stop": "ask the guest to shut down, by its agent or ACPI, and wait for it",
     "kill": "pull a machine's plug; what the guest has not written is lost",

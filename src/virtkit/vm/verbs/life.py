@@ -7,10 +7,12 @@ from virtkit.core.plan import Plan
 
 
 def start(name: str) -> Plan:
-    from virtkit.vm import actions, connection
+    """NotSupportedError for a template."""
+    from virtkit.vm import actions, connection, templating
 
     with connection.open() as libvirt:
         machine = libvirt.machine(name)
+        templating.refuse(machine.next_start())
         notes = ("it goes on from its saved memory image",) if machine.saved else ()
         steps = () if machine.active else (actions.Start(machine.name),)
         return Plan(f"start machine {machine.name}", steps, notes if steps else ())
