@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from virtkit.core.errors import CommandError, SystemCallError, VerifyError
 from virtkit.core.plan import Action
-from virtkit.recipes.seed import actions as seed  # noqa: F401  the journal finds them here
+from virtkit.recipes.appliance import actions as appliance  # noqa: F401  the journal finds them here
+from virtkit.recipes.seed import actions as seed  # noqa: F401  likewise
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json

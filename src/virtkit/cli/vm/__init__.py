@@ -16,6 +16,7 @@ VERBS = {
     "show": "one machine: state, CPUs, memory, disks, network cards, addresses",
     "ip": "a running machine's addresses, and who says so",
     "create": "make a machine from an image, an installer, the network or nothing",
+    "import": "make a machine from an OVA, OVF, VMX or .vbox: converted, with its networks mapped",
     "clone": "make another machine like it: its disks copied, shared or stood upon",
     "template": "make a machine something that others are cloned from, and that is never written to",
     "start": "start a machine",
@@ -38,4 +39,4 @@ def build(parser: Arguments) -> None:
 
 
 def _build(verb: str, parser: Arguments) -> None:
-    import_module(f"virtkit.cli.vm.{verb}").build(parser)
+    import_module(f"virtkit.cli.vm.{'import_' if verb == 'import' else verb}").build(parser)
