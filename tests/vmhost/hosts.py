@@ -57,6 +57,7 @@ auth_unix_rw = "none"
 QEMU = """\
 cgroup_controllers = []
 security_driver = "none"
+remember_owner = 0
 """
 SWITCH = """\
 set -e

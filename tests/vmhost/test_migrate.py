@@ -103,6 +103,7 @@ def test_a_running_guest_moves_with_its_memory_and_its_disks_and_undo_brings_it_
     assert 0 < told["journey"]["downtime"] < told["journey"]["total"]
     assert away.virsh("pool-list", "--all", "--name") == home.virsh("pool-list", "--all", "--name") == ""
     away.shell(traveller, "echo further >>/run/mark")
+    (home.images / f"{NAME}.qcow2").unlink()  # nobody needs it there any more, until it comes back
     home.virtkit("undo", "-y")
     assert (traveller in home.machines(), traveller in away.machines()) == (True, False)
     assert home.shell(traveller, COUNT) == before + "further\n"

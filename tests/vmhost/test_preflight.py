@@ -65,8 +65,8 @@ def test_all_obstacles_are_told_at_once_with_their_mends(kvms: tuple[Host, Host]
         away.remove(name)
     assert said.returncode == 1
     for found, mend in (
-        ("name: kvm2 has a definition of", "virsh undefine"),
-        ("host device: pci device", "detach-device-alias"),
+        ("name: kvm2 has a definition of", "kvm2/system undefine {}"),
+        ("host device: pci 0000:09:00.0 is passed through", "virtkit vm unplug {} pci 0000:09:00.0"),
         ("network card 52:54:00:00:00:01: kvm2 has no network inner", "net-define"),
         ("network card 52:54:00:00:00:02: kvm2 has no bridge br7", "virtkit net bridge create br7"),
         ("CPU pins: vCPU 0 is pinned to CPU", "virtkit vm pin"),
@@ -74,7 +74,7 @@ def test_all_obstacles_are_told_at_once_with_their_mends(kvms: tuple[Host, Host]
     ):
         lines = said.stderr.splitlines()
         (index,) = [number for number, line in enumerate(lines) if found in line]
-        assert mend in lines[index + 1]
+        assert mend.format(name) in lines[index + 1]
     assert said.stderr.count("try:") == 6
 
 
@@ -108,6 +108,19 @@ def test_memory_chipset_and_emulator_are_asked_for(connections: tuple[Connection
     domain.machine = "pc-q35-99.0"
     (obstacle,) = capacity.emulator(domain, there)
     assert "pc-q35-99.0" in obstacle.text
+
+
+def test_a_pool_that_is_off_over_there_is_named_with_what_starts_it(kvms: tuple[Host, Host], name: str) -> None:
+    home, away = kvms
+    home.define(machine_xml(hosts.idle(name, home.disk(f"{name}.qcow2"))))
+    home.virsh("start", name)
+    away.virsh("pool-define-as", "images", "dir", "--target", hosts.IMAGES)
+    try:
+        said = home.virtkit("vm", "migrate", name, away.tcp, "--copy-storage-all", "--plan", check=False)
+    finally:
+        away.virsh("pool-undefine", "images")
+    assert "kvm2 has a pool images there that is not started" in said.stderr
+    assert f"virsh --connect {away.tcp} pool-start images" in said.stderr
 
 
 def test_a_host_is_not_migrated_to_itself(kvm: Host, idle: str) -> None:

@@ -10,7 +10,7 @@ from virtkit.core.progress import Note, silent
 from virtkit.core.units import format_size
 from virtkit.vm import connection, library
 from virtkit.vm.actions.action import MachineAction
-from virtkit.vm.migration import job, place
+from virtkit.vm.migration import job, place, storage
 from virtkit.vm.migration.journey import Journey
 from virtkit.vm.migration.way import Way
 
@@ -133,13 +133,18 @@ class Migrate(MachineAction):
         """Where it is. The other host is asked only if it is not here: that one may be dead."""
         for uri in (self.uri, self.there):
             with connection.open(uri) as libvirt:
-                if (machine := libvirt.find(self.name)) is not None and machine.active != self.offline:
-                    return uri
+                if (machine := libvirt.find(self.name)) is not None:
+                    return {"at": uri, "runs": machine.active}
         return None
+
+    def difference(self, left: Json, now: Json, system: System) -> str:
+        if not isinstance(now, dict):
+            return ""
+        return f"the machine is {'running' if now['runs'] else 'off'} at {now['at']}"
 
     def apply(self, system: System, report: Sink) -> None:
         arrived = self._travel(self.uri, self.there, self.way, report)
-        if not self.offline:
+        if arrived.total is not None and arrived.memory is not None:
             sent = f"{format_size(arrived.memory)} of memory were sent, {arrived.total / 1000:.1f} s in all"
             report(Note(f"machine {self.name}", f"stood still for {arrived.downtime} ms; {sent}"))
 
@@ -155,8 +160,17 @@ class Migrate(MachineAction):
         with self._open() as here:
             if (machine := here.find(self.name)) is not None:
                 job.settle(machine)
-        if before == self.uri and self.capture(system) == self.there:
+        if _place(before) == self.uri and _place(self.capture(system)) == self.there:
+            self._make_room()
             self._travel(self.there, self.uri, self.way._replace(address=""), silent)
+
+    def _make_room(self) -> None:
+        """The old disks may have been deleted since."""
+        with connection.open(self.there) as there, self._open() as here:
+            machine = there.named(self.name)
+            for store in storage.stores(machine.now()):
+                if store.target in self.copied and not place.exists(here, store.path):
+                    place.make(here, store.path, store.format, storage.size_of(machine, store))
 
     def _travel(self, start: str, end: str, way: Way, report: Sink) -> Arrived:
         with library.heartbeat(), connection.open(start) as here, connection.open(end) as there:
@@ -166,3 +180,7 @@ class Migrate(MachineAction):
             if autostart:
                 there.named(self.name).autostart = True  # libvirt leaves it behind
             return arrived
+
+
+def _place(state: Json) -> str:
+    return str(state["at"]) if isinstance(state, dict) else ""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from virtkit.vm.connection import Connection
     from virtkit.vm.devices import Nic
     from virtkit.vm.domain import Domain
+    from virtkit.vm.xml import Element
 
 _NO_NETWORK, _NO_INTERFACE = 43, 57  # VIR_ERR_NO_NETWORK, VIR_ERR_NO_INTERFACE
 
@@ -24,9 +25,11 @@ _NO_NETWORK, _NO_INTERFACE = 43, 57  # VIR_ERR_NO_NETWORK, VIR_ERR_NO_INTERFACE
 def bound(domain: Domain) -> Iterator[Obstacle]:
     """What is a piece of this host."""
     for node in domain.node.findall("devices/hostdev"):
-        kind, alias = node.get("type", "device"), _alias(node)
-        mend = f"virtkit vm show {domain.name}, then virsh detach-device-alias {domain.name} {alias} --live"
-        yield Obstacle(f"host device: {kind} device {alias} is passed through, expected none", mend)
+        kind = node.get("type", "device")
+        address = _pci_address(node)
+        alias = f"virsh detach-device-alias {domain.name} {_alias(node)} --live"
+        mend = f"virtkit vm unplug {domain.name} pci {address}" if address else alias
+        yield Obstacle(f"host device: {kind} {address or _alias(node)} is passed through, expected none", mend)
     for node in domain.node.findall("devices/filesystem"):
         target = node.find("target")
         tag = "" if target is None else target.get("dir", "")
@@ -72,6 +75,15 @@ def _link(nic: Nic, there: Connection, kind: str, mend: str) -> Iterator[Obstacl
         yield Obstacle(f"network card {nic.mac}: {there.hostname} has no {kind} {nic.source}", f"{mend}, on that host")
 
 
-def _alias(node: object) -> str:
-    alias = getattr(node, "find", lambda _: None)("alias")
-    return alias.get("name", "") if alias is not None else ""
+def _pci_address(hostdev: Element) -> str:
+    """``0000:09:00.0``; empty for what is no PCI device."""
+    found = hostdev.find("source/address")
+    if found is None or hostdev.get("type") != "pci":
+        return ""
+    domain, bus, slot, function = (int(found.get(key, "0"), 0) for key in ("domain", "bus", "slot", "function"))
+    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+
+
+def _alias(device: Element) -> str:
+    alias = device.find("alias")
+    return "" if alias is None else alias.get("name", "")

@@ -29,12 +29,11 @@ def state(machine: Machine, way: Way) -> Iterator[Obstacle]:
 
 
 def keepsakes(machine: Machine) -> Iterator[Obstacle]:
-    """Libvirt keeps lists of snapshots and checkpoints by host, and lets no machine go that has some."""
-    for method, word in (("snapshotListNames", "snapshots"), ("listAllCheckpoints", "checkpoints")):
-        found = machine.ask(list, method, *([] if method == "snapshotListNames" else [0]))
-        if found:
-            command = f"virsh {word[:-1]}-delete {machine.name} --metadata"
-            yield Obstacle(f"{word}: there are {len(found)}, expected none", f"{command} {word.upper()[:-1]}")
+    """A host keeps the lists of its machines' snapshots and checkpoints; libvirt lets no machine go that has some."""
+    for method, word in (("listAllSnapshots", "snapshot"), ("listAllCheckpoints", "checkpoint")):
+        if found := machine.ask(list, method, 0):
+            mend = f"virsh {word}-delete {machine.name} {word.upper()} --metadata forgets one, its data stays"
+            yield Obstacle(f"{word}s: there are {len(found)}, expected none", mend)
 
 
 def blocks(machine: Machine, targets: tuple[str, ...]) -> Iterator[Obstacle]:
@@ -59,7 +58,7 @@ def taken(machine: Machine, there: Connection) -> Iterator[Obstacle]:
         yield Obstacle(f"name: {found}", f"virsh --connect {there.uri} domrename {twin.name} {twin.name}-old, once off")
     else:
         found = f"{where} has a definition of {twin.name} (UUID {twin.uuid}, off), expected the name free"
-        yield Obstacle(f"name: {found}", f"LIBVIRT_DEFAULT_URI={there.uri} virsh undefine {twin.name}")
+        yield Obstacle(f"name: {found}", f"virsh --connect {there.uri} undefine {twin.name}")
 
 
 def check_other_host(here: Connection, there: Connection) -> None:

@@ -24,16 +24,18 @@ _COMPLETED = 1 | 2  # VIR_DOMAIN_JOB_STATS_COMPLETED, _KEEP_COMPLETED: whoever a
 
 
 class Arrived(NamedTuple):
-    """Milliseconds and bytes; zeros of a machine that was off."""
+    """Milliseconds and bytes; None is what libvirt does not tell: of a machine that was off, and after post-copy."""
 
-    total: int = 0
-    downtime: int = 0
-    memory: int = 0  # sent; more than it has, where the guest wrote some of it again
+    total: int | None = None
+    downtime: int | None = None
+    memory: int | None = None  # sent; more than it has, where the guest wrote some of it again
 
 
 def arrived(machine: Machine) -> Arrived:
     """How the journey of a machine that came was, as libvirt there remembers it."""
     seen = machine.ask(dict, "jobStats", _COMPLETED)
+    if not seen.get("time_elapsed"):
+        return Arrived()
     return Arrived(*(int(seen.get(key, 0)) for key in ("time_elapsed", "downtime", "memory_processed")))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import MachineError, NotSupportedError, VirtkitError
 from virtkit.core.progress import Note
 from virtkit.core.units import MIB, divide_up
+from virtkit.vm import library
 from virtkit.vm.migration import job
 from virtkit.vm.migration.job import Arrived
 
@@ -24,6 +25,7 @@ ABORT_ON_ERROR, AUTO_CONVERGE, POSTCOPY = 4096, 8192, 32768
 
 PULSE, MISSED = 3, 3  # seconds between two signs of life, and how many may fail to come
 _ONE_ROUND = 2  # memory_iteration of the second round
+_UNSAFE = 81  # VIR_ERR_MIGRATE_UNSAFE
 _PORTS = "tcp 49152-49215"  # qemu.conf, migration_port_min and _max
 
 
@@ -129,6 +131,10 @@ class Journey:
         if "Postcopy is not supported" in said:
             hint = "sysctl vm.unprivileged_userfaultfd=1 on both hosts, or without --postcopy"
             return NotSupportedError(said, hint=hint)
+        if library.error_number(failure.__cause__) == _UNSAFE:
+            return MachineError(
+                said, hint="--copy-storage-all; or --unsafe, if both hosts share the storage all the same"
+            )
         if "unable to connect to server" in said.lower():
             return MachineError(said, hint=f"open {_PORTS} in the firewall of that host, or name another --address")
         return failure

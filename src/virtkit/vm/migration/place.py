@@ -6,6 +6,7 @@ Where the host has no pool there, one is made for the moment: not defined, and g
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from virtkit.vm.connection import Connection
 
+_CONFLICT = re.compile(r"with pool: '([^']+)'")  # storage source conflict, of a pool that is off
 _NO_POOL, _NO_VOLUME = 49, 50  # VIR_ERR_NO_STORAGE_POOL, VIR_ERR_NO_STORAGE_VOL
 _BUILD = 1  # VIR_STORAGE_POOL_CREATE_WITH_BUILD: the directory is made
 
@@ -52,6 +54,13 @@ def look(libvirt: Connection, file: str) -> Seen:
         return (
             Seen(0, free, exists=False) if volume is None else Seen(int(volume.ask(list, "info")[1]), free, exists=True)
         )
+
+
+def exists(libvirt: Connection, file: str) -> bool:
+    try:
+        return look(libvirt, file).exists
+    except NotFoundError:
+        return False
 
 
 def volume_of(pool: Handle, file: str) -> Handle | None:
@@ -118,5 +127,7 @@ def _passing(libvirt: Connection, path: str, *, make: bool) -> Handle:
     except MachineError as error:
         if "No such file" in error.message:
             raise NotFoundError(f"{path}: no such directory on {libvirt.hostname}") from error
-        hint = f"virsh --connect {libvirt.uri} pool-list --all"
-        raise MachineError(f"{path} on {libvirt.hostname}: {error.message}", hint=hint) from error
+        taken = _CONFLICT.search(error.message)
+        command = f"pool-start {taken[1]}" if taken else "pool-list --all"
+        found = f"{libvirt.hostname} has a pool {taken[1]} there that is not started" if taken else error.message
+        raise MachineError(f"{path}: {found}", hint=f"virsh --connect {libvirt.uri} {command}") from error

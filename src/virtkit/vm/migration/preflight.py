@@ -63,6 +63,10 @@ class Preflight:
         where = self.there.hostname
         if self.way.offline:
             yield "only the definition goes: the machine stays off"
+            if nvram := self.domain.node.findtext("os/nvram"):
+                yield f"{nvram} stays here: over there the firmware begins with fresh variables"
+            if self.domain.node.find("devices/tpm/backend[@type='emulator']") is not None:
+                yield "the TPM's state stays here: what is sealed with it (disk keys) cannot be opened over there"
         else:
             memory = format_size(self.domain.memory)
             yield f"it runs on while its memory ({memory}) is copied; then it stands still for some tenths of a second"
@@ -71,4 +75,6 @@ class Preflight:
         for store in self.stores:
             if store.kind == "block":
                 yield f"{store.path} has to be the same device on {where}: nobody can see that from here"
+        if self.way.postcopy:
+            yield "once it has switched, its memory is on both hosts: if one or the network dies then, so does it"
         yield from capacity.older(self.here, self.there)

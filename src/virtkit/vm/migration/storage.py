@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.errors import NotFoundError, UsageError
+from virtkit.core.errors import MachineError, NotFoundError, UsageError
 from virtkit.core.units import format_size
 from virtkit.vm.migration import place
 from virtkit.vm.migration.way import Obstacle
@@ -65,6 +65,11 @@ def chosen(machine: Machine, targets: Sequence[str], *, every: bool) -> tuple[st
     return able if every else tuple(targets)
 
 
+def size_of(machine: Machine, store: Store) -> int:
+    """Bytes that the guest sees of a disk."""
+    return int(machine.ask(list, "blockInfo", store.target, 0)[0])
+
+
 def local(each: Store) -> bool:
     """A file that the machine may write: whether it is the other host's, too, is the question."""
     return each.kind == "file" and not each.read_only
@@ -99,10 +104,13 @@ def reachable(all_of_them: list[Store], way: Way, name: str, there: Connection) 
         if each.kind != "file" or each.target in way.copied:
             continue
         for path in (each.path, *each.backing):
-            if not _has(there, path):
+            seen = _seen(there, path)
+            if isinstance(seen, Obstacle):
+                yield seen
+            elif seen is None or not seen.exists:
                 text = f"disk {each.target}: {there.hostname} has no {path}, expected the same storage there"
-                eject = f"virsh change-media {name} {each.target} --eject" if each.read_only else "mount it there first"
-                yield Obstacle(text, f"{eject}; or --copy-storage-all" if local(each) else eject)
+                eject = f"virtkit vm set {name} disk {each.target} --eject"
+                yield Obstacle(text, "mount it there first; or --copy-storage-all" if local(each) else eject)
 
 
 def unsafe_caches(
@@ -116,7 +124,7 @@ def unsafe_caches(
             text = (
                 f"disk {each.target}: cache is {each.cache or 'writeback'}, expected none or directsync before QEMU 4.0"
             )
-            yield Obstacle(text, f"virtkit vm set disk {name} {each.target} --cache none, and restart it")
+            yield Obstacle(text, f"virtkit vm set {name} disk {each.target} --cache none, and restart it")
 
 
 def copies(machine: Machine, all_of_them: list[Store], way: Way, there: Connection) -> Iterator[Copy | Obstacle]:
@@ -131,6 +139,9 @@ def copies(machine: Machine, all_of_them: list[Store], way: Way, there: Connecti
             continue
         size, allocated, _ = machine.ask(list, "blockInfo", each.target, 0)
         seen = _seen(there, each.path)
+        if isinstance(seen, Obstacle):
+            yield seen
+            continue
         directory = str(PurePosixPath(each.path).parent)
         if seen is not None and seen.exists and not (way.overwrite and seen.size == size):
             found = f"{there.hostname} has {each.path} already ({format_size(seen.size)})"
@@ -159,14 +170,11 @@ def _store(disk: Disk) -> Store:
     )
 
 
-def _has(there: Connection, path: str) -> bool:
-    seen = _seen(there, path)
-    return seen is not None and seen.exists
-
-
-def _seen(there: Connection, path: str) -> place.Seen | None:
+def _seen(there: Connection, path: str) -> place.Seen | Obstacle | None:
     """None: the directory is not there yet."""
     try:
         return place.look(there, path)
     except NotFoundError:
         return None
+    except MachineError as error:
+        return Obstacle(f"storage: {error.message}", error.hint)
