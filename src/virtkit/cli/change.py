@@ -58,4 +58,5 @@ def _say(console: Console, plan: Plan, number: int | None, told: Callable[[], di
     elif number is None:
         console.line(f"✓ {plan.title}: nothing to change")
     else:
-        console.line(f"✓ {plan.title}: done (change {number}; to take it back: virtkit undo {number})")
+        back = "nothing takes it back" if plan.final else f"to take it back: virtkit undo {number}"
+        console.line(f"✓ {plan.title}: done (change {number}; {back})")

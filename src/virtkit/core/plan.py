@@ -34,6 +34,7 @@ class Action(ABC):
     volatile: ClassVar[bool] = False  # state of the running kernel alone, which a reboot takes away
     cuts_off: ClassVar[bool] = False  # may cut the administrator off: a guardian stands by (core/deadman)
     unseen: ClassVar[bool] = False  # leaves nothing that can be read back: undo runs without comparing
+    final: ClassVar[bool] = False  # nothing brings back what it takes away: undo says so
     changes: ClassVar[bool] = True  # False: it watches or waits, there is nothing to put back
 
     def __init_subclass__(cls) -> None:
@@ -119,6 +120,11 @@ class Plan:
     def cuts_off(self) -> bool:
         """Whether it may cut the administrator off."""
         return any(action.cuts_off for action in self.actions)
+
+    @property
+    def final(self) -> bool:
+        """Whether nobody can take it back once it is done."""
+        return any(action.final for action in self.actions)
 
     def lines(self) -> list[str]:
         return [f"{action.sign} {action.describe()}" for action in self.actions]

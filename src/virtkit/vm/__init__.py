@@ -21,6 +21,7 @@ from virtkit.vm.verbs.plugging import (
 )
 from virtkit.vm.verbs.reading import block_cache, execute, ip, list, os_info, qmp, show, threads, wait_for_agent  # noqa: A004  virsh's word
 from virtkit.vm.verbs.settings import definition, diff, edit, set_cpu, set_disk, set_memory, set_nic, set_ports
+from virtkit.vm.verbs.snapshots import create_snapshot, list_snapshots
 from virtkit.vm.verbs.templates import template
 from virtkit.vm.verbs.travel import journey, migrate
 
@@ -28,6 +29,7 @@ __all__ = [
     "attach",
     "autostart",
     "block_cache",
+    "create_snapshot",
     "define",
     "definition",
     "diff",
@@ -42,6 +44,7 @@ __all__ = [
     "journey",
     "kill",
     "list",
+    "list_snapshots",
     "migrate",
     "os_info",
     "pin",

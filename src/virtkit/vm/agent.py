@@ -118,6 +118,16 @@ class Agent:
         records = map(self._record, found if isinstance(found, list) else [])
         return sorted(str(disk["name"]) for disk in records if not disk.get("partition"))
 
+    def freeze(self) -> None:
+        """Flush the guest's file systems and stop their writers until ``thaw``."""
+        self.machine.agent({"execute": "guest-fsfreeze-freeze"}, 60)
+
+    def thaw(self) -> None:
+        """Nothing to do where they are not frozen, or nobody answers."""
+        with suppress(MachineError):
+            if self.machine.agent({"execute": "guest-fsfreeze-status"}, 2) == "frozen":
+                self.machine.agent({"execute": "guest-fsfreeze-thaw"}, 10)
+
     def execute(self, command: Sequence[str], *, seconds: float = 60) -> Ran:
         """Run a program (absolute path or in the agent's PATH) to its end; MachineError if it takes too long."""
         arguments: dict[str, Json] = {"path": command[0], "arg": list(command[1:]), "capture-output": True}

@@ -10,21 +10,27 @@ from virtkit.vm.actions.life import Autostart, Define, Start, Stop, Undefine, ch
 from virtkit.vm.actions.pins import Pin
 from virtkit.vm.actions.plugs import Plug, Unplug
 from virtkit.vm.actions.settings import Redefine, Tune
+from virtkit.vm.actions.snapshots import DeleteSnapshot, MoveSnapshot, ResumeMemory, RevertInternal, TakeSnapshot
 from virtkit.vm.actions.travel import Migrate, PlaceDisk, ProveStorage
 
 __all__ = [
     "Attach",
     "Autostart",
     "Define",
+    "DeleteSnapshot",
     "Migrate",
+    "MoveSnapshot",
     "Pin",
     "PlaceDisk",
     "Plug",
     "ProveStorage",
     "Reach",
     "Redefine",
+    "ResumeMemory",
+    "RevertInternal",
     "Start",
     "Stop",
+    "TakeSnapshot",
     "Tune",
     "Undefine",
     "Unplug",
