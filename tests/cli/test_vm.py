@@ -114,3 +114,20 @@ def test_nobody_who_answers_is_one_clear_line() -> None:
     assert done.returncode == 1
     assert "/nonexistent" in done.stderr
     assert "try: virsh --connect" in done.stderr
+
+
+def test_set_edit_and_unplug_say_what_is_missing() -> None:
+    nothing = virtkit("set", "test", "cpu")
+    assert (nothing.returncode, nothing.stderr.splitlines()[0]) == (
+        2,
+        "virtkit: test: nothing to set, expected one of --count, --most",
+    )
+    assert "no terminal for an editor" in virtkit("edit", "test").stderr
+    assert "/nowhere: no such file" in virtkit("edit", "test", "--xml", "/nowhere").stderr
+    absent = virtkit("unplug", "test", "disk", "vdz")
+    assert (absent.returncode, absent.stderr.splitlines()[0]) == (1, "virtkit: test: has no disk vdz")
+
+
+def test_diff_of_a_machine_that_runs_as_it_is_defined_is_empty() -> None:
+    done = virtkit("diff", "test", "--output", "json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])

@@ -28,10 +28,12 @@ def carry_out(
     origin: str = "",
     ask: bool = True,
     told: Callable[[], dict[str, Json]] = dict,
+    details: bool = False,
 ) -> int:
     """Honours ``--plan`` and ``-y``. Set ``ask`` to False where the verb alone says all (start, stop).
 
-    ``told`` says what JSON has besides, once all is done.
+    ``told`` says what JSON has besides, once all is done. ``details``: the differences are shown before anything
+    changes, with ``-y``, too.
     """
     if args.plan:
         console.plan(plan)
@@ -39,17 +41,25 @@ def carry_out(
     if not plan:
         _say(console, plan, None)
         return 0
-    if (
-        ask
-        and not args.yes
-        and not agreed(plan.title, [*plan.lines(), *(f"note: {note}" for note in plan.notes)], console)
-    ):
-        return DECLINED
+    shown = [*_lines(plan, details=details), *(f"note: {note}" for note in plan.notes)]
+    if ask and not args.yes:
+        if not agreed(plan.title, shown, console):
+            return DECLINED
+    elif details and not console.json:
+        console.lines(shown)
     waits = any(isinstance(action, Confirm) for action in plan.actions)
     with console.progress(waits=waits) as report:
         number = run(plan, System(), Journal.default(), report, origin=origin, asked=at_terminal())
     _say(console, plan, number, told)
     return 0
+
+
+def _lines(plan: Plan, *, details: bool) -> list[str]:
+    return [
+        line
+        for text, action in zip(plan.lines(), plan.actions, strict=True)
+        for line in (text, *(f"    {detail}" for detail in (action.details() if details else ())))
+    ]
 
 
 def _say(console: Console, plan: Plan, number: int | None, told: Callable[[], dict[str, Json]] = dict) -> None:

@@ -33,6 +33,7 @@ KNOWN_BY = {  # devices that keep their name wherever they stand in the document
     "timer": ("@name",),
     "cell": ("@id",),
 }
+USERS = "ua-"  # an alias that a person chose, which the definition keeps; libvirt's own come and go with the process
 SIZES = {"memory", "currentMemory", "maxMemory", "size", "requested", "current", "block", "label"}
 
 
@@ -122,6 +123,8 @@ def _named(node: Element) -> Iterator[tuple[str, Element]]:
         tag = counted = child.tag if child.tag != "memory" or node.tag != "devices" else child.get("model", "dimm")
         counts[counted] = number = counts.get(counted, 0) + 1
         known = [Text(path).read(View(child)) for path in KNOWN_BY.get(child.tag, ())]
+        if child.tag == "memory" and not "".join(known).startswith(USERS):
+            known = []
         key = " ".join(filter(None, (part.removeprefix("0x") for part in known)))
         if not key and (node.tag == "devices" or number > 1):
             key = str(number)

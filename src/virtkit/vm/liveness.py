@@ -42,6 +42,8 @@ RULES = (
     Rule("disk/driver@detect_zeroes", "", f"{OPENED} 'detect_zeroes'"),
     Rule("disk/driver@iothread", "", "the device is bound to its thread when it is plugged in"),
     Rule("disk/driver@queues", "", SLOT),
+    Rule("disk/source@file", "medium"),
+    Rule("disk/source@startupPolicy", "", UNKNOWN),
     Rule("disk/boot@order", "", FIRMWARE),
     Rule("disk/target@bus", "", SLOT),
     Rule("interface/link@state", "device"),

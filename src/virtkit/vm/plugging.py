@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import ConflictError, NotFoundError, NotSupportedError, UsageError
 from virtkit.core.units import KIB, MIB, format_size
 from virtkit.vm.blueprint import derived_mac
-from virtkit.vm.difference import devices
 from virtkit.vm.xml import element
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ SECTION = (
     128 * MIB
 )  # the least that Linux on x86 brings online of a module (Documentation/admin-guide/mm/memory-hotplug)
 ON_PCIE = ("disk", "interface", "hostdev", VIRTIO_MEM)  # what takes a port of a q35 machine
-PREFIXES = {"virtio": "vd", "scsi": "sd", "usb": "sd", "sata": "sd"}
+PREFIXES = {"virtio": "vd", "scsi": "sd", "usb": "sd"}  # buses that libvirt plugs disks into
 _PCI = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", re.IGNORECASE)
 
 
@@ -52,9 +51,8 @@ def disk(domain: Domain, path: str, image_format: str, *, bus: str, target: str,
 
 def nic(domain: Domain, kind: str, source: str, *, model: str, mac: str) -> Element:
     """``kind`` is bridge or network."""
-    used = {each.mac.lower() for each in domain.nics}
-    mac = mac or next(found for index in range(256) if (found := derived_mac(domain.name, index)) not in used)
-    if mac.lower() in used:
+    mac = mac or _free_mac(domain)
+    if domain.nic(mac) is not None:
         raise ConflictError(f"{domain.name}: has a network card {mac} already")
     children = (
         element("mac", {"address": mac.lower()}),
@@ -70,12 +68,7 @@ def memory(domain: Domain, size: int, model: str) -> Element:
             f"{domain.name}: memory is {format_size(size)}, expected a multiple of {format_size(SECTION)} ({model})"
         )
     check_room(domain, size)
-    known = devices(domain.node)
-    name = next(
-        name
-        for index in range(257)
-        if f"{DIMM}[{(name := f'ua-mem{index}')}]" not in known and f"{VIRTIO_MEM}[{name}]" not in known
-    )
+    name = _free_alias(domain)
     kib = str(size // KIB)
     sizes = [element("size", {"unit": "KiB"}, text=kib), element("node", text="0")]
     if model == VIRTIO_MEM:
@@ -84,6 +77,25 @@ def memory(domain: Domain, size: int, model: str) -> Element:
             element("requested", {"unit": "KiB"}, text=kib),
         ]
     return element("memory", {"model": model}, element("target", {}, *sizes), element("alias", {"name": name}))
+
+
+def name_devices(domain: Domain) -> None:
+    """What has no name of its own gets one, so that it is the same device now and after the next start."""
+    for card in domain.nics:
+        if not card.mac:
+            card.mac = _free_mac(domain)
+    for module in domain.node.findall("devices/memory"):
+        if module.find("alias") is None:
+            module.append(element("alias", {"name": _free_alias(domain)}))
+
+
+def _free_mac(domain: Domain) -> str:
+    return next(mac for index in range(256) if domain.nic(mac := derived_mac(domain.name, index)) is None)
+
+
+def _free_alias(domain: Domain) -> str:
+    used = {alias.get("name") for alias in domain.node.findall("devices/memory/alias")}
+    return next(name for index in range(257) if (name := f"ua-mem{index}") not in used)
 
 
 def pci(address: str) -> Element:
@@ -140,7 +152,10 @@ def port_missing(domain: Domain, device: Element) -> str:
     """Why ``device`` finds no place in the running machine; empty if it does."""
     model = device.get("model", "") if device.tag == "memory" else device.tag
     target = device.find("target")
-    elsewhere = device.tag == "disk" and target is not None and target.get("bus") not in ("virtio", "nvme", None)
+    bus = target.get("bus", "virtio") if device.tag == "disk" and target is not None else ""
+    if bus and bus not in PREFIXES:
+        return "libvirt plugs disks on virtio, scsi and usb alone"
+    elsewhere = bus not in ("", "virtio")
     if "q35" not in domain.machine or model not in ON_PCIE or elsewhere or free_ports(domain):
         return ""
     return f"no PCI Express port is free; virtkit vm set {domain.name} ports 4 makes some from the next start"

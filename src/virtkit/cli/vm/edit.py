@@ -30,7 +30,7 @@ def _edit(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
 
     if args.xml:
-        return carry_out(vm.edit(args.name, _read(args.xml)), args, console)
+        return carry_out(vm.edit(args.name, _read(args.xml)), args, console, details=True)
     return _by_hand(args, console)
 
 
@@ -63,7 +63,7 @@ def _by_hand(args: argparse.Namespace, console: Console) -> int:
         file.write(vm.definition(args.name))
     System().hand_over([*editor, file.name])
     try:
-        status = carry_out(vm.edit(args.name, _read(file.name)), args, console)
+        status = carry_out(vm.edit(args.name, _read(file.name)), args, console, details=True)
     except VirtkitError as error:
         error.hint = error.hint or f"virtkit vm edit {args.name} --xml {file.name}   (what you typed is there)"
         raise

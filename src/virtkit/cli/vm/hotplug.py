@@ -58,7 +58,7 @@ def _plug_cpu(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
 
-    return carry_out(vm.hotplug_cpu(args.name, args.count), args, console)
+    return carry_out(vm.hotplug_cpu(args.name, args.count), args, console, details=True)
 
 
 def _plug_memory(args: argparse.Namespace, console: Console) -> int:
@@ -66,7 +66,9 @@ def _plug_memory(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
     from virtkit.core.units import parse_size
 
-    return carry_out(vm.hotplug_memory(args.name, parse_size(args.size), virtio=args.virtio_mem), args, console)
+    return carry_out(
+        vm.hotplug_memory(args.name, parse_size(args.size), virtio=args.virtio_mem), args, console, details=True
+    )
 
 
 def _plug_disk(args: argparse.Namespace, console: Console) -> int:
@@ -78,7 +80,7 @@ def _plug_disk(args: argparse.Namespace, console: Console) -> int:
     path = os.path.abspath(args.path)
     image_format = args.format or disk.info(path).format
     chosen = {"bus": args.bus, "target": args.target, "cache": args.cache, "readonly": args.readonly}
-    return carry_out(vm.hotplug_disk(args.name, path, image_format, **chosen), args, console)
+    return carry_out(vm.hotplug_disk(args.name, path, image_format, **chosen), args, console, details=True)
 
 
 def _plug_nic(args: argparse.Namespace, console: Console) -> int:
@@ -86,14 +88,14 @@ def _plug_nic(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
 
     chosen = {"bridge": args.bridge, "network": args.network, "model": args.model, "mac": args.mac}
-    return carry_out(vm.hotplug_nic(args.name, **chosen), args, console)
+    return carry_out(vm.hotplug_nic(args.name, **chosen), args, console, details=True)
 
 
 def _plug_pci(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
 
-    return carry_out(vm.hotplug_pci(args.name, args.address), args, console)
+    return carry_out(vm.hotplug_pci(args.name, args.address), args, console, details=True)
 
 
 PARTS = {

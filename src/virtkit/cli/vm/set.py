@@ -81,7 +81,7 @@ def _set_cpu(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
 
     facts.something(args, "count", "most")
-    return carry_out(vm.set_cpu(args.name, args.count, most=args.most, later=args.later), args, console)
+    return carry_out(vm.set_cpu(args.name, args.count, most=args.most, later=args.later), args, console, details=True)
 
 
 def _set_memory(args: argparse.Namespace, console: Console) -> int:
@@ -92,7 +92,7 @@ def _set_memory(args: argparse.Namespace, console: Console) -> int:
     facts.something(args, "size", "most", "room")
     size, most, room = (parse_size(text) if text else None for text in (args.size, args.most, args.room))
     plan = vm.set_memory(args.name, size, most=most, room=room, slots=args.slots, later=args.later)
-    return carry_out(plan, args, console)
+    return carry_out(plan, args, console, details=True)
 
 
 def _set_disk(args: argparse.Namespace, console: Console) -> int:
@@ -106,7 +106,7 @@ def _set_disk(args: argparse.Namespace, console: Console) -> int:
     facts.something(args, *fields, *KNOWN)
     limits = {limit: parse_size(value) for limit in KNOWN if (value := getattr(args, limit)) is not None}
     settings = DiskSettings(**{field: getattr(args, field) for field in fields}, limits=limits)
-    return carry_out(vm.set_disk(args.name, args.target, settings, later=args.later), args, console)
+    return carry_out(vm.set_disk(args.name, args.target, settings, later=args.later), args, console, details=True)
 
 
 def _set_nic(args: argparse.Namespace, console: Console) -> int:
@@ -116,14 +116,14 @@ def _set_nic(args: argparse.Namespace, console: Console) -> int:
 
     facts.something(args, *NicSettings._fields)
     settings = NicSettings(**{field: getattr(args, field) for field in NicSettings._fields})
-    return carry_out(vm.set_nic(args.name, args.mac, settings, later=args.later), args, console)
+    return carry_out(vm.set_nic(args.name, args.mac, settings, later=args.later), args, console, details=True)
 
 
 def _set_ports(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
 
-    return carry_out(vm.set_ports(args.name, args.count), args, console)
+    return carry_out(vm.set_ports(args.name, args.count), args, console, details=True)
 
 
 PARTS = {

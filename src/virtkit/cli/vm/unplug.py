@@ -41,4 +41,4 @@ def _unplug(args: argparse.Namespace, console: Console) -> int:
 
     cpus = args.part == "cpu"
     plan = vm.unplug_cpu(args.name, args.known) if cpus else vm.unplug(args.name, args.part, args.known)
-    return carry_out(plan, args, console)
+    return carry_out(plan, args, console, details=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotFoundError
 from virtkit.core.units import KIB
-from virtkit.vm import fields, library
-from virtkit.vm.difference import SIZES, devices
+from virtkit.vm import fields, library, nics
+from virtkit.vm.devices import NETWORK
+from virtkit.vm.difference import SIZES, devices, split
 from virtkit.vm.xml import Text, View, remove
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ LINK = "link@state"
 
 
 def read(machine: Machine, device: str, paths: Iterable[str]) -> dict[str, str]:
-    found = fields.read(machine, device, paths)
+    """Without what libvirt adds to a card on a network: the network's bridge, and its port there."""
+    there = fields.read(machine, device, {*paths, "@type"})
+    added = {"source@portid", *(["source@bridge"] if there["@type"] == NETWORK else [])}
+    found = {path: "" if path in added else there[path] for path in paths}
     return found | ({LINK: found[LINK] or "up"} if LINK in found else {})
 
 
@@ -33,6 +37,8 @@ def write(machine: Machine, device: str, values: Mapping[str, str]) -> None:
     for path, value in sorted(values.items()):
         _assign(node, path, value)
     machine.update_device(node, library.LIVE)
+    if any(path.startswith("source@") for path in values) and node.tag == "interface":
+        nics.bounce(machine, split(device)[1])
 
 
 def cannot(_machine: Machine, _device: str, _values: Mapping[str, str]) -> str:

@@ -76,7 +76,7 @@ def edit(name: str, xml: str) -> Plan:
 
     UsageError for an empty document, NotSupportedError for another name or UUID, and for passwords.
     """
-    from virtkit.vm import connection, secrets, settling
+    from virtkit.vm import connection, plugging, secrets, settling
     from virtkit.vm.domain import Domain
 
     if not xml.strip():
@@ -86,6 +86,7 @@ def edit(name: str, xml: str) -> Plan:
     with connection.open() as libvirt:
         machine = libvirt.machine(name)
         later.uuid = later.uuid or machine.uuid
+        plugging.name_devices(later)
         return settling.raw(f"edit machine {machine.name}", machine, later, libvirt)
 
 
