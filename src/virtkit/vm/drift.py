@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from virtkit.vm import nics
 from virtkit.vm.difference import Change, changes, split
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def _runtime(change: Change, now: Domain, later: Domain) -> bool:
         return True
     if tag == "interface" and below in ("source@bridge", "source@network", "@type"):
         left, right = now.nic(known), later.nic(known)
-        return left is not None and right is not None and (left.type, left.source) == (right.type, right.source)
+        return left is not None and right is not None and nics.place(left) == nics.place(right)
+    if tag == "disk" and below == "driver@type" and not change.old:  # an empty drive
+        return True
     plain = (tag + (below if below.startswith("@") else f"/{below}" if below else "")) if tag else change.path
     return RUNTIME.fullmatch(plain) is not None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError, UsageError
 from virtkit.core.units import KIB, MIB, format_size
-from virtkit.vm import booting
+from virtkit.vm import booting, nics
 from virtkit.vm.xml import Text, element, remove
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def set_nic(domain: Domain, mac: str, wanted: NicSettings) -> None:
     nic = _nic(domain, mac)
     if wanted.bridge or wanted.network:
         kind = "bridge" if wanted.bridge else "network"
-        if (nic.type, nic.source) != (kind, wanted.bridge or wanted.network):
+        if nics.place(nic) != (kind, wanted.bridge or wanted.network):
             nic.connect(kind, wanted.bridge or wanted.network or "")
     if wanted.link is not None and wanted.link != (nic.link or "up"):
         nic.link = wanted.link

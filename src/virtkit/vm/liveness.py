@@ -39,7 +39,7 @@ RULES = (
     Rule("disk/driver@cache", "", f"{OPENED} 'cache'"),
     Rule("disk/driver@io", "", f"{OPENED} 'io'"),
     Rule("disk/driver@discard", "", f"{OPENED} 'discard'"),
-    Rule("disk/driver@detect_zeroes", "", f"{OPENED} 'detect_zeroes'"),
+    Rule("disk/driver@detect_zeroes", "", "libvirt says yes and changes nothing"),
     Rule("disk/driver@iothread", "", "the device is bound to its thread when it is plugged in"),
     Rule("disk/driver@queues", "", SLOT),
     Rule("disk/source@file", "medium"),

@@ -21,10 +21,10 @@ LINK = "link@state"
 
 
 def read(machine: Machine, device: str, paths: Iterable[str]) -> dict[str, str]:
-    """Without what libvirt adds to a card on a network: the network's bridge, and its port there."""
-    there = fields.read(machine, device, {*paths, "@type"})
-    added = {"source@portid", *(["source@bridge"] if there["@type"] == NETWORK else [])}
-    found = {path: "" if path in added else there[path] for path in paths}
+    """Without what libvirt adds to a card on a network: the network's bridge, its port there, and the bridge's type."""
+    there = fields.read(machine, device, {*paths, "source@network"})
+    added = {"source@portid": ""} | ({"source@bridge": "", "@type": NETWORK} if there["source@network"] else {})
+    found = {path: added.get(path, there[path]) for path in paths}
     return found | ({LINK: found[LINK] or "up"} if LINK in found else {})
 
 
