@@ -218,12 +218,7 @@ def test_a_card_moves_to_a_network_and_back(roomy: Host) -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [
-        ("driver@cache", "unsafe"),
-        ("driver@io", "threads"),
-        ("driver@discard", "ignore"),
-        ("driver@detect_zeroes", "on"),
-    ],
+    [("driver@cache", "directsync"), ("driver@io", "threads"), ("driver@discard", "ignore")],
 )
 def test_libvirt_refuses_what_the_table_says_that_it_refuses(roomy: Host, path: str, value: str) -> None:
     """If a newer libvirt takes it, the table is to be changed."""

@@ -33,6 +33,8 @@ def _runtime(change: Change, now: Domain, later: Domain) -> bool:
     if tag == "interface" and below in ("source@bridge", "source@network", "@type"):
         left, right = now.nic(known), later.nic(known)
         return left is not None and right is not None and nics.place(left) == nics.place(right)
+    if tag == "interface" and below == "link@state":
+        return (change.old or "up") == (change.new or "up")
     if tag == "disk" and below == "driver@type" and not change.old:  # an empty drive
         return True
     plain = (tag + (below if below.startswith("@") else f"/{below}" if below else "")) if tag else change.path
