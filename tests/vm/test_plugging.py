@@ -47,7 +47,7 @@ def test_a_card_gets_an_address_that_is_free_and_the_same_again() -> None:
 
 
 def test_memory_needs_room_and_whole_sections() -> None:
-    with pytest.raises(NotSupportedError, match="without room for more memory"):
+    with pytest.raises(NotSupportedError, match="has no room for more memory"):
         plugging.memory(machine(), 128 * MIB, plugging.DIMM)
     with pytest.raises(UsageError, match="a multiple of 128 MiB"):
         plugging.memory(machine(room=True), 100 * MIB, plugging.DIMM)

@@ -130,7 +130,9 @@ def _grow(domain: Domain, more: int) -> None:
     """NUMA nodes hold all of the memory: the only one grows with it."""
     cells = domain.node.findall("cpu/numa/cell")
     if len(cells) > 1:
-        raise UsageError(f"{domain.name}: memory is split over {len(cells)} NUMA nodes", hint=f"vm edit {domain.name}")
+        raise UsageError(
+            f"{domain.name}: memory is split over {len(cells)} NUMA nodes", hint=f"virtkit vm edit {domain.name}"
+        )
     for cell in cells:
         kib = int(cell.get("memory", "0")) if cell.get("unit", "KiB") == "KiB" else 0
         cell.set("memory", str(kib + more // KIB))

@@ -114,7 +114,7 @@ def check_pci(address: str, system: System) -> None:
     full = address if address.count(":") > 1 else f"0000:{address}"
     place = f"/sys/bus/pci/devices/{full.lower()}"
     if not system.exists(place):
-        raise NotFoundError(f"{full}: no such PCI device on this host", hint="virtkit host pci")
+        raise NotFoundError(f"{full}: no such PCI device on this host", hint="lspci -D")
     if not system.exists(f"{place}/iommu_group"):
         found = f"{full}: is in no IOMMU group, expected one: VFIO gives whole groups to guests"
         raise NotSupportedError(
@@ -127,7 +127,7 @@ def check_room(domain: Domain, size: int) -> None:
     modules = domain.node.findall("devices/memory")
     if not domain.room:
         hint = f"virtkit vm set {domain.name} memory --room 8G, then virtkit vm stop and virtkit vm start"
-        raise NotSupportedError(f"{domain.name}: was started without room for more memory", hint=hint)
+        raise NotSupportedError(f"{domain.name}: has no room for more memory", hint=hint)
     node = domain.node.find("maxMemory")
     slots = int(node.get("slots", "0")) if node is not None else 0
     if len(modules) >= slots or domain.memory + size > domain.room:

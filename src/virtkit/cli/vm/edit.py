@@ -61,7 +61,11 @@ def _by_hand(args: argparse.Namespace, console: Console) -> int:
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with NamedTemporaryFile("w", prefix="virtkit-", suffix=".xml", encoding="utf-8", delete=False) as file:
         file.write(vm.definition(args.name))
-    System().hand_over([*editor, file.name])
+    try:
+        System().hand_over([*editor, file.name])
+    except VirtkitError:
+        os.unlink(file.name)
+        raise
     try:
         status = carry_out(vm.edit(args.name, _read(file.name)), args, console, details=True)
     except VirtkitError as error:
