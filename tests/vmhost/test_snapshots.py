@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +10,7 @@ from guest.machines import eventually
 from virtkit.vm.blueprint import machine_xml
 from virtkit.vm.domain import Domain
 from vmhost import hosts
+from vmhost.dying import die_at
 from vmhost.hosts import IMAGES
 
 if TYPE_CHECKING:
@@ -184,12 +183,7 @@ def test_file_systems_are_frozen_by_the_agent_and_thawed(kvm: Host, guest: str) 
 
 def test_killed_in_the_middle_the_guest_runs_and_undo_leaves_nothing(kvm: Host, guest: str) -> None:
     base = image(kvm, guest)
-    words = ("vm", "snapshot", guest, "create", "cut", "--memory", "-y")
-    process = kvm.start(sys.executable, "-m", "virtkit", *words)
-    memory = kvm.images / f"{guest}.cut.memory"
-    assert eventually(memory.exists)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    die_at(kvm, "virtkit.vm.watched:Teller.look", "vm", "snapshot", guest, "create", "cut", "--memory", "-y")
     kvm.virtkit("undo", "-y")
     assert kvm.answers(guest)
     assert (image(kvm, guest), names(kvm, guest)) == (base, [])

@@ -28,7 +28,9 @@ def verbs(parser: Arguments, known: Mapping[str, tuple[Fill, str]]) -> None:
     commands = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     abouts = {verb: about for verb, (_, about) in known.items()}
     for verb in in_hand(abouts, parser.following):
-        known[verb][0](commands.add_parser(verb, help=abouts[verb]))
+        command = commands.add_parser(verb, help=abouts[verb])
+        command.following = parser.following[1:]
+        known[verb][0](command)
 
 
 def output(parser: Arguments) -> None:

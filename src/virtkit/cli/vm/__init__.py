@@ -30,6 +30,7 @@ VERBS = {
     "pin": "keep a machine's threads on given CPUs, or show where they may run",
     "attach": "move a machine's network card to a bridge, while it runs",
     "snapshot": "keep earlier states of a machine, go back to them, delete them",
+    "backup": "back a machine up, in full or what changed; list, verify, restore",
     "migrate": "move a machine to another host, while it runs",
     "console": "talk to a machine's serial console; ^] leaves",
 }

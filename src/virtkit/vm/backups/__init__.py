@@ -1,0 +1,1 @@
+"""libvirt's backup jobs, checkpoints and dirty bitmaps: https://libvirt.org/formatbackup.html."""
