@@ -1,4 +1,4 @@
-"""Every document of libvirt's own tests: ``apt-get source libvirt``, its folder as ``libvirt`` in $VIRTKIT_OTHERS."""
+"""Every document of libvirt's own tests: ``apt-get source libvirt``, as ``libvirt`` in $VIRTKIT_TEST_DATA."""
 
 from __future__ import annotations
 
