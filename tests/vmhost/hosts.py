@@ -232,7 +232,8 @@ class Lan:
     def lose(self, host: Host) -> None:
         """As if its power went: everything on it ends at once, its files stay until the host is made again."""
         _end(host.process)
-        self._batch(self._switch.pid, f"link del port{host.name.removeprefix('kvm')}\n")
+        port = f"port{host.name.removeprefix('kvm')}"  # the kernel takes it away, too, but in its own time
+        self._batch(self._switch.pid, f"link del {port}\n", check=False)
 
     def close(self) -> None:
         for process in (*(host.process for host in self._hosts.values()), self._switch):
@@ -263,10 +264,10 @@ class Lan:
         self._batch(self._switch.pid, lines)
         self._batch(host.pid, inside)
 
-    def _batch(self, pid: int, lines: str) -> None:
+    def _batch(self, pid: int, lines: str, *, check: bool = True) -> None:
         """For ``ip``, in the network namespace of a process."""
         command = ["nsenter", "-t", str(pid), "-n", "ip", "-batch", "-"]
-        subprocess.run(command, input=lines, text=True, check=True, capture_output=True)
+        subprocess.run(command, input=lines, text=True, check=check, capture_output=True)
 
 
 def blueprint(name: str, *disks: Disk) -> Blueprint:

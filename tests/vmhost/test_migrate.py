@@ -30,6 +30,10 @@ pytestmark = pytest.mark.netns
 NAME = "traveller"
 LOCAL, COMMON = f"{IMAGES}/{NAME}.qcow2", f"{SHARED}/{NAME}.qcow2"
 MARK = "echo here >/run/mark; yes virtkit | dd of=/dev/{disk} bs=1M count=3 iflag=fullblock conv=fsync 2>/dev/null"
+NBD = """\
+<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none'/>
+<source protocol='nbd' name='d0'><host name='kvm3' port='10809'/></source><target dev='vda' bus='virtio'/></disk>
+"""
 COUNT = "md5sum </dev/vda; md5sum </dev/vdb; cat /run/mark"
 
 
@@ -144,6 +148,18 @@ def test_a_shared_disk_is_never_copied_onto_itself(kvms: tuple[Host, Host], name
     assert "is the same storage" in failed.stderr
     assert "--unsafe instead" in failed.stderr
     assert (home.virsh("domstate", name), name in away.machines()) == ("running", False)
+
+
+def test_a_network_disk_is_shared_by_its_nature(lan: Lan, kvms: tuple[Host, Host], name: str) -> None:
+    home, away = kvms
+    store = lan.host(3)
+    store.run("qemu-img", "create", "-q", "-f", "raw", f"{IMAGES}/d0", "16M")
+    store.run("qemu-nbd", "--fork", "-t", "-e", "4", "-f", "raw", "-x", "d0", f"{IMAGES}/d0")
+    home.define(machine_xml(hosts.idle(name)).replace("</devices>", f"{NBD}</devices>"))
+    home.virsh("start", name)
+    home.virtkit("vm", "migrate", name, away.tcp, "-y")
+    assert (name in home.machines(), away.virsh("domstate", name)) == (False, "running")
+    away.remove(name)
 
 
 def test_a_definition_moves_while_the_machine_is_off(kvms: tuple[Host, Host], name: str) -> None:
