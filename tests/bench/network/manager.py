@@ -58,7 +58,8 @@ def _start(lab: Lab, ipv4: Sequence[str]) -> None:
     lab.ip("addr flush dev eth0")
     (lab.root / "etc/NetworkManager/system-connections").mkdir(parents=True, exist_ok=True)
     (lab.root / "etc/NetworkManager/NetworkManager.conf").write_text(CONFIGURATION)
-    (lab.root / "run/dbus/pid").unlink(missing_ok=True)
+    for left in ("pid", "system_bus_socket"):  # of the run before: it would pass for the new one
+        (lab.root / "run/dbus" / left).unlink(missing_ok=True)
     _running.append(lab.start("dbus-daemon", "--system", "--nofork", "--nopidfile"))
     _until((lab.root / "run/dbus/system_bus_socket").exists)
     _running.append(lab.start("NetworkManager", "--no-daemon"))
