@@ -3,7 +3,8 @@
 Before 1.56 NetworkManager switches IPv6 off and on again whenever it reapplies anything (its commit 9bbb113987). All
 IPv6 addresses and routes are gone then; it adds those of the profile again, which answer only after the detection of
 duplicates, 1 to 2 s later, and others never. So there is no detection on the link for that moment (it is the same
-host that had them a moment ago), and what is missing is put back from what the kernel showed before.
+host that had them a moment ago), and what is missing is put back from what the kernel showed before. Its neighbours,
+too: a first solicitation that is lost in that moment is sent again only after a second (RFC 4861, RETRANS_TIMER).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from virtkit.core.errors import NetworkError
 from virtkit.net import diff, standing
 from virtkit.net.kernel import Kernel
 from virtkit.net.networkmanager import daemon
+from virtkit.net.requests import copy_neighbour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from virtkit.core.system import System
+    from virtkit.net.model import Neighbour
     from virtkit.net.networkmanager.daemon import Device
     from virtkit.net.standing import Side
 
@@ -31,20 +34,25 @@ POLL = 0.005  # seconds
 
 def reapply(system: System, device: Device, link: str) -> None:
     with Kernel() as kernel:
-        held = standing.side_of(kernel.network(), link)
+        network = kernel.network()
+        held = standing.side_of(network, link)
+        near = [found for found in network.neighbours if found.index == network.by_name[link].index]
         daemon.reapply(system, device)
         deadline = time.monotonic() + SETTLED
-        while refused := _filled(kernel, link, held) or time.monotonic() < deadline:
+        while refused := _filled(kernel, link, held, near) or time.monotonic() < deadline:
             if isinstance(refused, NetworkError) and time.monotonic() > deadline:
                 raise refused
             time.sleep(POLL)
 
 
-def _filled(kernel: Kernel, link: str, held: Side) -> NetworkError | None:
+def _filled(kernel: Kernel, link: str, held: Side, near: Sequence[Neighbour]) -> NetworkError | None:
     """What the kernel refuses while IPv6 is off, it takes a moment later."""
     network = kernel.network()
+    known = {(found.index, found.address) for found in network.neighbours}
+    lost = [copy_neighbour(found, found.index) for found in near if (found.index, found.address) not in known]
     try:
         kernel.transaction(diff.filled(network, standing.side_of(network, link), held))
+        kernel.transaction(lost)
     except NetworkError as error:
         return error
     return None
