@@ -1,65 +1,55 @@
-"""Rules of packet filters that name the link: they say nothing of the bridge.
-
-iptables over nftables is in the ruleset that nft(8) lists; where that is not installed, iptables-save(8) lists its own.
-"""
+"""Rules of packet filters that name the link: they say nothing of the bridge."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import CommandError, NotFoundError
+from virtkit.net.ties import iptables, nftables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from virtkit.core.plan import Json
     from virtkit.core.system import System
     from virtkit.net.model import Link
+    from virtkit.net.ties.rules import Rule
 
-MAKERS = {
-    "firewalld": "firewalld",
-    "docker": "Docker",
-    "libvirt": "libvirt",
-    "ufw": "ufw",
-    "f2b": "fail2ban",
-    "cali": "Calico",
-    "kube": "Kubernetes",
-}  # by what their tables' and chains' names begin with
+PROGRAMS = {"ip": "iptables", "ip6": "ip6tables"}  # by nft's name for the family
 ZONES = ("/etc/firewalld/zones", "/usr/lib/firewalld/zones")
+MOST = 20  # rules that are told with their text
 
 
 def found(system: System, link: Link, target: str) -> Iterator[str]:
-    new = bool(_said(system, ["nft", "--version"]))
-    rules = [*_nftables(system, link.name), *_iptables(system, link.name, "-legacy" if new else "")]
+    rules = list(_rules(system, link.name, target))
     if rules:
-        yield f"packet filter rules that name {link.name} say nothing of {target}: {', '.join(rules)}"
-        yield f"if one of them lets you in or others out, put the same rule for {target} beside it before"
+        yield f"packet filters name {link.name}, and say nothing of {target}: what lets you in has to be there before"
+    yield from (_told(rule, target) for rule in rules[:MOST])
+    if len(rules) > MOST:
+        search = f"grep -w {link.name}"
+        yield f"and {len(rules) - MOST} more: nft list ruleset | {search}; iptables-save | {search}"
     yield from _zone(system, link.name, target)
 
 
-def _nftables(system: System, name: str) -> Iterator[str]:
-    text = _said(system, ["nft", "-j", "list", "ruleset"])
-    listed = json.loads(text) if text else {}
-    for entry in listed.get("nftables", []):
-        rule = entry.get("rule", {})
-        if _names(rule.get("expr"), name):
-            where = f"{rule['family']} {rule['table']} {rule['chain']}"
-            yield f"nft {where} handle {rule['handle']}{_maker(rule['table'], rule['chain'])}"
-        table = entry.get("flowtable") or entry.get("set") or {}
-        if _names(table.get("dev"), name) or _names(table.get("elem"), name):
-            yield f"nft {table['family']} {table['table']} {table['name']}{_maker(table['table'])}"
+def _rules(system: System, name: str, target: str) -> Iterator[Rule]:
+    """Of iptables' tables in nftables, iptables itself is asked."""
+    others = set[tuple[str, str]]()
+    for family, program in PROGRAMS.items():
+        saved = _said(system, [f"{program}-save"]).splitlines()
+        yield from iptables.naming(program, saved, name, target)
+        if not saved or iptables.NFTABLES in saved[0]:
+            others |= {(family, table) for table in iptables.tables(saved)}
+            legacy = _said(system, [f"{program}-legacy-save"]).splitlines()
+            yield from iptables.naming(f"{program}-legacy", legacy, name, target)
+    yield from nftables.naming(_said(system, ["nft", "-s", "-a", "list", "ruleset"]), name, target, others)
 
 
-def _iptables(system: System, name: str, back_end: str) -> Iterator[str]:
-    naming = re.compile(rf"^-A (\S+) .*(?:-i|-o|--physdev-in|--physdev-out) {re.escape(name)}(?: |$)")
-    for program in ("iptables", "ip6tables"):
-        table = ""
-        for line in _said(system, [f"{program}{back_end}-save"]).splitlines():
-            table = line[1:] if line.startswith("*") else table
-            if matched := naming.match(line):
-                yield f"{program} {table} {matched[1]}{_maker(matched[1])}"
+def _told(rule: Rule, target: str) -> str:
+    if rule.excludes:
+        return f"{rule.shown}: it will be about {target} too, change it before"
+    if rule.maker:
+        return f"{rule.shown} (made by {rule.maker}, which has to be told of {target})"
+    return f"{rule.shown}; for {target}: {rule.command}" if rule.command else rule.shown
 
 
 def _zone(system: System, name: str, target: str) -> Iterator[str]:
@@ -69,20 +59,6 @@ def _zone(system: System, name: str, target: str) -> Iterator[str]:
             if re.search(rf"<interface\s+name=[\"']{re.escape(name)}[\"']", system.read_or(f"{folder}/{file}", "")):
                 command = f"firewall-cmd --permanent --zone={file.removesuffix('.xml')} --change-interface={target}"
                 yield f"{folder}/{file} names {name}: so that {target} is in this zone after the next start: {command}"
-
-
-def _names(value: Json, name: str) -> bool:
-    """Whether ``name`` stands anywhere in the expression by itself."""
-    if isinstance(value, dict):
-        return any(_names(inner, name) for inner in value.values())
-    if isinstance(value, list):
-        return any(_names(inner, name) for inner in value)
-    return value == name
-
-
-def _maker(*names: str) -> str:
-    makers = [maker for start, maker in MAKERS.items() if any(name.lower().startswith(start) for name in names)]
-    return f" (of {makers[0]})" if makers else ""
 
 
 def _said(system: System, command: Sequence[str]) -> str:
