@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+import time
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -65,8 +66,7 @@ BUFFER = (
 )  # bytes; every acknowledgement of a transaction waits here, about 1 KiB each with the kernel's overhead
 MOST_REQUESTS = 8192  # in one transaction: half of what the buffer holds
 DATAGRAM = 1 << 18  # bytes; the kernel's largest is 32 KiB, or a page, or one big message
-PATIENCE = 10  # seconds for one reply
-DUMP_TRIES = 20  # while others keep changing what is being read
+PATIENCE = 10  # seconds for one reply, and for one reading that nobody changes anything in
 
 
 class _Socket:
@@ -130,11 +130,12 @@ class _Socket:
                 return messages(data)
 
     def _dump(self, kind: int, body: bytes) -> list[bytes]:
-        for _ in range(DUMP_TRIES):
-            found = self._try_dump(kind, body)
-            if found is not None:
-                return found
-        raise NetworkError(f"netlink: the network changed during each of {DUMP_TRIES} readings, expected none")
+        """Again while others change what is being read: with many of them few readings in a row are left alone."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := self._try_dump(kind, body)) is None:
+            if time.monotonic() > deadline:
+                raise NetworkError(f"netlink: table {kind} changed during each reading for {PATIENCE} s")
+        return found
 
     def _try_dump(self, kind: int, body: bytes) -> list[bytes] | None:
         """None where somebody changed the table meanwhile (NLM_F_DUMP_INTR): entries may be missing or doubled."""
