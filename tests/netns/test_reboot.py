@@ -115,6 +115,28 @@ def test_bridge_goes_without_force_after_a_start_of_the_host(
         assert picture.held(lab, "eth0") == held
 
 
+@pytest.mark.parametrize(
+    ("start", "text"),
+    [
+        pytest.param(_with_networkmanager, NETWORKMANAGER, id="networkmanager"),
+        pytest.param(_with_networkd, NETWORKD, id="networkd"),
+        pytest.param(_with_ifupdown, IFUPDOWN, id="ifupdown"),
+    ],
+)
+def test_spanning_tree_that_is_asked_for_is_there_after_a_start_of_the_host(lab: Lab, start: Start, text: str) -> None:
+    """By the rehearsal, which holds the start against what the kernel shows now."""
+    with start(lab, text, "eth0"):
+        before = picture.everything(lab)
+        said = lab.virtkit(*CREATE, "--stp").stderr
+        assert "rehearse the next start" in said
+        assert "after the next start" not in said
+        assert "not rehearsed" not in said
+        assert lab.json("link", "show", "br0")[0]["linkinfo"]["info_data"]["stp_state"] == 1
+        lab.virtkit(*UNDO)
+        settle(lab)
+        assert picture.everything(lab) == before
+
+
 def test_bridge_that_somebody_else_made_in_its_place_is_not_ours(lab: Lab) -> None:
     """Here without a backend: there is no file that would say who made it."""
     lab.virtkit(*CREATE)

@@ -63,6 +63,12 @@ def _notes(lab: Lab) -> list[str]:
     return notes
 
 
+def _type(lab: Lab, notes: list[str], rule: str) -> None:
+    """What the note about the rule says to type."""
+    (note,) = [note for note in notes if note.startswith(rule)]
+    lab.run("sh", "-ec", note.partition("; for br0: ")[2])
+
+
 def test_plan_tells_what_stays_behind_and_whose_it_is(lab: Lab) -> None:
     settle(lab)
     for place, text in FILES.items():
@@ -70,6 +76,7 @@ def test_plan_tells_what_stays_behind_and_whose_it_is(lab: Lab) -> None:
         (lab.root / place).write_text(text)
     lab.run("sh", "-ec", "tc qdisc add dev eth0 root handle 5: tbf rate 1gbit burst 1mb latency 9ms")
     lab.run("sh", "-ec", "iptables -A INPUT -i eth0 -p tcp --dport 22 -j ACCEPT")
+    lab.run("nft", "add table inet lan; add chain inet lan in; add rule inet lan in iif eth0 tcp dport 22 accept")
     with _listener(lab) as pid:
         notes = _notes(lab)
     me = f"python3 (pid {pid})"
@@ -78,8 +85,10 @@ def test_plan_tells_what_stays_behind_and_whose_it_is(lab: Lab) -> None:
     assert any(note.startswith("multicast group 239.1.2.3 was joined on eth0 by a program that") for note in notes)
     assert not [note for note in notes if "224.0.0.1 " in note or "ff02::1:ff" in note]
     assert any(note.startswith("tc tbf 5: stays on eth0") for note in notes)
-    (rules,) = [note for note in notes if note.startswith("packet filter rules that name eth0 say nothing of br0")]
-    assert "INPUT" in rules
+    _type(lab, notes, "iptables -t filter -A INPUT -i eth0 ")
+    assert "-A INPUT -i br0 -p tcp -m tcp --dport 22 -j ACCEPT" in lab.run("iptables", "-S").stdout
+    _type(lab, notes, "nft chain inet lan in: ")
+    assert 'iifname "br0" tcp dport 22 accept' in lab.run("nft", "list", "chain", "inet", "lan", "in").stdout
     zone = "/etc/firewalld/zones/work.xml names eth0: so that br0 is in this zone after the next start"
     assert any(note.startswith(zone) and note.endswith("--zone=work --change-interface=br0") for note in notes)
     assert "/etc/sysctl.d/50-lan.conf:1,3 names eth0, which holds nothing then: it may have to name br0" in notes

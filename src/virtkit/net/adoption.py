@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from virtkit.net.model import Link, Network
 
 LIBVIRT_NETWORKS = "/etc/libvirt/qemu/networks"
-CENTISECONDS = 100
 
 
 def check(system: System, network: Network, bridge: Link, port: Link) -> None:
@@ -77,6 +76,5 @@ def uplinks_of(network: Network, bridge: Link) -> list[Link]:
 
 
 def silence(bridge: Link) -> float:
-    """Seconds that a new port of the bridge passes nothing: with STP it listens, then learns, a forward delay each."""
-    found = bridge.bridge
-    return 2 * found.forward_delay / CENTISECONDS if found and found.stp else 0.0
+    """Seconds that a new port of the bridge passes nothing."""
+    return bridge.bridge.silence if bridge.bridge else 0.0

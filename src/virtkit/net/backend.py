@@ -39,6 +39,11 @@ class Wish:
     mac: str  # of both, aa:bb:cc:dd:ee:ff
     mtu: int  # bytes
     held: Side  # what the port holds now, or the bridge if the move is done; the files may say more, and win
+    forward_delay: int = 0  # seconds, of the spanning tree protocol, 2 to 30; 0: the bridge is without it
+
+    @property
+    def stp(self) -> bool:
+        return self.forward_delay > 0
 
 
 @dataclass(frozen=True)

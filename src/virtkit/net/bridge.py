@@ -27,17 +27,19 @@ from virtkit.net.actions.zone import plan_zone
 from virtkit.net.backend import Wish
 from virtkit.net.kernel import Kernel
 from virtkit.net.machines import machines_of
+from virtkit.net.model import CENTISECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from virtkit.core.deadman import Confirm
     from virtkit.core.plan import Action
-    from virtkit.net.model import Link, Network
+    from virtkit.net.model import Bridge, Link, Network
     from virtkit.net.standing import Side
 
 LOCAL_UNICAST = 0x02  # in the first byte of a MAC address: given by software, to one station
 DEFAULT_MTU = 1500
+LEAST_DELAY = 2  # seconds: BR_MIN_FORWARD_DELAY in net/bridge/br_private.h
 
 
 def plan_bridge(
@@ -66,7 +68,8 @@ def plan_bridge(
     link = refusals.port_link(network, port) if port else None
     bridge = network.by_name.get(name)
     if bridge and _as_asked(network, bridge, link):
-        return Plan(title)
+        lacking = stp and not (bridge.bridge and bridge.bridge.stp)
+        return Plan(title, tuple(_spanning(name, stp=lacking)), (notes.UNTIL_REBOOT,) if lacking else ())
     if link is None:
         if checks:
             raise UsageError(f"--check {checks[0]}: nothing moves to a bridge of its own, expected --port too")
@@ -88,12 +91,12 @@ def plan_bridge(
     actions: tuple[Action, ...] = (*made, *zone, join, *_spanning(name, stp=stp), *asked)
     owner = ownership.find(system, link.name)
     if owner:
-        wish = Wish(name, link.name, link.mac, link.mtu, side)
+        delay = _forward_delay(bridge.bridge if bridge else None, stp=stp)
+        wish = Wish(name, link.name, link.mac, link.mtu, side, delay)
         actions = persistence.bridged(system, owner, wish, actions)
     watched = watching.plan(system, network, side, name, checks, joins=True, silence=silence)
     told = (
         *(ports.spanning(bridge, link.name) if bridge else ()),
-        *([f"files say STP off: after the next start {name} is without"] if stp and owner else ()),
         *notes.about_move(system, network, side, name),
         *watched.notes,
         *persistence.about(system, owner, link.name),
@@ -171,6 +174,13 @@ def stable_mac(machine: str, name: str) -> str:
     """The same on every day for one host's bridge of this name, and another one on every other host."""
     digest = hashlib.sha256(f"virtkit bridge {machine} {name}".encode()).digest()
     return bytes([LOCAL_UNICAST, *digest[:5]]).hex(":")
+
+
+def _forward_delay(found: Bridge | None, *, stp: bool) -> int:
+    """Seconds, as the kernel will have it: it takes the least that there is where a bridge without STP had less."""
+    if not stp and not (found and found.stp):
+        return 0
+    return max(LEAST_DELAY, found.forward_delay // CENTISECONDS if found else 0)
 
 
 def _spanning(name: str, *, stp: bool) -> list[Action]:

@@ -35,6 +35,7 @@ ADDRESS_ADVERTISED, ADDRESS_LINK_LOCAL = 2, 3  # IFAPROT_KERNEL_RA, IFAPROT_KERN
 FOREVER = 0xFFFFFFFF  # a lifetime
 ALL_LINKS = -1  # NETCONFA_IFINDEX_ALL: the settings in conf/all
 STRICT = 1  # rp_filter: a packet must come in over the link that leads back to its source
+CENTISECONDS = 100
 LINK_SCOPE = 253  # RT_SCOPE_LINK
 
 Slot: TypeAlias = tuple[int, int, str, int, int]  # family, table, destination, type of service, metric
@@ -61,6 +62,11 @@ class Bridge:
     stp: bool
     forward_delay: int  # hundredths of a second
     raw: bytes = field(repr=False)  # IFLA_INFO_DATA: all parameters, as the kernel shows them
+
+    @property
+    def silence(self) -> float:
+        """Seconds that a new port passes nothing: with STP it listens, then learns, a forward delay each."""
+        return 2 * self.forward_delay / CENTISECONDS if self.stp else 0.0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from net.netplan.samples import MAC, wish
@@ -44,6 +46,15 @@ AFTER_NM = {
 def test_says_nothing_of_what_is_as_wished() -> None:
     assert opinion.bridged(BEFORE, AFTER, wish(), "eth0") == []
     assert opinion.bridged(BEFORE_NM, AFTER_NM, wish(), "eth0") == []
+
+
+def test_spanning_tree_is_seen_where_it_was_asked_for() -> None:
+    asked = replace(wish(), forward_delay=2)
+    for before, after, key in ((BEFORE, AFTER, "STP"), (BEFORE_NM, AFTER_NM, "stp")):
+        (said,) = opinion.bridged(before, after, asked, "eth0")
+        assert said == f"br0 is no bridge with the MAC address {MAC} and {key}=true"
+        with_stp = {path: text.replace(f"{key}=false", f"{key}=true") for path, text in after.items()}
+        assert opinion.bridged(before, with_stp, asked, "eth0") == []
 
 
 @pytest.mark.parametrize(

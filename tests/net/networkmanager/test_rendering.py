@@ -52,6 +52,11 @@ def test_bridge_has_all_of_layer_3_and_the_port_nothing() -> None:
     assert above.file.get("ethernet", "cloned-mac-address") == "52:54:00:AA:00:11"
 
 
+def test_spanning_tree_comes_with_its_delay() -> None:
+    above = _bridge(AUTO, names=Names("br0", "eth0", NAMES.mac, 1500, modern=True, forward_delay=2))
+    assert "[bridge]\nforward-delay=2\nstp=true\n" in above.file.text
+
+
 @pytest.mark.parametrize(
     ("modern", "said"), [(True, "controller=br0\nport-type=bridge"), (False, "master=br0\nslave-type=bridge")]
 )

@@ -64,7 +64,8 @@ class NetworkManager:
         _check_profile(old, wish)
         uuid = profiles.new_uuid(system, wish.bridge)
         _check_name(system, wish.bridge, uuid)
-        names = _names(system, wish.bridge, wish.port, wish.mac, wish.mtu)
+        modern = daemon.version(system) >= daemon.CONTROLLERS
+        names = Names(wish.bridge, wish.port, wish.mac, wish.mtu, modern, wish.forward_delay)
         bridge = rendering.bridge_file(old, names, _identity(system, wish), uuid)
         files = [File(_lasting(wish.bridge), bridge.text, taking.MODE)]
         if old.persistent and old.bound:
@@ -225,10 +226,6 @@ def _lasting(name: str) -> str:
 
 def _passing(link: str) -> str:
     return f"{profiles.RUNTIME}/virtkit-{link}{profiles.SUFFIX}"
-
-
-def _names(system: System, bridge: str, port: str, mac: str, mtu: int) -> Names:
-    return Names(bridge, port, mac, mtu, daemon.version(system) >= daemon.CONTROLLERS)
 
 
 def _identity(system: System, wish: Wish) -> Identity:

@@ -66,6 +66,7 @@ class Names:
     mac: str
     mtu: int  # bytes
     modern: bool  # controller and port, not master and slave
+    forward_delay: int = 0  # seconds; 0: no STP
 
 
 def bridge_file(old: Profile, names: Names, identity: Identity, uuid: str) -> Keyfile:
@@ -81,7 +82,8 @@ def bridge_file(old: Profile, names: Names, identity: Identity, uuid: str) -> Ke
     mtu = old.file.get("ethernet", "mtu") or (str(names.mtu) if names.mtu != STANDARD_MTU else "")
     ethernet = [f"cloned-mac-address={names.mac.upper()}", *([f"mtu={mtu}"] if mtu else [])]
     made = Keyfile(f"# {names.bridge} over {names.port}: {MADE}{old.path}\n", ())
-    made = made.extended("connection", connection).extended("ethernet", ethernet).extended("bridge", ["stp=false"])
+    spanning = [f"forward-delay={names.forward_delay}", "stp=true"] if names.forward_delay else ["stp=false"]
+    made = made.extended("connection", connection).extended("ethernet", ethernet).extended("bridge", spanning)
     return _pinned(made.plus(_layer3(old.file)), names.port, identity).closed()
 
 

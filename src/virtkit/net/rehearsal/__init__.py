@@ -70,7 +70,7 @@ def rehearse(system: System, boot: Boot, port: str, bridge: str, was: Sequence[F
 def play(system: System, scene: Scene) -> Outcome:
     """What the kernel shows in the room when ``wanted`` is reached, or the patience is over."""
     command = [*ROOM, sys.executable, "-m", "virtkit.net.rehearsal.room"]
-    done = system.run(command, text=scene.dump(), timeout=scene.patience + SPARE, check=False)
+    done = system.run(command, text=scene.dump(), timeout=scene.patience + scene.silence + SPARE, check=False)
     if done.status or not done.stdout:
         raise CommandError(ROOM, done.status, done.stderr)
     return Outcome.load(done.stdout)
@@ -94,6 +94,7 @@ def _scene(
 ) -> Scene:
     if port not in network.by_name:
         raise NotFoundError(f"{port}: no such link")
+    found = network.by_name.get(bridge)
     scene = Scene(
         port,
         bridge,
@@ -103,6 +104,7 @@ def _scene(
         settings={path: value for path in SETTINGS if (value := system.read_or(path, ""))},
         wanted=wanted or {},
         lease=_lease(network, port, bridge),
+        silence=found.bridge.silence if found and found.bridge else 0.0,
     )
     return _staged(boot, scene)
 

@@ -149,14 +149,14 @@ def _start(scene: Scene) -> list[str]:
 def _settled(scene: Scene) -> picture.Picture:
     """Until the links have been as wanted for a while, nothing happens any more, or the patience is over."""
     now = since = time.monotonic()
-    deadline, last = now + scene.patience, picture.Picture()
+    deadline, last = now + scene.patience + scene.silence, picture.Picture()
     with Kernel() as kernel:
         while True:
             found, now = picture.take(kernel.network(), scene.port, scene.bridge), time.monotonic()
             since, last = (since if found == last else now), found
             as_wanted = scene.wanted and not picture.compare(scene.wanted, found)
             read = scene.ready and os.path.exists(scene.ready)
-            if read or now >= deadline or now - since >= (STEADY if as_wanted else STILL):
+            if read or now >= deadline or now - since >= (STEADY if as_wanted else STILL + scene.silence):
                 return found
             time.sleep(POLL)
 

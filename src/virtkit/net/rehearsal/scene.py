@@ -44,6 +44,7 @@ class Scene:
     lease: Lease | None = None
     ready: str = ""  # a file that ends the waiting; empty: the links do
     patience: float = 0.0  # seconds
+    silence: float = 0.0  # seconds in which a port passes nothing yet, and so nothing happens (STP)
 
     def dump(self) -> str:
         return json.dumps(asdict(self))

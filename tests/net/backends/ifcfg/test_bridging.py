@@ -179,6 +179,16 @@ def test_what_goes_by_the_links_name_goes_by_the_bridges() -> None:
         assert back[name] == files[name] if name in files else back[name] == files[f"../{name}"]
 
 
+def test_spanning_tree_comes_with_its_delay_and_is_left_where_it_is_on() -> None:
+    wish = Wish("br0", "eth0", MAC, 1500, Side("eth0"), forward_delay=15)
+    with folder({"ifcfg-eth0": "DEVICE=eth0\nBOOTPROTO=dhcp\n"}) as there:
+        new = by_name(bridging.bridged(there, wish))["ifcfg-br0"] or ""
+    assert "STP=yes\nDELAY=15\n" in new
+    files = {"ifcfg-eth0": "DEVICE=eth0\nBRIDGE=br0\n", "ifcfg-br0": new.replace("STP=yes", "STP=on")}
+    with folder(files) as there:
+        assert bridging.bridged(there, wish) == ()
+
+
 def test_file_called_otherwise_is_found_by_its_device_and_its_routes_come_along() -> None:
     files = {"ifcfg-Wired": "DEVICE=eth0\nBOOTPROTO=dhcp\n", "route-Wired": "10.5.0.0/16 via 10.9.0.1\n"}
     with folder(files) as there:

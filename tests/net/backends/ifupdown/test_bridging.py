@@ -126,6 +126,12 @@ def test_alias_follows_and_comes_up_after_its_bridge() -> None:
     assert meaning(new)["br0:1"] == [("inet", "static", Counter(["address 10.9.0.77/24"]))]
 
 
+def test_spanning_tree_comes_with_its_delay() -> None:
+    wish = Wish("br0", "eth0", MAC, 1500, Side("eth0"), forward_delay=2)
+    new = meaning(bridging.bridged(tree("auto eth0\niface eth0 inet dhcp\n"), wish, DEBIAN)[MAIN])
+    assert set(new["br0"][0][2]) >= {"bridge_stp on", "bridge_fd 2"}
+
+
 def test_mtu_that_no_file_mentions_is_written_for_both() -> None:
     wish = Wish("br0", "eth0", MAC, 9000, Side("eth0"))
     new = meaning(bridging.bridged(tree("auto eth0\niface eth0 inet dhcp\n"), wish, DEBIAN)[MAIN])

@@ -73,7 +73,7 @@ def _port_text(port: ShellFile, bridge: str, mtu: list[str]) -> str:
 
 
 def _bridge_text(port: ShellFile, wish: Wish, mtu: list[str]) -> str:
-    head = {"DEVICE": wish.bridge, "TYPE": "Bridge", "STP": "no", "DELAY": "0", "MACADDR": wish.mac}
+    head = {"DEVICE": wish.bridge, "TYPE": "Bridge", **_pins(wish)}
     both = [line.raw for line in port.lines if line.key in BOTH]
     onboot = [] if any(line.key == "ONBOOT" for line in port.lines) else [assignment("ONBOOT", "yes")]
     moved = [_moved(line, wish.port, wish.bridge) for line in port.lines if LAYER3.fullmatch(line.key)]
@@ -94,15 +94,24 @@ def _improved(folder: Folder, wish: Wish) -> tuple[File, ...]:
     if file is None:
         raise BusyError(f"{wish.port}: is a port of {wish.bridge}, but no file in {SCRIPTS} defines {wish.bridge}")
     check_alone(folder, wish.bridge, wish.port)
-    wanted = {"STP": "no", "DELAY": "0", "MACADDR": wish.mac}
-    right = [key for key in PINNED if file.known(key).lower() == wanted[key] or (key == "STP" and file.is_false(key))]
+    wanted = _pins(wish)
+    right = [key for key in PINNED if file.known(key).lower() == wanted[key] or (key == "STP" and _stp(file, wish))]
     raws = [_steered(line) for line in file.lines if line.key in right or line.key not in PINNED]
     text = joined([*raws, *(assignment(key, wanted[key]) for key in PINNED if key not in right)])
     return () if text == joined(line.raw for line in file.lines) else (File(file.path, text),)
 
 
+def _pins(wish: Wish) -> dict[str, str]:
+    return {"STP": "yes" if wish.stp else "no", "DELAY": str(wish.forward_delay), "MACADDR": wish.mac}
+
+
+def _stp(file: ShellFile, wish: Wish) -> bool:
+    """Whether the file says so, in whatever words."""
+    return file.is_true("STP") if wish.stp else file.is_false("STP")
+
+
 def _steered(line: Line) -> str:
-    """BRIDGING_OPTS without what would undo STP=no and DELAY=0."""
+    """BRIDGING_OPTS without what would undo STP= and DELAY=."""
     if line.key != "BRIDGING_OPTS" or line.value is None:
         return line.raw
     words = line.value.split()

@@ -129,7 +129,7 @@ def _stands(tree: Tree, wish: Wish) -> bool:
 
 
 def _bridge_options(wish: Wish, dialect: Dialect, margin: str) -> str:
-    options = {"ports": wish.port, "stp": "off", "fd": "0", "maxwait": "0"}
+    options = {"ports": wish.port, "stp": "on" if wish.stp else "off", "fd": wish.forward_delay, "maxwait": 0}
     lines = [f"bridge{dialect.separator}{name} {value}" for name, value in options.items()]
     return "".join(f"{margin}{line}\n" for line in (*lines, f"{dialect.mac} {wish.mac}"))
 

@@ -53,13 +53,13 @@ def _stands(configuration: Configuration, parts: list[Definition], bridge: str) 
 
 
 def _head(configuration: Configuration, parts: list[Definition], wish: Wish) -> list[Setting]:
-    """What makes the bridge one: the port's MAC address, and neither STP nor its delay."""
+    """What makes the bridge one: the port's MAC address, and whether it has STP."""
     part = parts[0]
     settings = [
         moving.new("interfaces", f"[{moving.quoted(part.id)}]"),
         moving.new("macaddress", f'"{wish.mac}"'),
         *([moving.new("mtu", mtu)] if (mtu := _mtu(parts, wish)) else []),
-        moving.new("parameters", "{stp: false, forward-delay: 0}"),
+        moving.new("parameters", f"{{stp: {'true' if wish.stp else 'false'}, forward-delay: {wish.forward_delay}}}"),
     ]
     renderer = configuration.renderer(part.section, part.id)
     if renderer != configuration.renderer(SECTION):

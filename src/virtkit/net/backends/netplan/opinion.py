@@ -44,8 +44,8 @@ def sections(text: str) -> list[Section]:
 def _networks(before: Files, after: Files, wish: Wish, port: str) -> Iterator[str]:
     """For networkd."""
     device = after.get(f"{NETWORKD}/10-netplan-{wish.bridge}.netdev", "")
-    if "Kind=bridge" not in device or f"MACAddress={wish.mac}" not in device or "STP=false" not in device:
-        yield f"{wish.bridge} is no bridge with the MAC address {wish.mac} and without STP"
+    if not {"Kind=bridge", f"MACAddress={wish.mac}", _stp(wish, "STP")} <= set(device.splitlines()):
+        yield f"{wish.bridge} is no bridge with the MAC address {wish.mac} and {_stp(wish, 'STP')}"
     network = after.get(f"{NETWORKD}/10-netplan-{port}.network", "")
     if f"Bridge={wish.bridge}" not in network.splitlines():
         yield f"{port} is no port of {wish.bridge}"
@@ -62,8 +62,9 @@ def _profiles(before: Files, after: Files, wish: Wish, port: str) -> Iterator[st
     """For NetworkManager."""
     bridge = sections(after[f"{PROFILES}/netplan-{wish.bridge}.nmconnection"])
     said = {line.lower() for _, lines in bridge for line in lines}
-    if "stp=false" not in said or not said & {f"{key}={wish.mac}" for key in ("cloned-mac-address", "mac-address")}:
-        yield f"{wish.bridge} is no bridge with the MAC address {wish.mac} and without STP"
+    mac = {f"{key}={wish.mac}" for key in ("cloned-mac-address", "mac-address")}
+    if _stp(wish, "stp") not in said or not said & mac:
+        yield f"{wish.bridge} is no bridge with the MAC address {wish.mac} and {_stp(wish, 'stp')}"
     own = sections(after.get(f"{PROFILES}/netplan-{port}.nmconnection", ""))
     if not {f"master={wish.bridge}", f"controller={wish.bridge}"} & {line for _, lines in own for line in lines}:
         yield f"{port} is no port of {wish.bridge}"
@@ -72,6 +73,10 @@ def _profiles(before: Files, after: Files, wish: Wish, port: str) -> Iterator[st
     had = sections(before.get(f"{PROFILES}/netplan-{port}.nmconnection", ""))
     if had:
         yield from _differences(wish.bridge, _families(had), _without_pins(_families(bridge), _families(had)))
+
+
+def _stp(wish: Wish, key: str) -> str:
+    return f"{key}={'true' if wish.stp else 'false'}"
 
 
 def _layer3(text: str) -> list[Section]:

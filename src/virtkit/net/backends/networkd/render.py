@@ -100,7 +100,7 @@ def check(source: NetworkFile) -> None:
 
 def _netdev(wish: Wish) -> str:
     device = f"[NetDev]\nName={wish.bridge}\nKind=bridge\nMACAddress={wish.mac}\n"
-    return f"{device}\n[Bridge]\nSTP=no\nForwardDelaySec=0\n"
+    return f"{device}\n[Bridge]\nSTP={'yes' if wish.stp else 'no'}\nForwardDelaySec={wish.forward_delay}\n"
 
 
 def _port(wish: Wish, source: NetworkFile) -> str:
