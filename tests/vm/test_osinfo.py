@@ -69,7 +69,7 @@ def test_an_installer_is_known_by_its_label_and_the_newest_wins(database: Databa
 
 
 def test_an_unknown_one_names_those_that_are_like_it(database: Database) -> None:
-    with pytest.raises(NotFoundError, match="expected one of old1"):
+    with pytest.raises(NotFoundError, match="expected one of old1$"):
         database.guest("old99")
     with pytest.raises(NotFoundError, match="expected a short id"):
         database.guest("x")

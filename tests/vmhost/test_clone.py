@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from vmhost.hosts import Host
 
 pytestmark = pytest.mark.netns
+
+XFS = """\
+truncate -s 400M "$0.store"
+mkfs.xfs -q "$0.store"
+mkdir "$0"
+mount -o loop "$0.store" "$0"
+"""
 
 
 @pytest.fixture
@@ -106,3 +114,35 @@ def test_what_runs_or_is_taken_is_refused(kvm: Host, pair: str) -> None:
     for verb in (("clone", pair, f"{pair}f"), ("template", pair)):
         assert f"virtkit vm stop {pair}" in kvm.virtkit("vm", *verb, check=False).stderr
     assert new not in kvm.machines()
+
+
+def test_the_boot_entries_of_uefi_go_along(kvm: Host, pair: str) -> None:
+    """Libvirt 9 keeps the variables of a firmware that it chose where its XML does not say."""
+    folder, xml = kvm.folder / "var/lib/libvirt/qemu/nvram", kvm.virsh("dumpxml", "--inactive", pair)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{pair}_VARS.fd").write_bytes(b"entries".ljust(4096, b"\0"))
+    kvm.define(xml.replace("<os>", "<os firmware='efi'>"))
+    new = f"{pair}i"
+    kvm.virtkit("vm", "clone", pair, new, "-y")
+    assert (folder / f"{new}_VARS.fd").read_bytes() == (folder / f"{pair}_VARS.fd").read_bytes()
+
+
+def test_where_the_file_system_shares_blocks_a_reflink_takes_no_room(kvm: Host, pair: str) -> None:
+    if shutil.which("mkfs.xfs") is None:
+        pytest.skip("needs mkfs.xfs")
+    here, shared = f"{IMAGES}/{pair}-xfs", f"{pair}g"
+    assert "shares no blocks" in kvm.virtkit("vm", "clone", pair, shared, "--by", "reflink", check=False).stderr
+    kvm.run("sh", "-ec", XFS, here)
+    try:
+        kvm.run("cp", f"{IMAGES}/{pair}.qcow2", f"{here}/base.qcow2")
+        image = ("--image", f"{here}/base.qcow2", "--by", "reflink", "--disk", f"{here}/{shared}.qcow2")
+        kvm.virtkit("vm", "create", shared, *image, "--accelerator", "tcg", "--no-network", "-y")
+        kvm.virtkit("vm", "clone", shared, f"{shared}h", "--by", "reflink", "-y")
+        for each in (shared, f"{shared}h"):
+            (disk,) = defined(kvm, each).disks
+            assert disk.source == f"{here}/{each}.qcow2"
+            assert "shared" in kvm.run("filefrag", "-v", disk.source).stdout
+            assert same(kvm, disk.source, f"{here}/base.qcow2")
+    finally:
+        kvm.run("umount", here)
+        kvm.run("rmdir", here)

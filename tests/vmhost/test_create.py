@@ -153,7 +153,7 @@ def test_secure_boot_and_a_tpm_where_the_host_has_them(kvm: Host, name: str, ima
     kvm.virtkit(
         "vm", "create", name, "--empty", "--size", "1M", "--memory", "256M", "--secure-boot", "--tpm", *TCG, "--start"
     )
-    xml = kvm.virsh("dumpxml", "--inactive", name)
+    xml = kvm.virsh("dumpxml", name)
     assert "secure='yes'" in xml
     assert "<backend type='emulator'" in xml
     assert kvm.virsh("domstate", name) == "running"

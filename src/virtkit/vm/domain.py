@@ -71,6 +71,12 @@ class Domain(View):
         return found
 
     @property
+    def efi(self) -> bool:
+        """Whether libvirt is asked to choose a UEFI firmware for it."""
+        found = self.node.find("os")
+        return found is not None and found.get("firmware") == "efi"
+
+    @property
     def pins(self) -> dict[int, Cpus]:
         """Only the vCPUs that are pinned."""
         return {pin.vcpu: parse_cpus(pin.cpus) for pin in self.vcpu_pins}

@@ -80,7 +80,7 @@ class Database:
         self._load()
         found = self._known.get(self._shorts.get(key, key))
         if found is None:
-            like = [short for short in sorted(self._shorts) if short.startswith(re.sub(r"[\d.]+$", "", key))][-8:]
+            like = self._like(key)
             told = f"expected one of {', '.join(like)}" if like else "expected a short id such as debian12"
             raise NotFoundError(f"{key}: is no system of libosinfo's database, {told}", hint="osinfo-query os")
         return self._described(found)
@@ -91,6 +91,13 @@ class Database:
         fits = [system for system in self._known.values() if _has_medium(system, volume)]
         fits.sort(key=lambda system: system.findtext("release-date", ""))
         return self._described(fits[-1]) if fits else None
+
+    def _like(self, key: str) -> list[str]:
+        """Short ids that differ in the version alone, the newest last."""
+        stem = re.sub(r"[\d.]+$", "", key)
+        found = {short: re.fullmatch(rf"{re.escape(stem)}([\d.]+)", short) for short in self._shorts}
+        versions = {short: [int(part) for part in said[1].split(".") if part] for short, said in found.items() if said}
+        return sorted(versions, key=lambda short: versions[short])[-8:]
 
     def _load(self) -> None:
         for path in self._files:

@@ -43,7 +43,7 @@ class Copies:
         """UEFI's: its boot entries and enrolled keys go along."""
         before, after = self._old.node.find("os/nvram"), self._made.node.find("os/nvram")
         if before is None or after is None or not (path := (before.text or "").strip()):
-            return []
+            return self._usual_variables()
         if before.get("format", "raw") != "raw":
             found = f"{self._old.name}: the format of its UEFI variables is {before.get('format')}, expected raw"
             raise NotSupportedError(found, hint=f"virsh edit {self._old.name}")
@@ -53,6 +53,14 @@ class Copies:
         after.text = renamed(path, self._old.name, self._made.name, "VARS.fd")
         places.require_free(self._libvirt, after.text, self._system)
         return [Convert(path, after.text, "raw", "raw")]
+
+    def _usual_variables(self) -> list[Action]:
+        """Where libvirt 9 looks when it has chosen the firmware itself: its XML then has a path only while it runs."""
+        path, target = (f"{places.variables(self._libvirt)}/{each.name}_VARS.fd" for each in (self._old, self._made))
+        if not self._old.efi or not self._system.exists(path):
+            return []
+        places.require_free(self._libvirt, target, self._system)
+        return [Convert(path, target, "raw", "raw")]
 
     def _copied(self, before: Disk, after: Disk) -> Action:
         way, form = self._way.by, before.format or "raw"
