@@ -190,6 +190,26 @@ def test_another_machines_directory_is_refused(kvm: Host, still: str, target: st
         kvm.remove(other)
 
 
+def test_a_chain_stays_right_when_snapshots_come_and_go(kvm: Host, still: str, target: str) -> None:
+    def step(pattern: str, *words: str) -> str:
+        """What the backup after it is."""
+        if words:
+            kvm.virtkit("vm", "snapshot", still, *words, "-y")
+        write(kvm, disk(kvm, still), pattern, "2M")
+        backup(kvm, still, target, "--incremental")
+        kinds = listed(kvm, target)
+        assert same(kvm, disk(kvm, still), f"{target}/{len(kinds):04d}/vda.qcow2")
+        return kinds[-1]
+
+    assert step("0x11") == "full"
+    write(kvm, disk(kvm, still), "0x12", "6M")
+    assert step("0x13", "create", "first") == "incremental"
+    assert step("0x14", "revert", "first") == "full", "its new overlay knows nothing of what changed"
+    assert step("0x15") == "incremental"
+    assert step("0x16", "create", "inside", "--external") == "incremental"
+    step("0x17", "delete", "inside")
+
+
 @pytest.mark.parametrize("moment", ["virtkit.vm.backups.job:finish", "virtkit.recipes.backups.store:write"])
 def test_killed_in_the_middle_the_machine_runs_and_nothing_looks_whole(kvm: Host, guest: str, moment: str) -> None:
     """While QEMU writes, and when all is written but has no name yet."""

@@ -61,8 +61,8 @@ def watched(machine: Machine, step: str, report: Sink, call: Callable[[], None])
     Thread(target=run, daemon=True).start()
     while not over.is_set():  # an interrupted join() takes a thread for ended that is not (CPython 3.11)
         try:
-            if not over.wait(PAUSE):
-                teller.look(machine)
+            teller.look(machine)
+            over.wait(PAUSE)
         except BaseException as error:  # noqa: BLE001  likewise: the job is called off before it goes on
             broken = broken or error
             with suppress(VirtkitError):

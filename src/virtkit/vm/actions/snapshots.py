@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,6 +10,8 @@ from virtkit.core.errors import NotSupportedError, VerifyError
 from virtkit.core.progress import Note
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.agent import Agent
+from virtkit.vm.backups.job import checkpoints
+from virtkit.vm.backups.paused import awake
 from virtkit.vm.lifecycle import destroy
 from virtkit.vm.migration import place
 from virtkit.vm.snapshots import snapshot as kept
@@ -16,6 +19,8 @@ from virtkit.vm.snapshots.memory import placed
 from virtkit.vm.watched import watched
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
@@ -64,7 +69,8 @@ class TakeSnapshot(MachineAction):
         with self._open() as libvirt:
             machine = libvirt.named(self.name)
             step = f"snapshot {self.snapshot} of {self.name}"
-            watched(machine, step, report, lambda: machine.tell("snapshotCreateXML", self.request, flags))
+            with _fit(machine) if self.overlays else nullcontext():
+                watched(machine, step, report, lambda: machine.tell("snapshotCreateXML", self.request, flags))
 
     def verify(self, system: System) -> None:
         with self._open() as libvirt:
@@ -144,7 +150,8 @@ class MoveSnapshot(MachineAction):
     def apply(self, system: System, report: Sink) -> None:
         with self._open() as libvirt:
             machine = libvirt.named(self.name)
-            _redefine(machine, self.snapshot, self.overlays, kept.CURRENT)
+            with _fit(machine):
+                _redefine(machine, self.snapshot, self.overlays, kept.CURRENT)
 
     def verify(self, system: System) -> None:
         wanted = {"current": self.snapshot, "overlays": dict(self.overlays)}
@@ -157,9 +164,10 @@ class MoveSnapshot(MachineAction):
         with self._open() as libvirt:
             machine = libvirt.named(self.name)
             overlays = before["overlays"]
-            _redefine(machine, self.snapshot, overlays if isinstance(overlays, dict) else {})
-            if before["current"]:
-                _redefine(machine, str(before["current"]), {}, kept.CURRENT)
+            with _fit(machine):
+                _redefine(machine, self.snapshot, overlays if isinstance(overlays, dict) else {})
+                if before["current"]:
+                    _redefine(machine, str(before["current"]), {}, kept.CURRENT)
 
 
 @dataclass(frozen=True)
@@ -242,10 +250,17 @@ class DeleteSnapshot(MachineAction):
             raise NotSupportedError(f"{self.name}: the state of snapshot {self.snapshot} is deleted for good")
 
 
+def _fit(machine: Machine) -> AbstractContextManager[None]:
+    """Where backups left checkpoints, libvirt touches snapshots only while QEMU runs, which takes the bitmaps along."""
+    return awake(machine) if any(True for _ in checkpoints(machine)) else nullcontext()
+
+
 def _delete(libvirt: Connection, machine: Machine, name: str, flags: int = 0) -> None:
-    """Libvirt 9.0 leaves the file with the memory: nothing but this snapshot ever used it."""
-    memory = kept.named(machine, name).memory_file
-    kept.handle(machine, name).tell("delete", flags)
+    """Of a machine that is off, libvirt 9.0 merges the newest alone; the file with the memory it leaves in any case."""
+    found = kept.named(machine, name)
+    memory = found.memory_file
+    with awake(machine) if found.kind == kept.EXTERNAL and not flags else nullcontext():
+        kept.handle(machine, name).tell("delete", flags)
     if memory and not flags:
         place.delete(libvirt, memory)
 

@@ -68,6 +68,9 @@ def refuse_unfit(machine: Machine, disks: Iterable[Disk], kind: str) -> None:
             f"{machine.name}: holds a saved memory image that belongs to its disks as they are, expected none",
             hint=f"virtkit vm start {machine.name}   (to go on with it), or: virsh managedsave-remove {machine.name}",
         )
+    if kind == INTERNAL and not machine.active and machine.ask(list, "listAllCheckpoints", 0):
+        found = f"{machine.name}: is off and has checkpoints of backups, expected it running for an internal snapshot"
+        raise NotSupportedError(found, hint=f"virtkit vm start {machine.name}, or create --external")
     for disk in disks:
         if kind == INTERNAL and disk.format != "qcow2":
             found = (
