@@ -19,7 +19,7 @@ from virtkit.vm.verbs.plugging import (
     unplug,
     unplug_cpu,
 )
-from virtkit.vm.verbs.reading import block_cache, execute, ip, list, os_info, qmp, show, threads, wait_for_agent  # noqa: A004  virsh's word
+from virtkit.vm.verbs.reading import block_cache, execute, ip, list, log, os_info, qmp, show, threads, wait_for_agent  # noqa: A004  virsh's word
 from virtkit.vm.verbs.settings import definition, diff, edit, set_cpu, set_disk, set_memory, set_nic, set_ports
 from virtkit.vm.verbs.snapshots import create_snapshot, list_snapshots
 from virtkit.vm.verbs.templates import template
@@ -45,6 +45,7 @@ __all__ = [
     "kill",
     "list",
     "list_snapshots",
+    "log",
     "migrate",
     "os_info",
     "pin",

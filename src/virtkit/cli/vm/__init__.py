@@ -19,6 +19,7 @@ VERBS = {
     "import": "make a machine from an OVA, OVF, VMX or .vbox: converted, with its networks mapped",
     "clone": "make another machine like it: its disks copied, shared or stood upon",
     "template": "make a machine something that others are cloned from, and that is never written to",
+    "log": "what QEMU said: libvirt's log of the machine, with its last start marked",
     "start": "start a machine",
     "stop": "ask the guest to shut down, by its agent or ACPI, and wait for it",
     "kill": "pull a machine's plug; what the guest has not written is lost",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from virtkit.vm.addresses import Address
     from virtkit.vm.agent import Ran
     from virtkit.vm.blocks import BlockCache
+    from virtkit.vm.logbook import Log
     from virtkit.vm.process import Thread
     from virtkit.vm.summary import Details, Summary
 
@@ -57,6 +58,14 @@ def ip(name: str, system: System | None = None) -> tuple[Address, ...]:
 
     with connection.open() as libvirt:
         return tuple(addresses(libvirt.machine(name), system or System()))
+
+
+def log(name: str, system: System | None = None) -> Log:
+    """What libvirt logged of the machine's QEMU, and where its last start begins in it."""
+    from virtkit.vm import connection, logbook
+
+    with connection.open() as libvirt:
+        return logbook.read(system or System(), libvirt.uri, libvirt.machine(name).name)
 
 
 def block_cache(name: str) -> tuple[BlockCache, ...]:
