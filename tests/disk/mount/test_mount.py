@@ -178,6 +178,8 @@ class TestWritten:
                 assert (inside / "file").read_bytes() == disk()
             finally:
                 run("umount", inside)
+                while run("losetup", "-j", file):  # the kernel lets go of the loop device a moment later
+                    time.sleep(0.05)
         plain = path.with_name("plain.raw")
         plain.write_bytes(read_by_qemu(path, kind))
         run("e2fsck", "-fn", plain)

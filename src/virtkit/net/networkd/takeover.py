@@ -49,7 +49,7 @@ BY_ADDRESS, NONE = "0", "1"  # addr_gen_mode: fe80:: made from the MAC, none mad
 LAST_CHOICE = 0xFFFFFFF0  # a metric
 SYSTEMD = "/run/systemd/system"  # sd_booted(3)
 BRIEFLY = 3.0  # seconds; 0.3 are usual
-PATIENCE = 20.0  # seconds; it waits 12 for a router's advertisement before a link counts as configured
+PATIENCE = 40.0  # seconds; on a quiet host it waits 12 for a router's advertisement before a link counts as configured
 POLL = 0.1  # seconds
 
 
