@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError
 from virtkit.net import ownership, standing
 from virtkit.net.actions import SetLink
-from virtkit.net.backend import Extending
 from virtkit.net.machines import ENDS
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def check(system: System, network: Network, bridge: Link, port: Link) -> None:
         raise BusyError(f"{bridge.name}: is {bridge.kind or 'a device'} already, expected a free name or a bridge")
     if bridge.master:
         raise BusyError(f"{bridge.name}: is a port of {network.by_index[bridge.master].name}, expected a free bridge")
-    maker = "" if _extends(system, bridge.name, port.name) else maker_of(system, bridge)
+    maker = maker_of(system, bridge)
     side = standing.side_of(network, bridge.name)
     if not side.empty:
         held = ", ".join(address.text for address in side.addresses) or "routes"
@@ -37,13 +36,6 @@ def check(system: System, network: Network, bridge: Link, port: Link) -> None:
     if uplinks and not (bridge.bridge and bridge.bridge.stp):
         reason = f"{bridge.name}: has {', '.join(uplinks)}, and {port.name} beside it may close a loop without STP"
         raise BusyError(reason, hint=f"a bridge of its own: virtkit net bridge create br1 --port {port.name}")
-
-
-def _extends(system: System, bridge: str, port: str) -> bool:
-    """Whether who configures the port makes the bridge, too, and can take the one into the other."""
-    owner = ownership.find(system, port)
-    backend = ownership.load(owner.backend) if owner else None
-    return isinstance(backend, Extending) and backend.extends(system, bridge)
 
 
 def maker_of(system: System, bridge: Link) -> str:

@@ -134,14 +134,6 @@ class Escort(Protocol):
 
 
 @runtime_checkable
-class Extending(Protocol):
-    """A backend that can take a port into a bridge that its files make already."""
-
-    def extends(self, system: System, bridge: str) -> bool:
-        """Whether they make it. What speaks against this port in this bridge, ``bridged`` says."""
-
-
-@runtime_checkable
 class PortFiles(Protocol):
     """A backend whose files alone say which links are a bridge's ports: no daemon answers when a port joins or leaves.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections import Counter
@@ -235,13 +234,7 @@ def test_mtu_is_pinned_where_no_lease_says_it(tmp_path: Path, own: str, mtu: str
             "network:\n  ethernets:\n    eth0: {}\n  bonds: {b: {interfaces: [eth0]}}\n",
             "4:28: eth0 is a port of b already",
         ),
-        ("network:\n  ethernets: {eth0: {}}\n  bridges: {br0: {dhcp4: true}}\n", "3:19: bridge br0 has dhcp4 already"),
-        ("network: {ethernets: {eth0: {}}, bridges: {br0: {interfaces: [eth1]}}}\n", "has ports already"),
-        (
-            "network: {ethernets: {eth0: {}}, bridges: {br0: {macaddress: 'aa:0:0:0:0:1'}}}\n",
-            "macaddress of br0 is",
-        ),
-        ("network: {ethernets: {eth0: {}}, bridges: {br0: {parameters: {priority: 7}}}}\n", "leave STP on"),
+        ("network:\n  ethernets:\n    eth0: {}\n  bridges: {br0: {}}\n", "4:13: defines br0 already"),
         (
             (
                 "network:\n  ethernets:\n    eth0:\n      networkmanager:\n        passthrough:\n"
@@ -257,29 +250,6 @@ def test_what_cannot_be_moved_is_refused_with_its_place(tmp_path: Path, text: st
     system = host(tmp_path, {"50.yaml": text}, "eth0", "eth1")
     with pytest.raises((NotSupportedError, BusyError), match=said):
         bridged(system)
-
-
-@pytest.mark.parametrize(
-    ("bridge", "after"),
-    [
-        ("  bridges:\n    br0: {}  # for guests\n", "  # for guests"),
-        (
-            "  bridges:\n    br0:\n      # for guests\n      parameters: {stp: false, forward-delay: 0}\n",
-            "      # for guests\n",
-        ),
-        ("  bridges:\n    br0:\n      interfaces: []\n      dhcp4: false\n", "      interfaces: [eth0]\n"),
-    ],
-)
-def test_bridge_without_a_port_that_is_there_already_gets_it(tmp_path: Path, bridge: str, after: str) -> None:
-    base = "network:\n  ethernets:\n    eth0:\n      dhcp4: true\n"
-    (text,) = bridged(host(tmp_path, {"50.yaml": base + bridge})).values()
-    assert after in text
-    (fresh,) = bridged(host(tmp_path / "fresh", {"50.yaml": base})).values()
-    assert _sorted(means(text)) == _sorted(means(fresh))
-
-
-def _sorted(found: dict[str, object]) -> str:
-    return json.dumps(found, sort_keys=True)
 
 
 def test_pattern_that_would_take_the_bridge_too_is_refused(tmp_path: Path) -> None:

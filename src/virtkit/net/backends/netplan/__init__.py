@@ -70,11 +70,6 @@ class Netplan:
         files = releasing.released(system, configuration.read(system), bridge, port)
         return (*files, *roles.daemon(roles.read(system, port, bridge).renderer).leftovers(system, bridge))
 
-    def extends(self, system: System, bridge: str) -> bool:
-        from virtkit.net.backends.netplan import bridging, configuration
-
-        return bool(configuration.read(system).of(bridging.SECTION, bridge))
-
     def problems(self, system: System, files: Sequence[File]) -> list[str]:
         from virtkit.net.backends.netplan import rendering
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from virtkit.net.backends.netplan.moving import Setting
 
 SECTION = "bridges"
-REPLACED = frozenset({"interfaces", *keys.NOTHING})  # of a bridge without a port
 
 
 def bridged(
@@ -32,23 +31,23 @@ def bridged(
     if _stands(configuration, parts, wish.bridge):
         return ()
     checks.movable(system, configuration, parts, wish.port, wish.bridge)
-    checks.joinable(configuration.of(SECTION, wish.bridge), parts, wish)
-    there = merged(configuration.of(SECTION, wish.bridge))
-    wanted = [*_head(configuration, parts, wish), *(moving.new(name, text) for name, text in pins)]
-    head = [setting for setting in wanted if setting.name == "interfaces" or setting.name not in there]
+    head = [*_head(configuration, parts, wish), *(moving.new(name, text) for name, text in pins)]
     main = next((part for part in parts if part.document.path.startswith(ETC)), parts[0])
-    changed = [_changed(configuration, part, parts, wish.bridge, head if part is main else None) for part in parts]
+    changed = [_changed(part, parts, wish.bridge, head if part is main else None) for part in parts]
     return tuple(file for file in changed if file)
 
 
 def _stands(configuration: Configuration, parts: list[Definition], bridge: str) -> bool:
-    """BusyError where the bridge leaves layer 3 to its port."""
-    if not any(part.id == bridge for part, _ in configuration.listing(parts[0].id)):
+    """BusyError where a bridge of this name is another one."""
+    found = configuration.of(SECTION, bridge)
+    if not found:
         return False
-    if any(_given(part, parts) for part in parts):
-        place = configuration.of(SECTION, bridge)[0].place
-        said = f"{place}: defines {bridge} already, and leaves layer 3 to its port {parts[0].id}"
-        raise BusyError(said, hint=f"netplan get bridges.{bridge}")
+    ports = [port.value for part, port in configuration.listing(parts[0].id) if part.id == bridge]
+    if not ports or any(_given(part, parts) for part in parts):
+        listed = f"does not have {parts[0].id} as port" if not ports else f"leaves layer 3 to its port {parts[0].id}"
+        raise BusyError(
+            f"{found[0].place}: defines {bridge} already, and {listed}", hint=f"netplan get bridges.{bridge}"
+        )
     return True
 
 
@@ -79,9 +78,7 @@ def _mtu(parts: list[Definition], wish: Wish) -> str:
     return str(settings["mtu"]) if "mtu" in settings else "" if leased else str(wish.mtu)
 
 
-def _changed(
-    configuration: Configuration, part: Definition, parts: list[Definition], bridge: str, head: list[Setting] | None
-) -> File | None:
+def _changed(part: Definition, parts: list[Definition], bridge: str, head: list[Setting] | None) -> File | None:
     """``head``: this file gets the bridge itself, and what makes the port one; the others only part with theirs."""
     given = _given(part, parts)
     kept = [entry for entry in part.settings.entries if entry.name in keys.BOTH or _off_twice(entry, parts)]
@@ -91,15 +88,8 @@ def _changed(
     settings = [*(head or ()), *moving.found(part, _in_order(part, [*given, *kept]))]
     expected = Expected(part.document)
     expected.move(part, given, instead)
-    there = next((found for found in configuration.of(SECTION, bridge) if found.document is part.document), None)
-    if there:
-        old = [entry for entry in there.settings.entries if head is not None and entry.name in REPLACED]
-        expected.move(there, old, settings)
-        put = moving.replaced(there, old, settings)
-    else:
-        expected.define(SECTION, bridge, settings)
-        put = moving.defined(part, SECTION, bridge, settings)
-    edits = [*moving.replaced(part, given, instead), *put]
+    expected.define(SECTION, bridge, settings)
+    edits = [*moving.replaced(part, given, instead), *moving.defined(part, SECTION, bridge, settings)]
     return placed(part.document, moving.proven(part.document, edits, expected.data))
 
 

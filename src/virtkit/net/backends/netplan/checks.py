@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotFoundError, NotSupportedError
 from virtkit.net.backends.netplan import keys, matching
 from virtkit.net.backends.netplan.configuration import scalars, text
-from virtkit.net.backends.netplan.document import Mapping, data, resolved
+from virtkit.net.backends.netplan.document import Mapping, resolved
 
 if TYPE_CHECKING:
     from virtkit.core.system import System
-    from virtkit.net.backend import Wish
     from virtkit.net.backends.netplan.configuration import Configuration, Definition
     from virtkit.net.backends.netplan.document import Entry
 
@@ -51,41 +50,6 @@ def movable(system: System, configuration: Configuration, parts: list[Definition
         _passed_through(part)
         if switch := part.get("openvswitch"):
             raise NotSupportedError(f"{part.document.place(switch.start)}: {first.id} belongs to Open vSwitch")
-
-
-def joinable(bridge: list[Definition], parts: list[Definition], wish: Wish) -> None:
-    """BusyError, NotSupportedError where a bridge that the files make already is more than one without a port."""
-    for part in bridge:
-        if part.document not in [each.document for each in parts] and (off := empty_settings(part)):
-            place = part.document.place(off[0].start)
-            raise NotSupportedError(f"{place}: {off[0].name} of {part.id} is in another file than {wish.port}")
-        for entry in part.settings.entries:
-            place = part.document.place(entry.start)
-            if entry.name not in keys.BRIDGE | keys.BOTH and entry not in empty_settings(part):
-                raise BusyError(f"{place}: bridge {part.id} has {entry.name} already, expected an empty one")
-            if entry.name == "interfaces" and scalars(entry.value):
-                raise BusyError(f"{place}: bridge {part.id} has ports already, expected none")
-            if entry.name == "macaddress" and text(entry.value).lower() != wish.mac:
-                found = f"{place}: macaddress of {part.id} is {text(entry.value)}, expected {wish.mac} as {wish.port}'s"
-                raise NotSupportedError(found, hint=f"netplan set bridges.{part.id}.macaddress={wish.mac}")
-            if entry.name == "parameters" and not _without_stp(entry):
-                said = f"{place}: parameters of {part.id} leave STP on, with which {wish.port} is deaf for 30 s"
-                raise NotSupportedError(said, hint=f"netplan set bridges.{part.id}.parameters.stp=false")
-
-
-def _without_stp(parameters: Entry) -> bool:
-    said = resolved(parameters.value)
-    stp = said.get("stp") if isinstance(said, Mapping) else None
-    return stp is not None and keys.false(text(stp.value))
-
-
-def empty_settings(part: Definition) -> list[Entry]:
-    """What only says that there is no layer 3."""
-    return [
-        entry
-        for entry in part.settings.entries
-        if entry.name in keys.NOTHING and (data(entry.value) == () or keys.false(text(entry.value)))
-    ]
 
 
 def releasable(configuration: Configuration, parts: list[Definition], port: list[Definition]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotFoundError
 from virtkit.net.backends.netplan import checks, keys, moving
 from virtkit.net.backends.netplan.configuration import merged
+from virtkit.net.backends.netplan.document import data
 from virtkit.net.backends.netplan.expected import Expected
 from virtkit.net.backends.netplan.placing import placed
 
@@ -38,7 +39,7 @@ def released(system: System, configuration: Configuration, bridge: str, port: st
 def _changed(here: Document, mine: Definition | None, its: Definition | None, ports: list[Definition]) -> File | None:
     """``mine`` is the bridge in this file, ``its`` the port."""
     moving_back = moving.found(mine, _given(mine, ports)) if mine else []
-    off = checks.empty_settings(its) if its else []
+    off = _off(its) if its else []
     if its and len(off) == len(its.settings.entries) and not moving_back:
         off = off[1:]  # netplan takes no definition without settings
     if not mine and not off:
@@ -62,3 +63,12 @@ def _given(part: Definition, ports: list[Definition]) -> list[Entry]:
     """What the port does not have by itself; its MTU it has, the bridge only followed it."""
     back = keys.LAYER3 | keys.BOTH - merged(ports).keys()
     return [entry for entry in part.settings.entries if entry.name in back]
+
+
+def _off(part: Definition) -> list[Entry]:
+    """What only says that the port has no layer 3."""
+    return [
+        entry
+        for entry in part.settings.entries
+        if entry.name in keys.NOTHING and (data(entry.value) == () or keys.false(str(data(entry.value))))
+    ]

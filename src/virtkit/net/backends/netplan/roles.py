@@ -19,7 +19,7 @@ def read(system: System, port: str, bridge: str) -> Roles:
     files = configuration.read(system)
     below = checks.definition(system, files, port)[0]
     renderer = files.renderer(below.section, below.id)
-    if any((above.section, above.id) == (SECTION, bridge) for above, _ in files.listing(below.id)):
+    if files.of(SECTION, bridge):
         return Roles(renderer, bridge, bridge, bridge, (port,), below.id)
     return Roles(renderer, bridge, port, below.id, (), below.id)
 
