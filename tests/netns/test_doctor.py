@@ -157,7 +157,8 @@ def test_a_port_that_the_spanning_tree_keeps_deaf_is_named(bridged: Lab) -> None
 
 def test_a_spanning_tree_that_hardly_waits_is_well_and_one_between_two_cards_is_left_alone(bridged: Lab) -> None:
     bridged.ip("link set br0 type bridge forward_delay 200 stp_state 1")
-    time.sleep(4.2)
+    while bridged.json("link", "show", "eth0")[0]["linkinfo"]["info_slave_data"]["state"] != "forwarding":
+        time.sleep(0.1)
     assert "spanning_tree" not in found(bridged)
     bridged.ip(
         f"link set br0 type bridge forward_delay 1500\nlink add eth1 address {HOST_MAC} type veth peer name lan1\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import ConflictError, NotFoundError, NotSupportedError, UsageError
+from virtkit.core.errors import BusyError, ConflictError, NotFoundError, NotSupportedError, UsageError
 from virtkit.core.units import KIB, MIB, format_size
 from virtkit.vm.blueprint import derived_mac
 from virtkit.vm.xml import element
@@ -120,6 +121,25 @@ def check_pci(address: str, system: System) -> None:
         raise NotSupportedError(
             found, hint="boot the host with intel_iommu=on or amd_iommu=on, and VT-d or AMD-Vi set in its firmware"
         )
+    own = full.lower()
+    for name in dict.fromkeys([own, *system.names(f"{place}/iommu_group/devices")]):
+        if use := _use(name, system):
+            whose = use if name == own else f"shares its IOMMU group with {name}, which {use}"
+            raise BusyError(f"{full}: {whose}: this host would lose it", hint=f"lspci -nnks {name}")
+
+
+def _use(name: str, system: System) -> str:
+    """What the host does with it: libvirt would take it from its driver unasked. A disk counts, mounted or not."""
+    place = f"/sys/bus/pci/devices/{name}"
+    if system.read_or(f"{place}/boot_vga", "0") == "1":
+        return "is the console's graphics card"
+    for link in system.names(f"{place}/net"):
+        if system.read_or(f"/sys/class/net/{link}/operstate", "unknown") != "down":
+            return f"is the network card {link}, which is up"
+    for block in system.names("/sys/block"):
+        if f"/{name}/" in os.path.realpath(system.path(f"/sys/block/{block}")):
+            return f"has the disk {block}"
+    return ""
 
 
 def check_room(domain: Domain, size: int) -> None:
