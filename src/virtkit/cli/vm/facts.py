@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
 
     from virtkit.cli.options import Arguments
+    from virtkit.cli.show import Console
     from virtkit.vm.addresses import Address
+
+    Part: TypeAlias = tuple[Callable[[Arguments], None], Callable[[argparse.Namespace, Console], int], str]
 
 TYPES = {"kvm": ("KVM", "KVM"), "qemu": ("TCG", "TCG: emulated, several times slower than KVM")}  # short and long
 
@@ -27,6 +32,16 @@ def something(args: argparse.Namespace, *fields: str) -> None:
             f"{args.name}: nothing to set, expected one of {words}",
             hint=f"virtkit vm set {args.name} {args.part} --help",
         )
+
+
+def parts(parser: Arguments, known: Mapping[str, Part]) -> Iterator[Arguments]:
+    """What of a machine a verb is about: its arguments are there already, the verb's flags are the caller's."""
+    commands = parser.add_subparsers(metavar="WHAT", required=True, dest="part")
+    for name, (fill, run, about) in known.items():
+        part = commands.add_parser(name, help=about)
+        fill(part)
+        part.set_defaults(run=run)
+        yield part
 
 
 def address(found: Address) -> str:

@@ -16,12 +16,8 @@ if TYPE_CHECKING:
 
 def build(parser: Arguments) -> None:
     facts.named(parser)
-    parts = parser.add_subparsers(metavar="WHAT", required=True, dest="part")
-    for name, (fill, run, about) in PARTS.items():
-        part = parts.add_parser(name, help=about)
-        fill(part)
+    for part in facts.parts(parser, PARTS):
         options.change(part)
-        part.set_defaults(run=run)
 
 
 def _cpu(parser: Arguments) -> None:

@@ -18,13 +18,9 @@ LIMITS = ("iops", "read-iops", "write-iops", "bps", "read-bps", "write-bps")
 
 def build(parser: Arguments) -> None:
     facts.named(parser)
-    parts = parser.add_subparsers(metavar="WHAT", required=True, dest="part")
-    for name, (fill, run, about) in PARTS.items():
-        part = parts.add_parser(name, help=about)
-        fill(part)
+    for part in facts.parts(parser, PARTS):
         part.add_argument("--later", action="store_true", help="from the next start only: the running machine stays")
         options.change(part)
-        part.set_defaults(run=run)
 
 
 def _cpu(parser: Arguments) -> None:
