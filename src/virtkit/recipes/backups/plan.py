@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from virtkit import disk
@@ -60,7 +59,8 @@ def _step(
     """``why``: by disk what keeps it from being incremental; None: that was not asked for."""
     number = last.number + 1 if last else 1
     tracked = [each.target for each in disks if each.format == "qcow2"]
-    checkpoint = f"{prefix(target)}{number:04d}-{int(time.time()):x}" if tracked else ""
+    unlike = os.urandom(4).hex()  # whoever was killed may have left a checkpoint of this number
+    checkpoint = f"{prefix(target)}{number:04d}-{unlike}" if tracked else ""
     less = [each.target for each in disks if why is not None and not why[each.target]]
     since = {each.target: last.checkpoint if last and each.target in less else "" for each in disks}
     parents = {each.target: last.number if last and each.target in less else 0 for each in disks}
