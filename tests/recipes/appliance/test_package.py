@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,31 @@ def test_what_is_no_appliance_is_refused(tmp_path: Path) -> None:
         open_package(archive(tmp_path / "f.tar", ("a.ovf", b"x")))
     with pytest.raises(NotFoundError):
         open_package(str(tmp_path / "g.ova"))
+
+
+def test_a_header_that_says_it_is_gigabytes_long_is_not_read(tmp_path: Path) -> None:
+    path, header = tmp_path / "a.ova", tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 3 << 30
+    path.write_bytes(header.tobuf(tarfile.PAX_FORMAT))
+    os.truncate(path, 4 << 30)
+    with pytest.raises(ImageError, match="a header is 3221225472 bytes long"):
+        open_package(str(path))
+
+
+def test_headers_on_headers_have_an_end(tmp_path: Path) -> None:
+    path, header = tmp_path / "a.ova", tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 0
+    path.write_bytes(header.tobuf() * 5000)
+    with pytest.raises(ImageError, match="is no tar archive"):
+        open_package(str(path))
+
+
+def test_an_archive_of_directories_alone_has_an_end(tmp_path: Path) -> None:
+    path, folder = tmp_path / "a.ova", tarfile.TarInfo("d")
+    folder.type = tarfile.DIRTYPE
+    path.write_bytes(folder.tobuf() * 5000)
+    with pytest.raises(ImageError, match="holds more than 4096 files"):
+        open_package(str(path))
 
 
 @given(data=st.data())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import ImageError, NotFoundError, SystemCallError, UsageError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from virtkit.recipes.appliance.model import Appliance
 
 MOST_MEMBERS = 4096
+_MOST_HEADER = 1 << 20  # bytes; a long name, or what pax tells of a member
 _PRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7z", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 _ONE_OVF = "expected one .ovf"
 
@@ -85,28 +87,37 @@ def open_package(path: str) -> Package:
 def _index(path: str) -> dict[str, Stretch]:
     """Where each member lies. A name that is there twice could be proven as the one and used as the other."""
     found: dict[str, Stretch] = {}
-    for member in _members(path):
+    for number, member in enumerate(_members(path)):
+        if number >= MOST_MEMBERS:
+            raise ImageError(f"{path}: holds more than {MOST_MEMBERS} files, expected an appliance")
         if not member.isreg() or member.issparse():
             continue
         name = member.name.removeprefix("./")
         if name in found:
             raise ImageError(f"{path}: holds {name} twice, expected each file once", hint=f"tar tvf {path}")
         found[name] = Stretch(path, f"{path}: {name}", member.offset_data, member.size)
-        if len(found) > MOST_MEMBERS:
-            raise ImageError(f"{path}: holds more than {MOST_MEMBERS} files, expected an appliance")
     return found
+
+
+class _Headers(BufferedReader):
+    """What tarfile reads while it walks: a header that says that it is gigabytes long would be read at once."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _MOST_HEADER:
+            raise ValueError(f"a header is {size} bytes long, expected at most {_MOST_HEADER}")
+        return super().read(size)
 
 
 def _members(path: str) -> Iterator[tarfile.TarInfo]:
     try:
-        with open(path, "rb") as file:
+        with _Headers(open(path, "rb", buffering=0)) as file:
             head = file.read(4)
             if head.startswith(_PRESSED):
                 raise ImageError(f"{path}: is compressed as a whole, expected a plain tar archive", hint=f"file {path}")
             file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as archive:
                 yield from archive
-    except (tarfile.TarError, UnicodeError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
         raise ImageError(f"{path}: is no tar archive: {error}", hint=f"file {path}") from error
     except OSError as error:
         raise SystemCallError(f"read {path}", error) from error
