@@ -29,7 +29,7 @@ NOUNS = {  # noun -> what it is about; the module is virtkit.cli.<noun>
     "disk": "disk images: qemu-img's verbs and more, on every format",
     "vm": "virtual machines over libvirt",
     "net": "this host's links and bridges",
-    "host": "this host: KVM, memory, CPUs, schedulers",
+    "host": "this host: what it is, how it is set, and what machines ask of it",
 }
 VERBS = {  # verb without a noun -> (module, what it does)
     "up": ("machine", "make what a declarative file describes"),

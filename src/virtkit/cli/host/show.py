@@ -1,10 +1,11 @@
-"""``virtkit host``: what the host is and how it is set. Nothing here changes anything."""
+"""``virtkit host show``: what the host is and how it is set."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
+from virtkit.cli.host.facts import ABSENT, count, counts
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from virtkit.host.hugepages import HugePages
     from virtkit.host.memory import Ksm, Thp
     from virtkit.host.picture import HostFacts
-    from virtkit.host.topology import Topology
     from virtkit.recipes.overcommit import Overcommit, Share
-
-ABSENT = "not available"
 
 _THP = {  # Documentation/admin-guide/mm/transhuge.rst
     "always": "memory of all programs",
@@ -32,20 +30,14 @@ _DOUBTS = 5  # lines, unless -v
 
 
 def build(parser: Arguments) -> None:
-    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
-    about = "KVM, CPUs, memory, huge pages, KSM, disks' schedulers, and what machines ask of them"
-    verb = verbs.add_parser("show", help=about, description=about)
-    options.output(verb)
-    verb.set_defaults(run=show)
-    about = "nodes, packages, caches, cores and threads"
-    verb = verbs.add_parser("topology", help=about, description=about)
-    options.output(verb)
-    verb.set_defaults(run=topology)
+    options.output(parser)
+    parser.set_defaults(run=show)
 
 
 def show(args: argparse.Namespace, console: Console) -> int:
     from virtkit import host
     from virtkit.core.system import System
+    from virtkit.host.drawing import draw
 
     facts = host.facts(System())
     overcommit, libvirt = _overcommit(facts)
@@ -58,28 +50,12 @@ def show(args: argparse.Namespace, console: Console) -> int:
     machines = _machines(overcommit) if overcommit else [("libvirt", libvirt)]
     _section(console, "host", _host(facts))
     _section(console, "CPU", _cpu(facts))
-    for line in _drawing(facts.topology):
+    for line in draw(facts.topology):
         console.line(f"    {line}")
     _section(console, "memory", _memory(facts))
     _section(console, "disks", [(disk.name, _disk(disk)) for disk in facts.disks])
     _section(console, "machines", machines)
     _doubts(console, facts)
-    return 0
-
-
-def topology(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.core.system import System
-    from virtkit.host.kernel import Kernel
-    from virtkit.host.picture import data
-    from virtkit.host.topology import read_topology
-
-    found = read_topology(Kernel(System()))
-    if console.json:
-        console.data(data(found))
-        return 0
-    console.line(_counts(found))
-    for line in _drawing(found):
-        console.line(f"  {line}")
     return 0
 
 
@@ -126,35 +102,12 @@ def _host(facts: HostFacts) -> Iterator[tuple[str, str]]:
 def _cpu(facts: HostFacts) -> Iterator[tuple[str, str]]:
     level = facts.kvm.second_level
     yield "model", facts.cpu.model or ABSENT
-    yield "CPUs", _counts(facts.topology)
+    yield "CPUs", counts(facts.topology)
     if level:
         in_cpu = "the CPU has it" if level.in_cpu else "the CPU does not show it"
         yield level.name, f"{_switch(level.enabled)}; {in_cpu}"
     else:
         yield "EPT / NPT", ABSENT
-
-
-def _counts(topology: Topology) -> str:
-    threads = topology.threads_per_core
-    offline = len(topology.present) - len(topology.cpus)
-    parts = (
-        f"{len(topology.cpus)} online" + (f", {offline} offline" if offline else ""),
-        _count(len(topology.packages), "package"),
-        _count(len(topology.cores), "core"),
-        f"{_count(threads, 'thread')} per core" if threads else "",
-        _count(len(topology.nodes), "NUMA node"),
-    )
-    return ", ".join(part for part in parts if part)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" + ("" if number == 1 else "s")
-
-
-def _drawing(topology: Topology) -> list[str]:
-    from virtkit.host.drawing import draw
-
-    return draw(topology)
 
 
 def _memory(facts: HostFacts) -> Iterator[tuple[str, str]]:
@@ -215,7 +168,7 @@ def _machines(overcommit: Overcommit) -> Iterator[tuple[str, str]]:
         yield "machines", "none defined"
         return
     yield "machines", f"{overcommit.running} running of {overcommit.defined}"
-    yield "vCPUs", _share(overcommit.vcpus, str) + f" on {_count(overcommit.vcpus.host, 'CPU')}"
+    yield "vCPUs", _share(overcommit.vcpus, str) + f" on {count(overcommit.vcpus.host, 'CPU')}"
     now = f"; have now {format_size(overcommit.memory_now)}"
     yield "memory", f"{_share(overcommit.memory, format_size)} of {format_size(overcommit.memory.host)}{now}"
     yield from (("judgement", text) for text in overcommit.judgement)

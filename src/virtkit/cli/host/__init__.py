@@ -1,0 +1,25 @@
+"""``virtkit host``: the host that machines run on. A verb is a module of its name with ``build(parser)``."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from virtkit.cli import options
+
+if TYPE_CHECKING:
+    from virtkit.cli.options import Arguments
+
+VERBS = {
+    "show": "KVM, CPUs, memory, huge pages, KSM, disks' schedulers, and what machines ask of them",
+    "topology": "nodes, packages, caches, cores and threads",
+}
+
+
+def build(parser: Arguments) -> None:
+    options.verbs(parser, {verb: (partial(_build, verb), about) for verb, about in VERBS.items()})
+
+
+def _build(verb: str, parser: Arguments) -> None:
+    import_module(f"virtkit.cli.host.{verb}").build(parser)
