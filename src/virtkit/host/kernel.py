@@ -30,6 +30,15 @@ class Choice(NamedTuple):
     choices: tuple[str, ...]
 
 
+def parse_choice(text: str) -> Choice | None:
+    """None unless one of the words is in brackets; a word that is alone needs none."""
+    words = text.split()
+    chosen = [word[1:-1] for word in words if word[0] == "[" and word[-1] == "]"]
+    if len(words) == 1 and not chosen and not set("[]") & set(text):
+        chosen = words
+    return Choice(chosen[0], tuple(word.strip("[]") for word in words)) if len(chosen) == 1 else None
+
+
 class Kernel:
     """Reads below the system's root; ``doubts`` grows by one line for each file that makes no sense."""
 
@@ -86,14 +95,10 @@ class Kernel:
         text = self.text(path)
         if not text:
             return None
-        words = text.split()
-        chosen = [word[1:-1] for word in words if word[0] == "[" and word[-1] == "]"]
-        if len(words) == 1 and not chosen and not set("[]") & set(text):
-            chosen = words
-        if len(chosen) != 1:
+        found = parse_choice(text)
+        if not found:
             self.doubt(path, text, "words with one of them in brackets")
-            return None
-        return Choice(chosen[0], tuple(word.strip("[]") for word in words))
+        return found
 
     def fields(self, path: str) -> dict[str, int]:
         """``MemTotal:  1024 kB`` lines: kB become bytes, bare numbers stay."""

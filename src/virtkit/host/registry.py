@@ -1,0 +1,62 @@
+"""All knobs, by name: every module of ``host/knobs`` is a family."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from virtkit.core import plugins
+from virtkit.core.errors import NotFoundError
+from virtkit.host import knobs as families
+from virtkit.host.knob import Setting, places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from virtkit.host.kernel import Kernel
+    from virtkit.host.knob import Knob
+
+
+@cache
+def knobs() -> Mapping[str, Knob]:
+    """Family by family, in the order of their files."""
+    found = plugins.collect(families, tuple, "KNOBS")
+    return MappingProxyType(
+        {knob.name: knob._replace(family=family) for family, members in found.items() for knob in members}
+    )
+
+
+def settings(kernel: Kernel) -> Iterator[Setting]:
+    """Every knob at every place that this host has; a knob that it does not have is not here."""
+    for knob in knobs().values():
+        found = (Setting(knob, place) for place in places(kernel, knob.scope))
+        yield from (setting for setting in found if setting.present(kernel))
+
+
+def find(kernel: Kernel, name: str) -> list[Setting]:
+    """``vm.swappiness``, ``block.scheduler@vda``, or all its places: ``block.scheduler``. NotFoundError, with why."""
+    bare, _, place = name.partition("@")
+    knob = knobs().get(bare)
+    if knob is None:
+        near = _near(bare)
+        raise NotFoundError(f"{bare}: virtkit knows no such knob", hint=f"virtkit host knobs {near}".rstrip())
+    there = places(kernel, knob.scope)
+    found = [Setting(knob, one) for one in ([place] if "@" in name else there)]
+    if "@" in name and place not in there:
+        known = ", ".join(there) or "none here"
+        raise NotFoundError(
+            f"{name}: no {knob.scope} {place}, expected one of: {known}", hint=f"virtkit host knobs {knob.family}"
+        )
+    here = [setting for setting in found if setting.present(kernel)]
+    if not here:
+        files = ", ".join(setting.file for setting in found[:1]) or knob.file
+        raise NotFoundError(f"{name}: not here: this kernel or hardware has no {files} that can be read")
+    return here
+
+
+def _near(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, knobs(), n=1)
+    return knobs()[close[0]].family if close else ""

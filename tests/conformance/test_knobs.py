@@ -1,0 +1,165 @@
+"""Every knob of every family must pass this: said whole, in both languages, and never an error where it is not."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from virtkit.core.errors import NotFoundError, UsageError
+from virtkit.core.system import System
+from virtkit.host.kernel import Kernel
+from virtkit.host.knob import Knob, Risk, Scope, Setting
+from virtkit.host.legal import Bracketed, Cpus, Legal, Listed, Range, Switch, Words
+from virtkit.host.registry import find, knobs, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KNOBS = list(knobs().values())
+HERE = list(settings(Kernel(System())))
+NONSENSE = ("", "no such value", "-77", "1e3", "0x10", "always never", "[0]", "1\n", "9" * 25)
+SAMPLES: dict[type[Legal], str] = {
+    Bracketed: "[one] two",
+    Listed: "one",
+    Switch: "Y",
+    Cpus: "0",
+}
+
+
+def sample(legal: Legal) -> str:
+    """What the knob's file may read."""
+    if isinstance(legal, Words):
+        return legal.choices[0]
+    return str(legal.low) if isinstance(legal, Range) else SAMPLES[type(legal)]
+
+
+@pytest.fixture(params=KNOBS, ids=lambda knob: knob.name)
+def knob(request: pytest.FixtureRequest) -> Knob:
+    found: Knob = request.param
+    return found
+
+
+@pytest.fixture(params=HERE, ids=lambda setting: setting.name)
+def setting(request: pytest.FixtureRequest) -> Setting:
+    found: Setting = request.param
+    return found
+
+
+def test_no_two_families_have_a_knob_of_one_name() -> None:
+    from virtkit.core import plugins
+    from virtkit.host import knobs as families
+
+    every = [knob for members in plugins.collect(families, tuple, "KNOBS").values() for knob in members]
+    assert len({knob.name for knob in every}) == len(every) == len(KNOBS)
+
+
+def test_some_knobs_are_here() -> None:
+    assert HERE
+
+
+def test_its_name_can_be_typed_and_a_sysctl_keeps_its_own(knob: Knob) -> None:
+    assert re.fullmatch(r"[a-z][\w.+-]*", knob.name, re.ASCII)
+    if knob.file.startswith("/proc/sys/"):
+        assert knob.name == knob.file.removeprefix("/proc/sys/").replace("/", ".")
+
+
+def test_its_files_have_a_place_if_its_scope_has(knob: Knob) -> None:
+    for file in filter(None, (knob.file, knob.effective, knob.choices)):
+        assert file.startswith(("/proc/", "/sys/", "/dev/"))
+        assert ("{place}" in file) == (knob.scope is not Scope.HOST)
+    assert bool(knob.choices) == isinstance(knob.legal, Listed)
+
+
+def test_it_is_explained_in_both_languages(knob: Knob) -> None:
+    for said in filter(None, (knob.explain, knob.danger)):
+        assert said.en.isascii()
+        assert said.en == said.en.strip()
+        assert "  " not in said.en
+        assert re.search(r"[\u4e00-\u9fff]", said.zh)
+        assert "  " not in said.zh
+    assert len(knob.explain.en) > 80
+
+
+def test_it_says_who_says_so(knob: Knob) -> None:
+    assert knob.evidence
+    assert all(evidence.source for evidence in knob.evidence)
+    assert all(evidence.figure and evidence.conditions for evidence in knob.evidence if evidence.source == "measured")
+
+
+def test_what_is_risky_says_what_goes_wrong(knob: Knob) -> None:
+    assert knob.danger or knob.risk in {Risk.SAFE, Risk.RESTART}
+
+
+def test_the_knobs_that_it_hangs_on_are_there(knob: Knob) -> None:
+    others = [*knob.resets, *filter(None, (knob.rival, knob.needs and knob.needs[0]))]
+    assert set(others) <= set(knobs())
+    assert knob.name not in others
+    if knob.rival:
+        assert knobs()[knob.rival].rival == knob.name
+
+
+def test_its_words_for_old_ones_and_back_are_values(knob: Knob) -> None:
+    assert not set(knob.formerly) & set(knob.formerly.values())
+    assert all(way[-1] == old for old, way in knob.way_back.items())
+
+
+def test_its_parameter_of_the_kernel_has_a_place_for_the_value(knob: Knob) -> None:
+    assert not knob.parameter or knob.parameter.count("{value}") == 1
+
+
+def test_where_it_is_not_it_is_not_here_and_no_error(knob: Knob, tmp_path: Path) -> None:
+    kernel = Kernel(System(tmp_path))
+    assert not Setting(knob, "0").present(kernel)
+    assert not Setting(knob, "0").writable(kernel)
+    with pytest.raises(NotFoundError, match="not here|no node|no disk|no cpu|no irq"):
+        find(kernel, f"{knob.name}@0" if knob.scope is not Scope.HOST else knob.name)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"\xff\xfe", b"[a] [b]", b"x" * 5000, b"1 2 3 4"])
+def test_a_file_that_makes_no_sense_is_no_error(knob: Knob, content: bytes, tmp_path: Path) -> None:
+    made = Setting(knob, "0")
+    path = tmp_path / made.file.lstrip("/")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    made.read(Kernel(System(tmp_path)))
+    made.legal(Kernel(System(tmp_path)))
+
+
+def test_it_reads_what_its_file_may_read_and_takes_it_back(knob: Knob, tmp_path: Path) -> None:
+    text = sample(knob.legal)
+    value = knob.legal.value(text)
+    assert value is not None
+    assert knob.legal.accept(value, "one" if isinstance(knob.legal, Listed) else text) == value
+    assert knob.legal.told(text)
+
+
+@pytest.mark.parametrize("wanted", NONSENSE)
+def test_nonsense_is_refused(knob: Knob, wanted: str) -> None:
+    text = sample(knob.legal)
+    accepted = knob.legal.accept(wanted, text)
+    assert accepted is None or (isinstance(knob.legal, Range) and knob.legal.low <= int(wanted)) or wanted == ""
+
+
+def test_what_is_set_here_is_legal_and_in_effect(setting: Setting) -> None:
+    kernel = Kernel(System())
+    now = setting.read(kernel)
+    assert now is not None
+    if not (setting.knob.rival and now == "0"):
+        assert setting.accept(kernel, now) == now
+    assert setting.counts(kernel) is not None
+    assert setting.legal(kernel)
+
+
+def test_the_file_here_may_be_written_if_its_mode_says_so(setting: Setting) -> None:
+    mode = os.stat(setting.file).st_mode
+    assert setting.writable(Kernel(System())) == bool(mode & 0o222)
+
+
+def test_an_illegal_value_is_refused_with_what_is_legal(setting: Setting) -> None:
+    with pytest.raises(UsageError, match=re.escape(setting.name)) as refused:
+        setting.accept(Kernel(System()), "no such value")
+    assert setting.legal(Kernel(System())) in refused.value.message
+    assert refused.value.hint
