@@ -23,7 +23,9 @@ CPUS = "/sys/devices/system/cpu"
 _OF_CPU = r"online|topology/\w*(?:cpus|siblings|id)(?:_list)?|cache/index\d+/(?:level|type|size|shared_cpu_\w+)"
 _CPU = rf"cpu/(?:online|possible|present|cpu\d+/(?:{_OF_CPU}))"
 _NODE = r"node/(?:\w+|node\d+/(?:cpumap|cpulist|meminfo|distance|hugepages/.*|access\d/initiators/.*))"
-_READ = re.compile(rf"sys/devices/system/(?:{_CPU}|{_NODE})|proc/(?:cpu|mem)info")
+_PCI = r"sys/devices/pci[^/]+/(?:[^/]+/)+(?:class|vendor|device|numa_node)"
+_READ = re.compile(rf"sys/devices/system/(?:{_CPU}|{_NODE})|{_PCI}|proc/(?:cpu|mem)info")
+_LINK = re.compile(r"sys/bus/pci/devices/[^/]+|sys/devices/pci[^/]+/(?:[^/]+/)+(?:driver|iommu_group)")
 
 
 def plant(root: Path, files: Mapping[str, str]) -> System:
@@ -51,9 +53,13 @@ def _unpack(name: str, root: Path) -> System:
     with tarfile.open(others.folder("topologies") / f"{name}.tar.bz2") as tree:
         for member in tree:
             _, _, path = member.name.partition("/")
-            if not _READ.fullmatch(path) or member.isdir():
+            linked = member.issym() and _LINK.fullmatch(path)
+            if not (linked or _READ.fullmatch(path)) or member.isdir():
                 continue
             (root / path).parent.mkdir(parents=True, exist_ok=True)
+            if linked:
+                (root / path).symlink_to(member.linkname)
+                continue
             content = tree.extractfile(member) if member.isreg() else None
             if content:
                 (root / path).write_bytes(content.read())

@@ -71,6 +71,13 @@ class Kernel:
         except SystemCallError:
             return []
 
+    def link(self, path: str) -> str | None:
+        """The last name of what a symbolic link points to: ``driver -> ../../bus/pci/drivers/vfio-pci``."""
+        try:
+            return os.path.basename(os.readlink(self.system.path(path))) or None
+        except OSError:
+            return None
+
     def number(self, path: str) -> int | None:
         text = self.text(path)
         if not text:
