@@ -72,7 +72,7 @@ def test_a_wrong_override_is_wrong_usage() -> None:
 def test_shows_every_group_in_order() -> None:
     shown = _virtkit("host", "show").stdout.splitlines()
     titles = [line for line in shown[1:] if line and not line.startswith(" ")]
-    assert titles == ["host", "CPU", "memory", "disks", "machines"]
+    assert titles == ["host", "CPU", "memory", "disks", "devices", "machines"]
 
 
 def test_a_libvirt_that_does_not_answer_is_one_line_and_no_error() -> None:
@@ -127,3 +127,26 @@ def test_wrong_usage_names_the_help(arguments: tuple[str, ...]) -> None:
     done = _virtkit(*arguments)
     assert done.returncode == 2
     assert "--help" in done.stderr
+
+
+def test_a_host_is_recorded_and_asked_again_from_the_file(tmp_path: Path) -> None:
+    saved = _virtkit("host", "facts", "--save", os.path.relpath(tmp_path / "host.json"))
+    file = str(tmp_path / "host.json")
+    assert (saved.returncode, "is recorded in" in saved.stdout) == (0, True)
+    here = _virtkit("host", "topology")
+    assert _virtkit("host", "topology", "--from", file).stdout == here.stdout
+    shown = _virtkit("host", "show", "--from", file)
+    assert "not asked: this is a record" in shown.stdout
+    assert shown.stdout.splitlines()[0] == _virtkit("host", "show").stdout.splitlines()[0]
+    again = json.loads(_virtkit("host", "facts", "--from", file, "--output", "json").stdout)
+    assert again["pci"] == _host("pci")
+
+
+@pytest.mark.parametrize(("content", "said"), [("{", "is no JSON"), ("[]", "format is not"), (None, "no such file")])
+def test_what_is_no_record_is_said_with_how_to_make_one(tmp_path: Path, content: str | None, said: str) -> None:
+    file = tmp_path / "host.json"
+    if content is not None:
+        file.write_text(content)
+    done = _virtkit("host", "show", "--from", str(file))
+    assert (done.returncode, said in done.stderr) == (1 if content is None else 2, True)
+    assert "Traceback" not in done.stderr

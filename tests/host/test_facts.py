@@ -36,12 +36,27 @@ EVERY_FILE = [
     f"{KSM}/run", f"{KSM}/general_profit", f"{KSM}/pages_sharing", f"{KSM}/advisor_mode",
     f"{POOLS}/hugepages-2048kB/nr_hugepages", f"{POOLS}/hugepages-2048kB/free_hugepages", "/sys/block/vda/size",
     "/sys/block/vda/queue/scheduler", "/sys/block/vda/queue/rotational", "/sys/module/kvm_intel/parameters/ept",
-    "/sys/module/kvm/parameters/halt_poll_ns", "/sys/class/dmi/id/product_name",
+    "/sys/module/kvm/parameters/halt_poll_ns", "/sys/class/dmi/id/product_name", "/proc/cmdline",
+    f"{CPUS}/isolated", f"{CPUS}/nohz_full", "/proc/7/comm", "/proc/7/cmdline", "/proc/7/task/7/status",
+    "/proc/7/smaps_rollup", "/proc/7/ksm_stat", "/etc/tuned/active_profile", "/sys/bus/pci/devices/0000:00:01.0/class",
+    "/sys/bus/pci/devices/0000:00:01.0/numa_node", "/sys/bus/pci/devices/0000:00:01.0/sriov_numvfs",
 ]  # fmt: skip
 NOISE = st.one_of(
     st.binary(max_size=40),
     st.sampled_from(
-        [b"0", b"1", b"-1", b"0-3", b"ffffffff", b"[a] b", b"flags : vmx\nvendor_id : x", b"9" * 5000, b"\xff\0"]
+        [
+            b"0",
+            b"1",
+            b"-1",
+            b"0-3",
+            b"ffffffff",
+            b"[a] b",
+            b"flags : vmx\nvendor_id : x",
+            b"9" * 5000,
+            b"\xff\0",
+            b"qemu-kvm",
+            b"tuned",
+        ]
     ),
 )
 
@@ -60,7 +75,8 @@ def test_no_content_of_any_file_is_an_error_and_the_picture_is_json(content: dic
 def test_the_keys_of_the_picture_are_these() -> None:
     picture = host.facts(System()).data()
     assert list(picture) == [
-        "kernel", "kvm", "cpu", "guest", "topology", "memory", "thp", "ksm", "hugepages", "disks", "cgroups", "doubts",
+        "kernel", "command_line", "kvm", "cpu", "guest", "topology", "memory", "thp", "ksm", "hugepages", "disks",
+        "pci", "cgroups", "tuners", "vms", "doubts",
     ]  # fmt: skip
     assert isinstance(picture["topology"], dict)
     assert list(picture["topology"]) == ["present", "cpus", "packages", "dies", "cores", "caches", "nodes"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from host.trees import machine, planted
+from host.trees import devices, machine, planted
 from support import others
+from virtkit.core.cpuset import parse_mask
 from virtkit.core.system import System
 from virtkit.host.kernel import Kernel
 from virtkit.host.pci import DEVICES, PciDevice, Sriov, read_pci
@@ -80,3 +82,38 @@ def test_agrees_with_hwloc_on_a_recorded_machine() -> None:
         found = ours[address]
         assert f"{(found.class_code or 0) >> 8:04x} [{found.vendor:04x}:{found.device:04x}]" == text[:16]
     assert ours["0000:43:00.0"].numa_node == 1
+
+
+STORAGE_AND_NET = {"1", "16"}  # hwloc 3, osdev_type
+MOVED = ("0000:8", "0000:c")  # buses of which hwloc was told another place: that is what its tree tests
+
+
+def test_names_and_nodes_are_those_that_hwloc_hangs_each_device_on() -> None:
+    with devices("fakepcilocalities") as system:
+        ours = {one.address: one for one in read_pci(Kernel(system))}
+    root = ET.parse(others.folder("topologies") / "fakepcilocalities.xml").getroot()
+    for item in root.findall(".//object[@type='PCIDev']"):
+        names = {child.get("name") for child in item.iter("object") if child.get("osdev_type") in STORAGE_AND_NET}
+        assert set(ours[item.get("pci_busid", "")].names) == names
+    compared = 0
+    for outer in root.findall(".//object[@nodeset]"):
+        nodes = parse_mask(outer.get("nodeset", "").removeprefix("0x"))
+        for item in outer.findall("object[@type='Bridge']//object[@pci_busid]") if len(nodes) == 1 else ():
+            address = item.get("pci_busid", "")
+            if not address.startswith(MOVED):
+                assert frozenset({ours[address].numa_node}) == nodes
+                compared += 1
+    assert compared > 10
+
+
+def test_a_domain_of_five_digits_is_read() -> None:
+    """The addresses, kinds and names that hwloc's drawing has."""
+    with devices("2pa-pcidomain32bits") as system:
+        found = {one.address: one for one in read_pci(Kernel(system))}
+    drawing = (others.folder("topologies") / "2pa-pcidomain32bits.console").read_text()
+    lines = re.findall(r"PCI L#\d+ \(busid=(\S+) id=([0-9a-f]+):([0-9a-f]+) class=([0-9a-f]{4})", drawing)
+    assert len(lines) == 4
+    for address, *numbers in lines:
+        one = found[address]
+        assert [one.vendor, one.device, (one.class_code or 0) >> 8] == [int(number, 16) for number in numbers]
+    assert found["10000:00:04.0"].names == ("vda",)

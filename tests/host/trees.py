@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import tarfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +44,28 @@ def planted(root: Path, files: Mapping[str, str]) -> Kernel:
 
 @contextmanager
 def machine(name: str) -> Iterator[System]:
-    """The files of one machine that a topology is read from; in memory where that is possible, for they are many."""
+    """The files of one machine that a topology is read from."""
+    with _place() as root:
+        yield _unpack(name, root)
+
+
+@contextmanager
+def devices(name: str) -> Iterator[System]:
+    """The files of one machine that devices are read from, with the links among them."""
+    with _place() as root:
+        tree = others.folder("topologies") / f"{name}.tar.bz2"
+        parts = [f"{name}/sys/{part}" for part in ("bus/pci/devices", "devices/pci*", "class/net", "block")]
+        command = ["tar", "-xjf", str(tree), "-C", str(root), "--wildcards", "--exclude=*/power/*", *parts]
+        subprocess.run(command, check=True)
+        yield System(root / name)
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """In memory where that is possible, for the files are many."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with TemporaryDirectory(prefix="virtkit-tree-", dir=memory) as folder:
-        yield _unpack(name, Path(folder))
+        yield Path(folder)
 
 
 def _unpack(name: str, root: Path) -> System:

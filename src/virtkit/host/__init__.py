@@ -19,6 +19,18 @@ def facts(system: System) -> HostFacts:
     return read_facts(system, os.environ.get(OVERRIDE, ""))
 
 
+def record(system: System, file: str) -> int:
+    """Write what ``facts`` reads into ``file``, so that it can be read again elsewhere (host/record); bytes written.
+
+    SystemCallError.
+    """
+    from virtkit.host.record import Witness, save
+
+    witness = Witness(system.root)
+    facts(witness)
+    return save(witness, file)
+
+
 def kvm(system: System) -> Kvm:
     """Only whether machines can run under KVM, and under what they will. UsageError as ``facts``."""
     from virtkit.host.accelerator import OVERRIDE, read_kvm

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Accelerator: TypeAlias = Literal["kvm", "tcg"]
 
+DEVICE = "/dev/kvm"
 OVERRIDE = "VIRTKIT_ACCEL"  # environment variable: kvm or tcg
 
 _GET_API_VERSION = 0xAE00  # Documentation/virt/kvm/api.rst, 4.1
@@ -90,7 +91,7 @@ def _flag(kernel: Kernel, cpu: Cpu, guest: Guest) -> Check:
     if flag:
         return Check(name, passed=True, found=f"the CPU shows {flag}")
     found = "the CPU shows neither vmx nor svm"
-    if kernel.system.exists("/dev/kvm"):
+    if kernel.system.exists(DEVICE):
         found += "; /dev/kvm is there all the same, but guests with stock kernels hang under such a KVM"
     return Check(name, passed=False, found=found, advice=_flag_advice(guest))
 
@@ -106,43 +107,48 @@ def _flag_advice(guest: Guest) -> str:
 
 
 def _device(kernel: Kernel, cpu: Cpu) -> tuple[Check, ...]:
-    if not kernel.system.exists("/dev/kvm"):
+    if not kernel.system.exists(DEVICE):
         advice = f"modprobe {_module(cpu) or 'kvm'}"
-        return (Check("/dev/kvm", passed=False, found="/dev/kvm is not there", advice=advice),)
-    present = Check("/dev/kvm", passed=True, found="/dev/kvm is there")
+        return (Check(DEVICE, passed=False, found=f"{DEVICE} is not there", advice=advice),)
+    present = Check(DEVICE, passed=True, found=f"{DEVICE} is there")
+    path = kernel.system.path(DEVICE)
     try:
-        fd = os.open(kernel.system.path("/dev/kvm"), os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         return present, _cannot_open(error)
-    try:
-        opens = Check("open", passed=True, found="/dev/kvm opens")
-        return present, opens, _api(fd) if kernel.system.root == Path("/") else _not_asked()
-    finally:
-        os.close(fd)
+    os.close(fd)
+    return present, Check("open", passed=True, found=f"{DEVICE} opens"), _api(kernel, path)
 
 
 def _cannot_open(error: OSError) -> Check:
-    found = f"/dev/kvm does not open: {(error.strerror or str(error)).lower()}"
+    found = f"{DEVICE} does not open: {(error.strerror or str(error)).lower()}"
     advice = "usermod -aG kvm $USER, then log in again" if isinstance(error, PermissionError) else "dmesg | grep -i kvm"
     return Check("open", passed=False, found=found, advice=advice)
 
 
-def _api(fd: int) -> Check:
-    import fcntl  # only here
-
+def _api(kernel: Kernel, path: Path) -> Check:
     try:
-        version = fcntl.ioctl(fd, _GET_API_VERSION)
+        version = api_version(path) if kernel.system.root == Path("/") else kernel.number(DEVICE)
     except OSError as error:
-        found = f"/dev/kvm does not answer: {(error.strerror or str(error)).lower()}"
+        found = f"{DEVICE} does not answer: {(error.strerror or str(error)).lower()}"
         return Check("API", passed=False, found=found, advice="dmesg | grep -i kvm")
+    if version is None:
+        return Check("API", None, "not asked: this is a picture of a host, not the host")
     if version != _API_VERSION:
-        found = f"/dev/kvm speaks API version {version}, expected {_API_VERSION}"
+        found = f"{DEVICE} speaks API version {version}, expected {_API_VERSION}"
         return Check("API", passed=False, found=found, advice="upgrade the kernel")
     return Check("API", passed=True, found=f"API version {version}")
 
 
-def _not_asked() -> Check:
-    return Check("API", None, "not asked: this is a picture of a host, not the host")
+def api_version(device: Path) -> int:
+    """As the device itself says; a record of a host keeps it as the text of the file. OSError."""
+    import fcntl  # only here
+
+    fd = os.open(device, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return fcntl.ioctl(fd, _GET_API_VERSION)
+    finally:
+        os.close(fd)
 
 
 def _second_level(kernel: Kernel, cpu: Cpu) -> SecondLevel | None:

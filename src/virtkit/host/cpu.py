@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from virtkit.host.kernel import Kernel
 
-_FIRST_CPU = 1 << 16  # bytes of /proc/cpuinfo; the first CPU's entry is about 2 KiB
+CPUINFO = "/proc/cpuinfo"
+FIRST_CPU = 1 << 16  # bytes of it; the first CPU's entry is about 2 KiB
 _MODEL_KEYS = ("model name", "cpu model", "cpu", "uarch", "family")  # x86 and arm64; mips; ppc; riscv; ia64
 
 
@@ -26,7 +27,7 @@ class Guest(NamedTuple):
 
 
 def read_cpu(kernel: Kernel) -> Cpu:
-    entry = _first_entry(kernel.text("/proc/cpuinfo", _FIRST_CPU) or "")
+    entry = _first_entry(kernel.text(CPUINFO, FIRST_CPU) or "")
     flags = " ".join(entry.get(key, "") for key in ("flags", "vmx flags", "Features", "features"))
     models = (entry[key] for key in _MODEL_KEYS if entry.get(key))
     vendor = entry.get("vendor_id") or entry.get("vendor") or entry.get("CPU implementer")

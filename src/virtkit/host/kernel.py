@@ -14,6 +14,8 @@ from virtkit.core.cpuset import CpuSet, parse_list, parse_mask
 from virtkit.core.errors import SystemCallError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from virtkit.core.system import System
 
 LIMIT = 1 << 20  # bytes of one file; no file that is read here is longer on a sane host
@@ -52,18 +54,9 @@ class Kernel:
     def text(self, path: str, limit: int = LIMIT) -> str | None:
         """At most ``limit`` bytes, without white space at the ends; of a longer file the whole lines that fit."""
         try:
-            fd = os.open(self.system.path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            return read_file(self.system.path(path), limit).decode(errors="replace").strip(_ENDS)
         except OSError:
             return None
-        try:
-            content = _read(fd, limit + 1)
-        except OSError:
-            return None
-        finally:
-            os.close(fd)
-        if len(content) > limit:
-            content = content[: content.rfind(b"\n", 0, limit) + 1]
-        return content.decode(errors="replace").strip(_ENDS)
 
     def names(self, path: str) -> list[str]:
         try:
@@ -73,8 +66,12 @@ class Kernel:
 
     def link(self, path: str) -> str | None:
         """The last name of what a symbolic link points to: ``driver -> ../../bus/pci/drivers/vfio-pci``."""
+        return os.path.basename(self.target(path) or "") or None
+
+    def target(self, path: str) -> str | None:
+        """What a symbolic link says; None where there is no link."""
         try:
-            return os.path.basename(os.readlink(self.system.path(path))) or None
+            return os.readlink(self.system.path(path))
         except OSError:
             return None
 
@@ -134,6 +131,16 @@ class Kernel:
 def _list_beside(mask: str) -> str:
     """``shared_cpu_map`` -> ``shared_cpu_list``, ``cpumap`` -> ``cpulist``, ``core_cpus`` -> ``core_cpus_list``."""
     return mask.removesuffix("map") + "list" if mask.endswith("map") else mask + "_list"
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """At most ``limit`` bytes; of a longer file the whole lines that fit. OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        content = _read(fd, limit + 1)
+    finally:
+        os.close(fd)
+    return content if len(content) <= limit else content[: content.rfind(b"\n", 0, limit) + 1]
 
 
 def _read(fd: int, length: int) -> bytes:

@@ -33,6 +33,7 @@ class PciDevice(NamedTuple):
     iommu_group: int | None  # None: no IOMMU translates for it
     sriov: Sriov | None  # None: it has no virtual functions
     physical_function: str | None  # address of the device whose virtual function this is
+    names: tuple[str, ...] = ()  # of the interfaces, then of the disks that stand on it
 
     @property
     def kind(self) -> str:
@@ -60,10 +61,22 @@ _CLASSES = {
 
 def read_pci(kernel: Kernel) -> tuple[PciDevice, ...]:
     """By address; none where the host has no PCI bus."""
-    return tuple(_device(kernel, name) for name in kernel.names(DEVICES) if _ADDRESS.fullmatch(name))
+    addresses = [name for name in kernel.names(DEVICES) if _ADDRESS.fullmatch(name)]
+    names = _names(kernel) if addresses else {}
+    return tuple(_device(kernel, address, tuple(names.get(address, ()))) for address in addresses)
 
 
-def _device(kernel: Kernel, address: str) -> PciDevice:
+def _names(kernel: Kernel) -> dict[str, list[str]]:
+    """By address: the links of interfaces and disks lead through the devices that they stand on."""
+    found: dict[str, list[str]] = {}
+    for folder in ("/sys/class/net", "/sys/block"):
+        for name in kernel.names(folder):
+            if passed := _ADDRESS.findall(kernel.target(f"{folder}/{name}") or ""):
+                found.setdefault(passed[-1], []).append(name)
+    return found
+
+
+def _device(kernel: Kernel, address: str, names: tuple[str, ...]) -> PciDevice:
     folder = f"{DEVICES}/{address}"
     node, group = kernel.number(f"{folder}/numa_node"), kernel.link(f"{folder}/iommu_group")
     return PciDevice(
@@ -76,6 +89,7 @@ def _device(kernel: Kernel, address: str) -> PciDevice:
         iommu_group=int(group) if group and group.isdecimal() else None,
         sriov=_sriov(kernel, folder),
         physical_function=kernel.link(f"{folder}/physfn"),
+        names=names,
     )
 
 

@@ -10,12 +10,16 @@ from virtkit.core.cpuset import format_list
 from virtkit.core.units import format_size
 from virtkit.host.accelerator import Kvm, read_kvm
 from virtkit.host.cgroups import Cgroups, read_cgroups
+from virtkit.host.commandline import CommandLine, read_command_line
 from virtkit.host.cpu import Cpu, Guest, read_cpu, read_guest
 from virtkit.host.disks import Disk, read_disks
 from virtkit.host.hugepages import HugePages, read_pools
 from virtkit.host.kernel import Kernel
 from virtkit.host.memory import Ksm, Memory, Thp, read_ksm, read_memory, read_thp
+from virtkit.host.pci import PciDevice, read_pci
+from virtkit.host.programs import Tuner, find_tuners, read_programs
 from virtkit.host.topology import Topology, read_topology
+from virtkit.host.vms import Vm, read_vms
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
@@ -29,6 +33,7 @@ class HostFacts:
     """None anywhere below means "not available": this kernel or this hardware does not have it."""
 
     kernel: str | None  # release
+    command_line: CommandLine
     kvm: Kvm
     cpu: Cpu
     guest: Guest
@@ -38,7 +43,10 @@ class HostFacts:
     ksm: Ksm | None
     hugepages: tuple[HugePages, ...]  # of the whole host; each node has its own in topology
     disks: tuple[Disk, ...]
+    pci: tuple[PciDevice, ...]
     cgroups: Cgroups
+    tuners: tuple[Tuner, ...]  # programs that change knobs by themselves
+    vms: tuple[Vm, ...]  # that run, whoever started them
     doubts: tuple[str, ...]  # files whose content contradicts the kernel's documentation or each other
 
     def data(self) -> dict[str, Json]:
@@ -53,8 +61,10 @@ def read_facts(system: System, override: str = "") -> HostFacts:
     guest = read_guest(kernel, cpu)
     memory, topology = read_memory(kernel), read_topology(kernel)
     _compare(kernel, memory, topology)
+    programs = read_programs(kernel)
     return HostFacts(
         kernel=kernel.text("/proc/sys/kernel/osrelease"),
+        command_line=read_command_line(kernel),
         kvm=read_kvm(kernel, cpu, guest, override),
         cpu=cpu,
         guest=guest,
@@ -64,7 +74,10 @@ def read_facts(system: System, override: str = "") -> HostFacts:
         ksm=read_ksm(kernel),
         hugepages=read_pools(kernel, "/sys/kernel/mm/hugepages"),
         disks=read_disks(kernel),
+        pci=read_pci(kernel),
         cgroups=read_cgroups(kernel),
+        tuners=find_tuners(kernel, programs),
+        vms=read_vms(kernel, programs),
         doubts=tuple(kernel.doubts),
     )
 

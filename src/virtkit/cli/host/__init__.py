@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "show": "KVM, CPUs, memory, huge pages, KSM, disks' schedulers, and what machines ask of them",
+    "facts": "everything that is known about the host, as text, JSON or a record that can be asked elsewhere",
     "topology": "nodes, packages, caches, cores and threads",
 }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.cli.host.facts import ABSENT, count, counts
+from virtkit.cli.host import source
+from virtkit.cli.host.words import ABSENT, count, counts
+from virtkit.core.cpuset import format_list
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from virtkit.host.hugepages import HugePages
     from virtkit.host.memory import Ksm, Thp
     from virtkit.host.picture import HostFacts
+    from virtkit.host.programs import Tuner
+    from virtkit.host.vms import Vm
     from virtkit.recipes.overcommit import Overcommit, Share
 
 _THP = {  # Documentation/admin-guide/mm/transhuge.rst
@@ -31,30 +35,32 @@ _DOUBTS = 5  # lines, unless -v
 
 def build(parser: Arguments) -> None:
     options.output(parser)
+    source.add(parser)
     parser.set_defaults(run=show)
 
 
 def show(args: argparse.Namespace, console: Console) -> int:
     from virtkit import host
-    from virtkit.core.system import System
     from virtkit.host.drawing import draw
 
-    facts = host.facts(System())
-    overcommit, libvirt = _overcommit(facts)
+    with source.host_of(args) as system:
+        facts = host.facts(system)
+    overcommit, libvirt = _overcommit(facts) if args.recorded is None else (None, "not asked: this is a record")
     if console.json:
         joined = overcommit.data() if overcommit else None
         console.data({**facts.data(), "libvirt": libvirt, "overcommit": joined})
         return 0
     for line in _result(facts.kvm):
         console.line(line)
-    machines = _machines(overcommit) if overcommit else [("libvirt", libvirt)]
+    machines = list(_machines(overcommit)) if overcommit else [("libvirt", libvirt)]
     _section(console, "host", _host(facts))
     _section(console, "CPU", _cpu(facts))
     for line in draw(facts.topology):
         console.line(f"    {line}")
     _section(console, "memory", _memory(facts))
     _section(console, "disks", [(disk.name, _disk(disk)) for disk in facts.disks])
-    _section(console, "machines", machines)
+    _section(console, "devices", _devices(facts))
+    _section(console, "machines", [*machines, *((vm.name or "(no name)", _vm(vm)) for vm in facts.vms)])
     _doubts(console, facts)
     return 0
 
@@ -97,6 +103,16 @@ def _host(facts: HostFacts) -> Iterator[tuple[str, str]]:
     yield "control groups", f"version {groups.version}" + (f"; version 1 has {controllers}" if controllers else "")
     yield "KVM modules", ", ".join(facts.kvm.modules) or "none"
     yield "nested KVM", _switch(facts.kvm.nested)
+    line = facts.command_line
+    yield (
+        "CPUs set apart",
+        f"isolated {format_list(line.isolated) or 'none'}, no tick {format_list(line.nohz_full) or 'none'}",
+    )
+    yield from ((tuner.name, f"runs, and sets {tuner.sets}" + _profile(tuner)) for tuner in facts.tuners)
+
+
+def _profile(tuner: Tuner) -> str:
+    return f": {tuner.profile}" if tuner.profile else ""
 
 
 def _cpu(facts: HostFacts) -> Iterator[tuple[str, str]]:
@@ -161,6 +177,26 @@ def _disk(disk: Disk) -> str:
         return f"{_size(disk.size)}, {kind}; no scheduler"
     others = ", ".join(word for word in disk.scheduler.choices if word != disk.scheduler.value)
     return f"{_size(disk.size)}, {kind}; scheduler {disk.scheduler.value}" + (f" (also: {others})" if others else "")
+
+
+def _devices(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    """Those that a machine's disk or card stands on, or that are set aside for machines."""
+    for device in facts.pci:
+        if device.names or device.driver == "vfio-pci":
+            node = "" if device.numa_node is None else f", node {device.numa_node}"
+            group = "" if device.iommu_group is None else f", IOMMU group {device.iommu_group}"
+            functions = f", {device.sriov.number} of {device.sriov.total} virtual functions" if device.sriov else ""
+            yield device.address, (" ".join(device.names) or "-") + f": {device.driver}{node}{group}{functions}"
+
+
+def _vm(vm: Vm) -> str:
+    """As the kernel has it, whatever libvirt believes."""
+    vcpus = [thread for thread in vm.threads if thread.is_vcpu]
+    places = sorted({format_list(thread.cpus) for thread in vcpus or vm.threads})
+    huge = (vm.memory.huge or 0) + (vm.memory.hugetlb or 0)
+    takes = f"takes {_size(vm.memory.proportional)}" + (f", {format_size(huge)} in huge pages" if huge else "")
+    threads = count(len(vcpus), "vCPU thread") if vcpus else f"{count(len(vm.threads), 'thread')} without names"
+    return f"process {vm.pid}, {threads} on CPUs {' | '.join(places)}; {takes}"
 
 
 def _machines(overcommit: Overcommit) -> Iterator[tuple[str, str]]:
