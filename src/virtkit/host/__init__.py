@@ -1,4 +1,4 @@
-"""The host: what it is, what it has, how it is set. Verbs only read."""
+"""The host: what it is, what it has, how it is set. Verbs return data or a Plan."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from virtkit.core.plan import Plan
     from virtkit.core.system import System
     from virtkit.host.accelerator import Kvm
+    from virtkit.host.listing import Row
     from virtkit.host.picture import HostFacts
 
 
@@ -40,3 +44,17 @@ def kvm(system: System) -> Kvm:
     kernel = Kernel(system)
     cpu = read_cpu(kernel)
     return read_kvm(kernel, cpu, read_guest(kernel, cpu), os.environ.get(OVERRIDE, ""))
+
+
+def list_knobs(system: System, family: str = "") -> list[Row]:
+    """Every knob that this host has, at each of its places; of one family, or one knob. NotFoundError."""
+    from virtkit.host.listing import rows
+
+    return rows(system, family)
+
+
+def set_knobs(system: System, wanted: Mapping[str, str]) -> Plan:
+    """``{"vm.swappiness": "10", "block.scheduler@vda": "none"}``, as ``host/tuning`` has it."""
+    from virtkit.host import tuning
+
+    return tuning.set_knobs(system, wanted)

@@ -14,8 +14,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.cpuset import parse_list
 from virtkit.core.errors import UsageError
 from virtkit.host.disks import read_disks
+from virtkit.host.legal import Cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,6 +121,14 @@ class Setting(NamedTuple):
     def counts(self, kernel: Kernel) -> str | None:
         """What is in effect, which after a write may be less or later than what is set."""
         return self._value(kernel, self.at(self.knob.effective) if self.knob.effective else self.file)
+
+    def reached(self, kernel: Kernel, wanted: str) -> bool:
+        """Whether ``wanted`` is set and in effect; an interrupt may stay on some of the CPUs that it was given."""
+        counts = self.counts(kernel)
+        if self.knob.effective and isinstance(self.knob.legal, Cpus):
+            there = parse_list(counts or "")
+            return self.read(kernel) == wanted and bool(there) and there <= parse_list(wanted)
+        return counts == wanted
 
     def legal(self, kernel: Kernel) -> str:
         return self.knob.legal.told(self._choices(kernel))

@@ -18,6 +18,14 @@ TUNERS = {  # the kernel's name of the program (at most 15 bytes) -> what it set
     "power-profiles-": "the CPUs' frequency governor",
     "tlp": "power saving",
 }
+_FILES = {  # what the names of the files begin with that it writes; tuned's profile says what tuned writes
+    "ksmtuned": "/sys/kernel/mm/ksm/",
+    "momd": "/sys/kernel/mm/ksm/",
+    "irqbalance": "/proc/irq/",
+    "numad": "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
+    "power-profiles-": "/sys/devices/system/cpu/",
+    "tlp": "/sys/devices/system/cpu/",
+}
 
 
 class Tuner(NamedTuple):
@@ -27,6 +35,10 @@ class Tuner(NamedTuple):
     pid: int
     sets: str
     profile: str | None  # tuned's
+
+    def writes(self, file: str) -> bool:
+        """Whether it may write this file of the kernel by itself, at any time."""
+        return self.name in _FILES and file.startswith(_FILES[self.name])
 
 
 def read_programs(kernel: Kernel) -> Mapping[int, str]:

@@ -34,20 +34,44 @@ def settings(kernel: Kernel) -> Iterator[Setting]:
         yield from (setting for setting in found if setting.present(kernel))
 
 
-def find(kernel: Kernel, name: str) -> list[Setting]:
-    """``vm.swappiness``, ``block.scheduler@vda``, or all its places: ``block.scheduler``. NotFoundError, with why."""
+def setting(name: str) -> Setting:
+    """``vm.swappiness``, ``block.scheduler@vda``, whether it is here or not. NotFoundError for an unknown knob."""
     bare, _, place = name.partition("@")
     knob = knobs().get(bare)
     if knob is None:
-        near = _near(bare)
-        raise NotFoundError(f"{bare}: virtkit knows no such knob", hint=f"virtkit host knobs {near}".rstrip())
+        raise NotFoundError(f"{bare}: virtkit knows no such knob", hint=f"virtkit host knobs {_near(bare)}".rstrip())
+    return Setting(knob, place)
+
+
+def beside(of: Setting, name: str) -> Setting:
+    """Another knob at the same place, or of the whole host."""
+    knob = knobs()[name]
+    return Setting(knob, of.place if knob.scope is of.knob.scope else "")
+
+
+def coupled(of: Setting, kernel: Kernel) -> tuple[Setting | None, list[Setting]]:
+    """Its rival, and what the kernel sets anew with it, as far as that is here and could be put back now."""
+    rival = beside(of, of.knob.rival) if of.knob.rival else None
+    resets = [beside(of, name) for name in of.knob.resets]
+    return rival, [other for other in resets if other.present(kernel) and other.writable(kernel) and met(other, kernel)]
+
+
+def met(of: Setting, kernel: Kernel) -> bool:
+    """Whether the kernel takes a value for it as things are."""
+    if not of.knob.needs:
+        return True
+    name, value = of.knob.needs
+    return beside(of, name).read(kernel) == value
+
+
+def find(kernel: Kernel, name: str) -> list[Setting]:
+    """``vm.swappiness``, ``block.scheduler@vda``, or all its places: ``block.scheduler``. NotFoundError, with why."""
+    knob, place = setting(name)
     there = places(kernel, knob.scope)
     found = [Setting(knob, one) for one in ([place] if "@" in name else there)]
     if "@" in name and place not in there:
-        known = ", ".join(there) or "none here"
-        raise NotFoundError(
-            f"{name}: no {knob.scope} {place}, expected one of: {known}", hint=f"virtkit host knobs {knob.family}"
-        )
+        known = f"expected one of: {', '.join(there)}" if any(there) else f"{knob.name} is one for the whole host"
+        raise NotFoundError(f"{name}: no {knob.scope} {place}, {known}", hint=f"virtkit host knobs {knob.family}")
     here = [setting for setting in found if setting.present(kernel)]
     if not here:
         files = ", ".join(setting.file for setting in found[:1]) or knob.file

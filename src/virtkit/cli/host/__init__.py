@@ -15,6 +15,8 @@ VERBS = {
     "show": "KVM, CPUs, memory, huge pages, KSM, disks' schedulers, and what machines ask of them",
     "facts": "everything that is known about the host, as text, JSON or a record that can be asked elsewhere",
     "topology": "nodes, packages, caches, cores and threads",
+    "knobs": "what can be tuned: how it is set, what is legal, what it risks, who says so",
+    "set": "set knobs; nothing is written where all is so already",
 }
 
 

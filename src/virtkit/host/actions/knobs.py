@@ -1,0 +1,93 @@
+"""A knob of the running kernel is set, read back where it counts, and put back as its own rules want it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from virtkit.core.errors import VerifyError
+from virtkit.core.plan import Action
+from virtkit.host.kernel import Kernel
+from virtkit.host.registry import beside, coupled, setting
+
+if TYPE_CHECKING:
+    from virtkit.core.plan import Json
+    from virtkit.core.progress import Sink
+    from virtkit.core.system import System
+    from virtkit.host.knob import Setting
+
+_SETTLE_SECONDS = 1.0  # an interrupt moves when it comes next; most else is done when write(2) returns
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class SetKnob(Action):
+    """State: ``value``, the rival's value, and those of the knobs that the kernel sets anew with this one."""
+
+    kind: ClassVar[str] = "host.set_knob"
+    volatile: ClassVar[bool] = True
+    stands_alone: ClassVar[bool] = True
+    name: str  # as registry.setting takes it
+    value: str
+    was: str = ""  # for the plan's line
+
+    def describe(self) -> str:
+        return f"{self.name}: {self.was} -> {self.value}" if self.was else f"{self.name}: {self.value}"
+
+    def capture(self, system: System) -> Json:
+        kernel, here = Kernel(system), setting(self.name)
+        value = here.read(kernel)
+        if value is None:
+            return None
+        rival, resets = coupled(here, kernel)
+        state: dict[str, Json] = {"value": value}
+        if rival:
+            state["rival"] = rival.read(kernel)
+        if resets:
+            state["resets"] = {other.name: other.read(kernel) for other in resets}
+        return state
+
+    def fingerprint(self, state: Json) -> Json:
+        """Without what the kernel sets anew: who tunes that afterwards has not touched this."""
+        return {"value": state["value"], "rival": state.get("rival")} if isinstance(state, dict) else None
+
+    def difference(self, left: Json, now: Json, system: System) -> str:
+        if not (isinstance(left, dict) and isinstance(now, dict)):
+            return ""
+        return f"{self.name} is {now['value']}, and was left at {left['value']}"
+
+    def apply(self, system: System, report: Sink) -> None:
+        kernel, here = Kernel(system), setting(self.name)
+        if here.read(kernel) != self.value:
+            _write(here, self.value, kernel)
+
+    def verify(self, system: System) -> None:
+        kernel, here = Kernel(system), setting(self.name)
+        end = time.monotonic() + _SETTLE_SECONDS
+        while not here.reached(kernel, self.value):
+            if time.monotonic() > end:
+                found = here.counts(kernel)
+                raise VerifyError(self.describe(), f"the kernel took it and says {found}, expected {self.value}")
+            time.sleep(_POLL_SECONDS)
+
+    def undo(self, system: System, before: Json) -> None:
+        """A rival comes back by the one of the two that was not 0: the kernel refuses to be told the other."""
+        if not isinstance(before, dict):
+            return
+        kernel, here = Kernel(system), setting(self.name)
+        old, rival = str(before["value"]), before.get("rival")
+        if rival not in {None, "0"} and old == "0":
+            _write(beside(here, here.knob.rival), str(rival), kernel)
+        elif here.read(kernel) != old:
+            for value in here.knob.way_back.get(old, (old,)):
+                _write(here, value, kernel)
+        resets = before.get("resets")
+        for name, wanted in resets.items() if isinstance(resets, dict) else ():
+            other = setting(name)
+            if other.read(kernel) not in {None, wanted}:
+                _write(other, str(wanted), kernel)
+
+
+def _write(here: Setting, value: str, kernel: Kernel) -> None:
+    kernel.system.write(here.file, here.knob.legal.spell(value))

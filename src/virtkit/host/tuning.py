@@ -1,0 +1,122 @@
+"""From wished values to a plan: all is checked before anything is written, and written in the kernel's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import NotSupportedError, UsageError, VirtkitError
+from virtkit.core.plan import Plan
+from virtkit.host.actions import SetKnob
+from virtkit.host.kernel import Kernel
+from virtkit.host.knob import Risk
+from virtkit.host.programs import find_tuners, read_programs
+from virtkit.host.registry import beside, find, knobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from virtkit.core.system import System
+    from virtkit.host.knob import Knob, Setting
+
+
+class Wish:
+    """A setting and the value it is to have, checked."""
+
+    def __init__(self, setting: Setting, value: str, kernel: Kernel) -> None:
+        self.setting, self.value = setting, value
+        self.now = setting.read(kernel)
+        self.met = self.now == value
+        self.writable = setting.writable(kernel)
+
+    @property
+    def name(self) -> str:
+        return self.setting.name
+
+
+def set_knobs(system: System, wanted: Mapping[str, str]) -> Plan:
+    """``{"vm.swappiness": "10", "block.scheduler@vda": "none"}``; a name without its place means all its places.
+
+    Empty where all is so already. UsageError (every fault, a line each), NotFoundError for what is not here,
+    NotSupportedError for what this kernel does not let anybody set while it runs.
+    """
+    kernel = Kernel(system)
+    wishes = ordered(_checked(kernel, wanted))
+    actions = [SetKnob(wish.name, wish.value, wish.now or "") for wish in _moved(wishes)]
+    return Plan(f"set {_briefly(wanted)}", tuple(actions), tuple(_notes(kernel, wishes)))
+
+
+def _checked(kernel: Kernel, wanted: Mapping[str, str]) -> list[Wish]:
+    faults: list[VirtkitError] = []
+    wishes: dict[str, Wish] = {}
+    for name, value in wanted.items():
+        try:
+            found = find(kernel, name)
+            wishes |= {one.name: Wish(one, one.accept(kernel, value), kernel) for one in found}
+        except VirtkitError as error:
+            faults.append(error)
+    faults += [fault for wish in wishes.values() for fault in _faults(wish, wishes, kernel)]
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise UsageError("\n".join(fault.message for fault in faults), hint=faults[0].hint)
+    return list(wishes.values())
+
+
+def _faults(wish: Wish, wishes: Mapping[str, Wish], kernel: Kernel) -> Iterator[VirtkitError]:
+    knob, here = wish.setting.knob, wish.setting
+    if knob.rival and (rival := beside(here, knob.rival).name) in wishes and rival > wish.name:
+        yield UsageError(f"{wish.name}: the kernel sets it to 0 when {rival} is set, expected one of the two")
+    if knob.needs and not wish.met:
+        other, value = beside(here, knob.needs[0]), knob.needs[1]
+        will_be = wishes[other.name].value if other.name in wishes else other.read(kernel)
+        if will_be not in {None, value}:
+            yield UsageError(
+                f"{wish.name}: {other.name} is {will_be}, expected {value}: else the kernel refuses it",
+                hint=f"virtkit host set {other.name}={value} {wish.name}={wish.value}",
+            )
+    if knob.refusal and not wish.met and (why := knob.refusal(kernel, here.place, wish.value)):
+        yield NotSupportedError(f"{wish.name}: {why}")
+    if not wish.met and not wish.writable:
+        yield NotSupportedError(f"{wish.name}: this kernel lets nobody set it while it runs ({here.file} is read-only)")
+
+
+def ordered(wishes: Iterable[Wish]) -> list[Wish]:
+    """What others need, or what sets others anew, comes before those."""
+    found = list(wishes)
+    names = {wish.setting.knob.name for wish in found}
+    return sorted(found, key=lambda wish: _depth(wish.setting.knob, names))
+
+
+def _depth(knob: Knob, names: set[str]) -> int:
+    before = {name for name in names if knob.name in knobs()[name].resets}
+    if knob.needs and knob.needs[0] in names:
+        before.add(knob.needs[0])
+    return 1 + max((_depth(knobs()[name], names - {knob.name}) for name in before), default=0)
+
+
+def _moved(wishes: Iterable[Wish]) -> Iterator[Wish]:
+    """Those to be written: not as wished, or about to be set anew by one that is written."""
+    anew: set[str] = set()
+    for wish in wishes:
+        if not wish.met or wish.name in anew:
+            anew |= {beside(wish.setting, name).name for name in wish.setting.knob.resets}
+            yield wish
+
+
+def _notes(kernel: Kernel, wishes: Iterable[Wish]) -> Iterator[str]:
+    tuners = find_tuners(kernel, read_programs(kernel))
+    for wish in wishes:
+        knob, file = wish.setting.knob, wish.setting.file
+        if wish.met:
+            continue
+        if knob.risk is not Risk.SAFE:
+            yield f"{wish.name}: {knob.risk}" + (f": {knob.danger.en}" if knob.danger else "")
+        yield from (f"{wish.name}: {tuner.name} runs and may set it anew" for tuner in tuners if tuner.writes(file))
+
+
+def _briefly(wanted: Mapping[str, str]) -> str:
+    names = list(wanted)
+    return ", ".join(names) if len(names) <= _NAMED else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+
+
+_NAMED = 3  # knobs in a title
