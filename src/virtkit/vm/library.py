@@ -29,12 +29,14 @@ METADATA = {"description": 0, "title": 1}  # virDomainMetadataType
 DEFINE_VALIDATE = 1  # virDomainDefineFlags: hold the XML against libvirt's schema
 SHUTDOWN_ACPI = 1  # virDomainShutdownFlagValues
 ADDRESSES_LEASE = 0  # virDomainInterfaceAddressesSource; its ARP fails on new kernels ("wrong nlmsg len")
-UNDEFINE_NVRAM, UNDEFINE_KEEP_NVRAM = 4, 8  # virDomainUndefineFlagsValues
+UNDEFINE_NVRAM, UNDEFINE_KEEP_NVRAM, UNDEFINE_KEEP_TPM = 4, 8, 64  # virDomainUndefineFlagsValues
+UNDEFINE_NOTES = 2 | 16  # of the same: the metadata of snapshots and of checkpoints
 CONSOLE_FORCE, CONSOLE_SAFE = 1, 2  # virDomainConsoleFlags
 STREAM_NONBLOCK, STREAM_READABLE = 1, 1
 HANDLE_READABLE, HANDLE_HANGUP = 1, 8  # virEventHandleType
 
 NO_DOMAIN: Final = 42  # VIR_ERR_NO_DOMAIN in virterror.h, as the following
+INVALID_ARGUMENT: Final = 8  # VIR_ERR_INVALID_ARG
 _ABSENT = frozenset({NO_DOMAIN, 43})  # VIR_ERR_NO_NETWORK
 _HELD = frozenset({68, 87})  # VIR_ERR_OPERATION_TIMEOUT: another job has the machine; VIR_ERR_RESOURCE_BUSY
 _CANNOT = frozenset({3, 67, 84})  # VIR_ERR_NO_SUPPORT, VIR_ERR_CONFIG_UNSUPPORTED, VIR_ERR_OPERATION_UNSUPPORTED

@@ -12,7 +12,7 @@ from io import FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, SystemCallError
-from virtkit.vm import connection
+from virtkit.vm import connection, homes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +35,8 @@ class Log(NamedTuple):
 
 def place(uri: str, name: str) -> str:
     """Where the log of machine ``name`` is; NotSupportedError for the machines of another host."""
-    if uri == connection.SYSTEM:
-        return f"/var/log/libvirt/qemu/{name}.log"
-    if uri == connection.SESSION:
-        own = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        return f"{own}/libvirt/qemu/log/{name}.log"
+    if uri in (connection.SYSTEM, connection.SESSION):
+        return f"{homes.of(uri).logs}/{name}.log"
     hint = f"virtkit vm log {name}   (on that host)"
     raise NotSupportedError(f"{name}: its log is at {uri}, and libvirt hands out no logs", hint=hint)
 

@@ -93,7 +93,24 @@ class Machine(library.Handle):
         self.tell("destroy")
 
     def undefine(self, *, keep_nvram: bool) -> None:
-        self.tell("undefineFlags", library.UNDEFINE_KEEP_NVRAM if keep_nvram else library.UNDEFINE_NVRAM)
+        """``keep_nvram``: what its firmware wrote stays, the UEFI variables and the TPM's state."""
+        if keep_nvram:
+            self._undefine_keeping(library.UNDEFINE_KEEP_NVRAM)
+        else:
+            self.tell("undefineFlags", library.UNDEFINE_NVRAM)
+
+    def forget(self) -> None:
+        """As ``undefine``, with what libvirt notes of its snapshots and checkpoints; no file of its own goes."""
+        self._undefine_keeping(library.UNDEFINE_KEEP_NVRAM | library.UNDEFINE_NOTES)
+
+    def _undefine_keeping(self, flags: int) -> None:
+        """Before 8.9 libvirt took the TPM's state along and knew no flag against it."""
+        try:
+            self.tell("undefineFlags", flags | library.UNDEFINE_KEEP_TPM)
+        except MachineError as error:
+            if library.error_number(error.__cause__) != library.INVALID_ARGUMENT:
+                raise
+            self.tell("undefineFlags", flags)
 
     def wait_until_off(self, seconds: float) -> bool:
         """Whether it was off within ``seconds``."""

@@ -11,6 +11,7 @@ from virtkit.core.errors import NotSupportedError
 from virtkit.disk.actions import Convert, Create, Reflink
 from virtkit.recipes.making import places
 from virtkit.recipes.making.twin import renamed
+from virtkit.vm import homes
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Action
@@ -56,7 +57,9 @@ class Copies:
 
     def _usual_variables(self) -> list[Action]:
         """Where libvirt 9 looks when it has chosen the firmware itself: its XML then has a path only while it runs."""
-        path, target = (f"{places.variables(self._libvirt)}/{each.name}_VARS.fd" for each in (self._old, self._made))
+        path, target = (
+            f"{homes.of(self._libvirt.uri).variables}/{each.name}_VARS.fd" for each in (self._old, self._made)
+        )
         if not self._old.efi or not self._system.exists(path):
             return []
         places.require_free(self._libvirt, target, self._system)

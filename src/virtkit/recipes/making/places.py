@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.vm.connection import Connection
 
-_VARIABLES, _OWN_VARIABLES = Path("/var/lib/libvirt/qemu/nvram"), Path("~/.config/libvirt/qemu/nvram")
 _OWN_IMAGES = Path("~/.local/share/libvirt/images")  # virt-install's, for an ordinary user's machines
 
 
@@ -28,11 +27,6 @@ def directory(libvirt: Connection) -> Path:
     own = _OWN_IMAGES.expanduser()
     own.mkdir(parents=True, exist_ok=True)
     return own
-
-
-def variables(libvirt: Connection) -> Path:
-    """Where libvirt keeps the variables of UEFI (qemu_conf.c, nvramDir)."""
-    return _OWN_VARIABLES.expanduser() if libvirt.uri == SESSION else _VARIABLES
 
 
 def require_local(libvirt: Connection) -> None:

@@ -9,6 +9,8 @@ from virtkit.vm.actions.cards import Attach, Reach
 from virtkit.vm.actions.life import Autostart, Define, Start, Stop, Undefine, check_undefine, undefine
 from virtkit.vm.actions.pins import Pin
 from virtkit.vm.actions.plugs import Plug, Unplug
+from virtkit.vm.actions.pools import RefreshPool
+from virtkit.vm.actions.removal import Forget
 from virtkit.vm.actions.settings import Redefine, Tune
 from virtkit.vm.actions.snapshots import DeleteSnapshot, MoveSnapshot, ResumeMemory, RevertInternal, TakeSnapshot
 from virtkit.vm.actions.travel import Migrate, PlaceDisk, ProveStorage
@@ -18,6 +20,7 @@ __all__ = [
     "Autostart",
     "Define",
     "DeleteSnapshot",
+    "Forget",
     "Migrate",
     "MoveSnapshot",
     "Pin",
@@ -26,6 +29,7 @@ __all__ = [
     "ProveStorage",
     "Reach",
     "Redefine",
+    "RefreshPool",
     "ResumeMemory",
     "RevertInternal",
     "Start",

@@ -1,0 +1,147 @@
+"""A machine and all its files go, as one plan that names each of them before anything is touched."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import BusyError, NotSupportedError
+from virtkit.core.plan import Plan
+from virtkit.core.units import format_size
+from virtkit.recipes.making import places
+from virtkit.recipes.removal import users
+from virtkit.recipes.removal.actions import DeleteFiles, SetAside
+from virtkit.recipes.removal.inventory import Inventory, Item, aside
+from virtkit.recipes.removal.shelf import Shelf
+from virtkit.vm import actions, connection, homes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from virtkit.core.journal import Journal
+    from virtkit.core.plan import Action
+    from virtkit.vm.connection import Connection
+    from virtkit.vm.machine import Machine
+
+
+def remove(name: str, journal: Journal, *, keep_disks: bool = False, force: bool = False, trash: bool = False) -> Plan:
+    """``force``: one that runs is killed first. ``trash``: the files get other names and stay, and undo is whole.
+
+    BusyError for one that runs, or of which another program has a disk open; NotSupportedError for a transient one.
+    """
+    with connection.open() as libvirt:
+        places.require_local(libvirt)
+        machine = libvirt.machine(name)
+        _require_removable(machine, force=force)
+        shelf = Shelf()
+        found = Inventory(machine, libvirt, shelf)
+        pools, targets = users.pools(libvirt), users.backups(journal, machine.name)
+        _sort_out(found, machine, libvirt, shelf, {*pools, *(each for one in targets for each in users.points(one))})
+        if keep_disks:
+            for path in [path for path, item in found.items.items() if item.image or item.what.startswith("part of")]:
+                found.kept[path] = f"--keep-disks: {found.items.pop(path).what}"
+        _require_closed(machine.name, found, shelf)
+        steps = _steps(machine, found, shelf, trash=trash)
+        touched = {os.path.dirname(path) for path in found.items}
+        steps += [actions.RefreshPool(pool) for path, pool in pools.items() if path in touched]
+        return Plan(f"remove machine {machine.name}", tuple(steps), tuple(_notes(machine, found, targets, trash=trash)))
+
+
+def _require_removable(machine: Machine, *, force: bool) -> None:
+    if not machine.persistent:
+        found = f"{machine.name}: is transient, expected a defined machine: libvirt forgets it once it is off"
+        raise NotSupportedError(found, hint=f"virtkit vm kill {machine.name}")
+    if machine.active and not force:
+        hint = f"virtkit vm stop {machine.name}, or --force   (which pulls its plug first)"
+        raise BusyError(f"{machine.name}: is {machine.state}, expected shut off", hint=hint)
+
+
+def _sort_out(found: Inventory, machine: Machine, libvirt: Connection, shelf: Shelf, further: set[str]) -> None:
+    """What somebody else needs moves from ``items`` to ``kept``, with all that it stands on."""
+    others = users.of_others(libvirt, machine.name, shelf)
+    above = shelf.above({os.path.dirname(path) for path, item in found.items.items() if item.image} | further)
+    found.take_left_overlays(above)
+    own = {*found.items, *(aside(path, machine.uuid) for path in found.items)}
+    why = {path: f"{others[path]} needs it" for path in found.items if path in others}
+    for path in found.items:
+        if strangers := sorted(above.get(path, set()) - own):
+            why.setdefault(path, f"{strangers[0]} stands on it")
+    for path in [*why]:
+        for under in shelf.below(path):
+            if under in found.items:
+                why.setdefault(under, f"{path} stands on it, which stays")
+    for path, reason in why.items():
+        found.kept[path] = f"{reason} ({found.items.pop(path).what})"
+
+
+def _require_closed(name: str, found: Inventory, shelf: Shelf) -> None:
+    """Of the machine itself QEMU has them open; nobody else may."""
+    for path, item in found.items.items():
+        info = shelf.look(path) if item.image else None
+        for user in info.users if info else ():
+            if not user.startswith(f"machine {name} ("):
+                raise BusyError(f"{path}: is in use by {user}, expected nobody", hint=f"virtkit disk info {path}")
+
+
+def _steps(machine: Machine, found: Inventory, shelf: Shelf, *, trash: bool) -> list[Action]:
+    steps: list[Action] = [actions.Stop(machine.name, force=True)] if machine.active else []
+    moved = [
+        SetAside(item.path, aside(item.path, machine.uuid), _told(item, shelf), _size(item.path, machine.uuid))
+        for item in found.items.values()
+    ]
+    steps += moved
+    if moved and not trash:
+        steps.append(DeleteFiles(machine.name, [each.aside for each in moved], sum(each.size for each in moved)))
+    needed = [aside(item.path, machine.uuid) for item in found.items.values() if item.image]
+    return [*steps, actions.Forget(machine.name, needed)]
+
+
+def _told(item: Item, shelf: Shelf) -> str:
+    """With what is inside an image: it goes, too."""
+    info = shelf.look(item.path) if item.image else None
+    if info is None:
+        return item.what
+    bitmaps = (info.facts.specific or {}).get("bitmaps")
+    inside = {
+        "snapshots": [str(each.get("name")) for each in info.facts.snapshots],
+        "bitmaps": [str(each.get("name")) for each in bitmaps] if isinstance(bitmaps, (list, tuple)) else [],
+    }
+    told = " and ".join(f"{kind} {', '.join(names)}" for kind, names in inside.items() if names)
+    return f"{item.what} with {told} in it" if told else item.what
+
+
+def _size(path: str, uuid: str = "") -> int:
+    """Bytes on the file system, of a directory with all that is in it; whichever name it has."""
+    if uuid and not os.path.lexists(path):
+        path = aside(path, uuid)
+    files = [path, *(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)]
+    return sum(os.lstat(file).st_blocks * 512 for file in files if os.path.lexists(file))
+
+
+def _notes(machine: Machine, found: Inventory, targets: tuple[str, ...], *, trash: bool) -> Iterator[str]:
+    if machine.active:
+        yield "its plug is pulled: what the guest has not written yet is lost"
+    for path, why in found.kept.items():
+        yield f"stays: {path}{_in_brackets(path)}: {why}"
+    yield from (f"is not there: {path}, {what}" for path, what in found.missing.items())
+    yield from (f"stays: {path}{_in_brackets(path)}: a log" for path in _logs(machine))
+    yield from (f"stays: {target}: backups of {machine.name}" for target in targets)
+    if trash:
+        folders = sorted({os.path.dirname(path) for path in found.items})
+        room = " ".join(f"{folder}/.*.removed-{machine.uuid[:8]}" for folder in folders)
+        yield f"undo brings all of it back; the room is free after: rm -r {room}"
+    elif found.items:
+        yield "final once the files are deleted; --trash only renames them, and undo brings all of it back"
+
+
+def _logs(machine: Machine) -> list[str]:
+    home = homes.of(machine.uri)
+    name = glob.escape(machine.name)
+    of_serial = [node.get("file", "") for node in machine.next_start().node.findall("devices//log")]
+    found = [*glob.glob(f"{home.logs}/{name}.log*"), *glob.glob(f"{home.tpm_logs}/{name}-swtpm.log*")]
+    return [path for path in dict.fromkeys([*found, *of_serial]) if os.path.exists(path)]
+
+
+def _in_brackets(path: str) -> str:
+    return f" ({format_size(_size(path))})" if os.path.isfile(path) else ""

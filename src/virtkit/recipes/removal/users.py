@@ -1,0 +1,76 @@
+"""Who else needs a file: other machines, their snapshots, images in the same directories, in pools and in backups."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from virtkit.core.errors import VirtkitError
+from virtkit.recipes.backups import store
+from virtkit.vm import library
+from virtkit.vm.snapshots.snapshot import of_machine
+from virtkit.vm.xml import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from virtkit.core.journal import Journal
+    from virtkit.recipes.removal.shelf import Shelf
+    from virtkit.vm.connection import Connection
+    from virtkit.vm.machine import Machine
+
+_NAMED = ("os/nvram", "os/kernel", "os/initrd")
+
+
+def of_others(libvirt: Connection, but: str, shelf: Shelf) -> dict[str, str]:
+    """By real path who needs it, of all machines ``but`` that one: ``machine web2``, ``snapshot a of machine web2``."""
+    found: dict[str, str] = {}
+    for machine in libvirt.machines():
+        for path, who in _named(machine) if machine.name != but else ():
+            for file in (path, *shelf.below(path)):
+                found.setdefault(file, who)
+    return found
+
+
+def pools(libvirt: Connection) -> dict[str, str]:
+    """The directories of the storage pools that are started, and their names."""
+    found = {}
+    for raw in libvirt.host.ask(list, "listAllStoragePools", 2):  # VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+        pool = library.Handle(raw, "a storage pool")
+        path = parse(pool.ask(str, "XMLDesc", 0)).findtext("target/path") or ""
+        if os.path.isdir(path):
+            found[os.path.realpath(path)] = pool.ask(str, "name")
+    return found
+
+
+def backups(journal: Journal, name: str) -> tuple[str, ...]:
+    """The directories to which the machine was backed up, as far as they are there."""
+    found = {
+        str(step.fields["target"])
+        for change in journal.changes()
+        for step in change.steps
+        if step.kind == "recipes.back_up" and step.fields.get("name") == name
+    }
+    return tuple(sorted(path for path in found if os.path.isdir(path)))
+
+
+def points(target: str) -> Iterator[str]:
+    """The directories of a backup's images."""
+    try:
+        yield from (store.folder(target, point.number) for point in store.points(target))
+        yield from (os.path.join(target, name) for name in store.unfinished(target))
+    except (VirtkitError, OSError):  # somebody else's by now
+        return
+
+
+def _named(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Real paths, and who names them."""
+    who = f"machine {machine.name}"
+    for domain in (machine.next_start(), machine.now()):
+        own = [each.source for each in domain.disks]
+        own += [(node.text or "").strip() for tag in _NAMED for node in domain.node.findall(tag)]
+        yield from ((os.path.realpath(path), who) for path in own if path.startswith("/"))
+    for one in of_machine(machine):
+        places = [path for place in one.places for path in (place.base, place.overlay)]
+        for path in filter(None, (*places, one.memory_file)):
+            yield os.path.realpath(path), f"snapshot {one.name} of {who}"
