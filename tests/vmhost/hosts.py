@@ -148,8 +148,8 @@ class Host:
     def virtkit(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "virtkit", *arguments, check=check)
 
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.virtkit(*arguments, "--output", "json").stdout)
+    def json(self, *arguments: str, check: bool = True) -> Any:
+        return json.loads(self.virtkit(*arguments, "--output", "json", check=check).stdout)
 
     def virsh(self, *arguments: str, check: bool = True) -> str:
         return self.run("virsh", "-q", "-c", "qemu:///system", *arguments, check=check).stdout.strip()

@@ -169,6 +169,18 @@ def test_a_backup_that_rotted_is_found_and_not_restored(kvm: Host, still: str, t
     assert "SHA-256" in kvm.virtkit("vm", "backup", "restore", target, f"{still}-x", "-y", check=False).stderr
 
 
+def test_what_a_backup_stands_on_is_verified_with_it(kvm: Host, still: str, target: str) -> None:
+    for pattern in ("0x11", "0x22"):
+        write(kvm, disk(kvm, still), pattern, "0")
+        backup(kvm, still, target, "--incremental")
+    write(kvm, f"{target}/0001/vda.qcow2", "0x33", "8M")
+    said = kvm.json("vm", "backup", "verify", target, "--number", "2", check=False)
+    assert [(each["number"], bool(each["fault"])) for each in said] == [(1, True), (2, False)]
+    kvm.run("qemu-img", "rebase", "-u", "-F", "qcow2", "-b", disk(kvm, still), f"{target}/0002/vda.qcow2")
+    said = kvm.json("vm", "backup", "verify", target, "--number", "2", check=False)
+    assert "expected ../0001/vda.qcow2" in said[1]["fault"]
+
+
 def test_where_qemu_cannot_write_is_refused_before_anything_happens(kvm: Host, still: str) -> None:
     closed = kvm.images / "closed"
     closed.mkdir(mode=0o700)

@@ -13,7 +13,7 @@ from virtkit import disk
 from virtkit.core.errors import BusyError, SystemCallError, VerifyError, VirtkitError
 from virtkit.core.progress import Note, silent
 from virtkit.recipes.backups import store
-from virtkit.recipes.backups.digest import ACCESS, digest
+from virtkit.recipes.backups.digest import ACCESS, content
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.agent import Agent
 from virtkit.vm.backups import job
@@ -74,7 +74,7 @@ class BackUp(MachineAction):
             job.forget(machine, [name for name in self._ours(machine) if name != self.checkpoint])
 
     def verify(self, system: System) -> None:
-        """A machine that is off has not changed since: it is compared byte by byte."""
+        """A disk in full, of a machine that is off, has not changed since: it is compared byte by byte."""
         point = next((one for one in store.points(self.target) if one.number == self.number), None)
         if point is None:
             raise VerifyError(self.describe(), "is not there")
@@ -82,7 +82,7 @@ class BackUp(MachineAction):
             machine = libvirt.named(self.name)
             sources = {} if machine.active else {each.target: each for each in machine.next_start().disks}
         for volume in point.volumes:
-            if volume.target not in sources:
+            if volume.since or volume.target not in sources:
                 continue
             source, copy = sources[volume.target], store.image(self.target, self.number, volume.target)
             result = disk.compare(
@@ -157,11 +157,10 @@ class BackUp(MachineAction):
         number = self.parents.get(target)
         parent = 0 if lost or not isinstance(number, int) else number
         if parent:
-            below = os.path.join("..", f"{parent:04d}", f"{target}.qcow2")
-            disk.rebase(file, below, "qcow2", unsafe=True, source_format="qcow2")
-        size, found = digest(file, report)
+            disk.rebase(file, store.below(parent, target), "qcow2", unsafe=True, source_format="qcow2")
+        found = content(file, report)
         why = lost if lost and self.since[target] else str(self.why.get(target, ""))
-        return store.Volume(target, parent, why, size, found)
+        return store.Volume(target, parent, why, found.size, found.digest)
 
 
 def prefix(target: str) -> str:

@@ -24,7 +24,7 @@ class Volume(NamedTuple):
     since: int  # the point that it stands on; 0: it is full
     why: str  # it is full although less was asked for; empty: it is as asked
     size: int  # bytes that the guest sees
-    digest: str  # of what the guest sees
+    digest: str  # of its image, see ``digest``
 
 
 class Point(NamedTuple):
@@ -50,6 +50,11 @@ def folder(target: str, number: int, *, part: bool = False) -> str:
 
 def image(target: str, number: int, disk: str) -> str:
     return os.path.join(folder(target, number), f"{disk}.qcow2")
+
+
+def below(number: int, disk: str) -> str:
+    """How an image names the one of ``number`` that it stands on: the directory may move as a whole."""
+    return os.path.join("..", f"{number:04d}", f"{disk}.qcow2")
 
 
 def points(target: str) -> tuple[Point, ...]:

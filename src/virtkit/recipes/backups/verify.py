@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import VirtkitError
 from virtkit.core.progress import Sink, silent
 from virtkit.recipes.backups import store
-from virtkit.recipes.backups.digest import digest
+from virtkit.recipes.backups.digest import content
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from virtkit.recipes.backups.store import Volume
+
+
+Image = tuple[int, str]  # the number of its point, and its disk
 
 
 class Verdict(NamedTuple):
@@ -20,23 +25,35 @@ class Verdict(NamedTuple):
 
 
 def verify(target: str, number: int | None = None, report: Sink = silent) -> tuple[Verdict, ...]:
-    """Read every image with all that it stands on; one point, or all of them."""
-    chosen = store.points(target) if number is None else (store.chosen(target, number),)
-    return tuple(
-        Verdict(point.number, volume.target, _fault(target, point.number, volume, report))
-        for point in chosen
-        for volume in point.volumes
-    )
+    """Read every image of all points, each once; or of one point, with all that it stands on."""
+    images = {(point.number, volume.target): volume for point in store.points(target) for volume in point.volumes}
+    wanted = set(images)
+    if number is not None:
+        wanted = set(_down(images, [(number, volume.target) for volume in store.chosen(target, number).volumes]))
+    return tuple(Verdict(*key, _fault(target, images, key, report)) for key in sorted(wanted))
 
 
-def _fault(target: str, number: int, volume: Volume, report: Sink) -> str:
-    file = store.image(target, number, volume.target)
+def _down(images: dict[Image, Volume], keys: list[Image]) -> Iterator[Image]:
+    for number, disk in keys:
+        while (number, disk) in images:
+            yield number, disk
+            number = images[number, disk].since  # noqa: PLW2901  one step down
+
+
+def _fault(target: str, images: dict[Image, Volume], key: Image, report: Sink) -> str:
+    number, disk = key
+    volume, file = images[key], store.image(target, number, disk)
     try:
-        size, found = digest(file, report)
+        found = content(file, report)
     except VirtkitError as error:
         return error.message
-    if size != volume.size:
-        return f"{file}: size is {size}, expected {volume.size}"
-    if found != volume.digest:
-        return f"{file}: SHA-256 of its content is {found[:16]}, expected {volume.digest[:16]}"
-    return ""
+    if found.size != volume.size:
+        return f"{file}: size is {found.size}, expected {volume.size}"
+    if found.digest != volume.digest:
+        return f"{file}: SHA-256 of its content is {found.digest[:16]}, expected {volume.digest[:16]}"
+    if volume.since and (volume.since, disk) not in images:
+        return f"{file}: stands on backup {volume.since}, which is not there"
+    below = store.below(volume.since, disk) if volume.since else ""
+    return (
+        "" if found.below == below else f"{file}: stands on {found.below or 'nothing'}, expected {below or 'nothing'}"
+    )
