@@ -124,7 +124,15 @@ def test_the_boot_entries_of_uefi_go_along(kvm: Host, pair: str) -> None:
     kvm.define(xml.replace("<os>", "<os firmware='efi'>"))
     new = f"{pair}i"
     kvm.virtkit("vm", "clone", pair, new, "-y")
-    assert (folder / f"{new}_VARS.fd").read_bytes() == (folder / f"{pair}_VARS.fd").read_bytes()
+    made = folder / f"{new}_VARS.fd"
+    assert made.read_bytes() == (folder / f"{pair}_VARS.fd").read_bytes()
+    assert made.stat().st_mode & 0o777 == 0o600
+    kvm.virsh("undefine", new, "--keep-nvram")
+    (folder / f"{pair}_VARS.fd").unlink()
+    done = kvm.json("vm", "clone", pair, new, "--directory", "/mnt", "-y")
+    assert not made.exists()
+    kvm.virtkit("undo", str(done["change"]), "-y", "--disks")
+    assert made.exists()
 
 
 def test_where_the_file_system_shares_blocks_a_reflink_takes_no_room(kvm: Host, pair: str) -> None:

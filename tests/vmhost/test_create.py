@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from guest.machines import eventually
+from support.depth import deep
 from virtkit.core.errors import NotSupportedError
 from virtkit.recipes import guest as demo
 from virtkit.vm.domain import Domain
@@ -155,10 +157,20 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(
 def test_secure_boot_and_a_tpm_where_the_host_has_them(kvm: Host, name: str, images: Path) -> None:
     if not (os.path.isdir("/usr/share/qemu/firmware") and shutil.which("swtpm")):
         pytest.skip("needs ovmf and swtpm")
-    kvm.virtkit(
-        "vm", "create", name, "--empty", "--size", "1M", "--memory", "256M", "--secure-boot", "--tpm", *TCG, "--start"
-    )
+    left = kvm.folder / f"var/lib/libvirt/qemu/nvram/{name}_VARS.fd"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"of a machine that was")
+    log = ("--serial-log", f"{IMAGES}/serial.log")
+    asked = ("--empty", "--size", "1M", "--memory", "256M", "--secure-boot", "--tpm", *log)
+    done = kvm.virtkit("vm", "create", name, *asked, *TCG, "--start")
+    assert "UEFI variables that an earlier machine left" in done.stderr
     xml = kvm.virsh("dumpxml", name)
     assert "secure='yes'" in xml
     assert "<backend type='emulator'" in xml
     assert kvm.virsh("domstate", name) == "running"
+    assert b"of a machine that was" not in left.read_bytes()
+    (tpm,) = (kvm.folder / "var/lib/libvirt/swtpm").iterdir()
+    if deep(1) > 1:  # 10 s under TCG: the firmware runs, and starts nothing that is not signed
+        assert eventually(lambda: b"Security Violation" in (images / "serial.log").read_bytes(), seconds=60)
+    kvm.virtkit("vm", "rm", name, "--force", "-y")
+    assert (tpm.exists(), left.exists()) == (False, False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.netns
 
 SIZES = (2 << 20, 3 << 20)  # bytes that the two disks hold
-REMOVAL = "virtkit.recipes.removal.actions"
+REMOVAL = "virtkit.recipes.files"
 
 
 @pytest.fixture

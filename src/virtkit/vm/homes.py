@@ -44,5 +44,10 @@ def of(uri: str) -> Homes:
     return Homes(f"{kept}/nvram", f"{kept}/save", f"{kept}/swtpm", logs, logs)
 
 
+def variables(uri: str, name: str) -> tuple[str, ...]:
+    """Where libvirt makes UEFI's variables if nobody says where; the format is the firmware's (qemu_firmware.c)."""
+    return tuple(f"{of(uri).variables}/{name}_VARS{suffix}" for suffix in (".fd", ".qcow2"))
+
+
 def _base(variable: str, usual: str) -> str:
     return os.environ.get(variable) or os.path.expanduser(usual)

@@ -15,11 +15,12 @@ from virtkit.recipes.appliance.actions import CheckManifest
 from virtkit.recipes.appliance.differences import USUAL_CPUS, USUAL_MEMORY, differences
 from virtkit.recipes.appliance.disks import Disks
 from virtkit.recipes.appliance.package import open_package
-from virtkit.recipes.making import cards, places
+from virtkit.recipes.making import cards, places, variables
 from virtkit.recipes.workload import disk_policy
 from virtkit.vm import connection, offer
 from virtkit.vm.actions import Define, Start
 from virtkit.vm.blueprint import Blueprint, Disk, Nic, check, derived_mac, machine_xml
+from virtkit.vm.domain import Domain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,11 +72,12 @@ def plan_import(ask: Ask, system: System) -> Plan:
         directory = ask.directory or str(places.directory(libvirt))
         steps = Disks(package, found, directory, name, ask.format).steps(libvirt, system)
         barred = places.barred(libvirt, f"{directory}/{name}", system)
+        policy = disk_policy(ask.workload, Path(directory))
+        disks = [Disk(step.target, ask.format, policy.cache, policy.io, _bus(found, ask)) for step in steps]
+        xml = machine_xml(replace(blueprint, disks=tuple(disks)))
+        left = variables.fresh(Domain.parse(xml), libvirt, system)
     proven = [CheckManifest(ask.path)] if manifest.find(package) and not ask.ignore_manifest else []
-    policy = disk_policy(ask.workload, Path(directory))
-    disks = [Disk(step.target, ask.format, policy.cache, policy.io, _bus(found, ask)) for step in steps]
-    define = Define(name, machine_xml(replace(blueprint, disks=tuple(disks))))
-    actions: tuple[Action, ...] = (*proven, *steps, define, *([Start(name)] if ask.start else []))
+    actions: tuple[Action, ...] = (*proven, *steps, *left, Define(name, xml), *([Start(name)] if ask.start else []))
     told = differences(package, found, virtio=_bus(found, ask) == "virtio", proven=bool(proven))
     return Plan(f"import machine {name}", actions, (*(f"{name}: {note}" for note in told), *barred))
 

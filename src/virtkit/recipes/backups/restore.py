@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import ConflictError
 from virtkit.core.plan import Plan
+from virtkit.core.system import System
 from virtkit.disk.actions import Convert
 from virtkit.recipes.backups import store
 from virtkit.recipes.backups.verify import verify
+from virtkit.recipes.making import variables
 from virtkit.recipes.snapshots.chains import check_local
 from virtkit.vm import actions, connection
 from virtkit.vm.blueprint import derived_mac
@@ -33,7 +35,9 @@ def restore(target: str, name: str, number: int | None = None, directory: str = 
         check_local(libvirt, name)
         if libvirt.find(name) is not None:
             raise ConflictError(f"{name}: exists already, expected a new name", hint="virtkit vm list")
-    files = _files(domain, point, name, directory)
+        files = _files(domain, point, name, directory)
+        made = _new(domain, name, files)
+        left = variables.fresh(made, libvirt, System())
     for verdict in verify(target, point.number):
         if verdict.fault:
             raise ConflictError(verdict.fault, hint=f"virtkit vm backup verify {target}   (for one that is whole)")
@@ -41,7 +45,7 @@ def restore(target: str, name: str, number: int | None = None, directory: str = 
         Convert(store.image(target, point.number, disk), file, "qcow2", "qcow2", allow_backing=True)
         for disk, file in files.items()
     ]
-    steps.append(actions.Define(name, _new(domain, name, files)))
+    steps += [*left, actions.Define(name, made.text())]
     notes = ("it has a UUID and MACs of its own; the host name and the keys in its disks are those of then",)
     return Plan(f"restore backup {point.number} of {point.machine} as machine {name}", tuple(steps), notes)
 
@@ -57,7 +61,7 @@ def _files(domain: Domain, point: Point, name: str, directory: str) -> dict[str,
     return files
 
 
-def _new(domain: Domain, name: str, files: dict[str, str]) -> str:
+def _new(domain: Domain, name: str, files: dict[str, str]) -> Domain:
     domain.name, domain.uuid = name, ""
     for index, nic in enumerate(domain.nics):
         nic.mac = derived_mac(name, index)
@@ -65,4 +69,4 @@ def _new(domain: Domain, name: str, files: dict[str, str]) -> str:
     for nvram in system.findall("nvram") if system is not None else []:
         nvram.text = None  # libvirt makes one of its own
     moved(domain, dict(files))
-    return domain.text()
+    return domain

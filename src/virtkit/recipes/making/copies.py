@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from virtkit import disk
 from virtkit.core.errors import NotSupportedError
 from virtkit.disk.actions import Convert, Create, Reflink
-from virtkit.recipes.making import places
+from virtkit.recipes.files import CopyFile
+from virtkit.recipes.making import places, variables
 from virtkit.recipes.making.twin import renamed
 from virtkit.vm import homes
 
@@ -50,20 +51,22 @@ class Copies:
             raise NotSupportedError(found, hint=f"virsh edit {self._old.name}")
         if not self._system.exists(path):  # it was never started: libvirt makes them
             after.text = None
-            return []
+            return variables.fresh(self._made, self._libvirt, self._system)
         after.text = renamed(path, self._old.name, self._made.name, "VARS.fd")
-        places.require_free(self._libvirt, after.text, self._system)
-        return [Convert(path, after.text, "raw", "raw")]
+        return [self._taken_along(path, after.text)]
 
     def _usual_variables(self) -> list[Action]:
         """Where libvirt 9 looks when it has chosen the firmware itself: its XML then has a path only while it runs."""
-        path, target = (
-            f"{homes.of(self._libvirt.uri).variables}/{each.name}_VARS.fd" for each in (self._old, self._made)
-        )
-        if not self._old.efi or not self._system.exists(path):
-            return []
+        uri = self._libvirt.uri
+        pairs = zip(homes.variables(uri, self._old.name), homes.variables(uri, self._made.name), strict=True)
+        there = [(path, target) for path, target in pairs if self._old.efi and self._system.exists(path)]
+        if not there:
+            return variables.fresh(self._made, self._libvirt, self._system)
+        return [self._taken_along(path, target) for path, target in there]
+
+    def _taken_along(self, path: str, target: str) -> CopyFile:
         places.require_free(self._libvirt, target, self._system)
-        return [Convert(path, target, "raw", "raw")]
+        return CopyFile(path, target, "UEFI variables")
 
     def _copied(self, before: Disk, after: Disk) -> Action:
         way, form = self._way.by, before.format or "raw"

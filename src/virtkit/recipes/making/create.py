@@ -12,12 +12,13 @@ from virtkit import host
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
 from virtkit.core.plan import Plan
 from virtkit.core.units import KIB, format_size, round_up
-from virtkit.recipes.making import cards, login, places, storage
+from virtkit.recipes.making import cards, login, places, storage, variables
 from virtkit.recipes.seed import iso9660
 from virtkit.recipes.workload import disk_policy
 from virtkit.vm import connection, offer, osinfo
 from virtkit.vm.actions import Autostart, Define, Start
 from virtkit.vm.blueprint import Blueprint, Disk, check, derived_mac, machine_xml
+from virtkit.vm.domain import Domain
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Action
@@ -43,8 +44,9 @@ def plan_create(order: Order, system: System) -> Plan:
         offer.require(blueprint, offer.read(libvirt, blueprint.chipset, kvm=blueprint.kvm))
         made = storage.plan(order.name, order.storage, guest.storage, libvirt, system)
         seed = _seed(order, blueprint.uuid, made, libvirt, system)
-    blueprint = replace(blueprint, disks=_disks(order, blueprint, made, seed, guest))
-    steps: list[Action] = [*made.actions, *([seed] if seed else []), Define(order.name, machine_xml(blueprint))]
+        xml = machine_xml(replace(blueprint, disks=_disks(order, blueprint, made, seed, guest)))
+        left = variables.fresh(Domain.parse(xml), libvirt, system)
+    steps: list[Action] = [*made.actions, *([seed] if seed else []), *left, Define(order.name, xml)]
     steps += [Autostart(order.name, enabled=True)] if order.autostart else []
     steps += [Start(order.name)] if order.start else []
     notes = (*_notes(order, guest, blueprint, system), *made.notes)

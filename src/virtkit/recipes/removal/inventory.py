@@ -97,9 +97,9 @@ class Inventory:
 
     def _firmware(self, domain: Domain) -> None:
         named = (domain.node.findtext("os/nvram") or "").strip()
-        if named or domain.efi:
-            usual = f"{homes.of(self._libvirt.uri).variables}/{self._machine.name}_VARS.fd"
-            self._add(named or usual, "UEFI variables")
+        usual = homes.variables(self._libvirt.uri, self._machine.name) if domain.efi else ()
+        for path in (named,) if named else usual:
+            self._add(path, "UEFI variables")
         for tag, own in BOOT_FILES.items():
             path = (domain.node.findtext(f"os/{tag}") or "").strip()
             if os.path.basename(path) == f"{self._machine.name}-{own}":

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import BusyError, NotSupportedError
 from virtkit.core.plan import Plan
 from virtkit.core.units import format_size
+from virtkit.recipes.files import DeleteFiles, SetAside
 from virtkit.recipes.making import places
 from virtkit.recipes.removal import users
-from virtkit.recipes.removal.actions import DeleteFiles, SetAside
 from virtkit.recipes.removal.inventory import Inventory, Item, aside
 from virtkit.recipes.removal.shelf import Shelf
 from virtkit.vm import actions, connection, homes
