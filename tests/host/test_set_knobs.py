@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WISHES = {"thp.enabled": "never", "thp.defrag": "defer"}
+set_knobs = partial(host.set_knobs, persistent=False)
 DYING = """
 import sys
 from pathlib import Path
@@ -33,7 +35,7 @@ from virtkit import host
 from virtkit.core import engine
 from virtkit.core.journal import Journal
 root, journal, number = Path(sys.argv[1]), Journal(Path(sys.argv[2])), int(sys.argv[3])
-plan = host.set_knobs(Imitation(root), dict(word.split("=") for word in sys.argv[4:]))
+plan = host.set_knobs(Imitation(root), dict(word.split("=") for word in sys.argv[4:]), persistent=False)
 engine.run(plan, Imitation(root, dies=number), journal)
 """
 
@@ -49,7 +51,7 @@ def tree(root: Path) -> dict[str, str]:
 
 def test_a_plan_changes_nothing_and_says_what_was_and_what_will_be(tmp_path: Path) -> None:
     system = imitation(tmp_path)
-    plan = host.set_knobs(system, WISHES)
+    plan = set_knobs(system, WISHES)
     assert plan.lines() == ["~ thp.enabled: madvise -> never", "~ thp.defrag: madvise -> defer"]
     assert tree(tmp_path) == FILES
     assert not system.written
@@ -57,17 +59,17 @@ def test_a_plan_changes_nothing_and_says_what_was_and_what_will_be(tmp_path: Pat
 
 def test_a_second_apply_writes_nothing(tmp_path: Path, journal: Journal) -> None:
     system = imitation(tmp_path)
-    engine.run(host.set_knobs(system, WISHES), system, journal)
+    engine.run(set_knobs(system, WISHES), system, journal)
     assert system.written == [(f"{THP}/enabled", "never"), (f"{THP}/defrag", "defer")]
-    assert not host.set_knobs(system, WISHES)
+    assert not set_knobs(system, WISHES)
     system.written.clear()
-    assert not host.set_knobs(system, {"thp.enabled": "never"})
+    assert not set_knobs(system, {"thp.enabled": "never"})
     assert not system.written
 
 
 def test_undo_brings_everything_back(tmp_path: Path, journal: Journal) -> None:
     system = imitation(tmp_path)
-    number = engine.run(host.set_knobs(system, WISHES), system, journal)
+    number = engine.run(set_knobs(system, WISHES), system, journal)
     engine.undo(journal, number, system)
     assert tree(tmp_path) == FILES
 
@@ -75,20 +77,20 @@ def test_undo_brings_everything_back(tmp_path: Path, journal: Journal) -> None:
 def test_a_value_that_the_kernel_takes_and_does_not_keep_is_no_success(tmp_path: Path, journal: Journal) -> None:
     system = imitation(tmp_path, deaf=frozenset({f"{THP}/defrag"}))
     with pytest.raises(RolledBackError, match=r"thp.defrag.*took it and says madvise, expected defer"):
-        engine.run(host.set_knobs(system, WISHES), system, journal)
+        engine.run(set_knobs(system, WISHES), system, journal)
     assert tree(tmp_path) == FILES
 
 
 def test_a_value_that_the_kernel_refuses_puts_back_what_was_set_before(tmp_path: Path, journal: Journal) -> None:
     system = imitation(tmp_path, refusing=frozenset({f"{THP}/defrag"}))
     with pytest.raises(RolledBackError, match=r"thp.defrag.*invalid argument; everything was put back"):
-        engine.run(host.set_knobs(system, WISHES), system, journal)
+        engine.run(set_knobs(system, WISHES), system, journal)
     assert tree(tmp_path) == FILES
 
 
 def test_undo_leaves_what_somebody_else_changed_since_and_puts_the_rest_back(tmp_path: Path, journal: Journal) -> None:
     system = imitation(tmp_path)
-    number = engine.run(host.set_knobs(system, WISHES), system, journal)
+    number = engine.run(set_knobs(system, WISHES), system, journal)
     system.write(f"{THP}/defrag", "always")
     with pytest.raises(UndoIncompleteError, match="thp.defrag is always, and was left at defer"):
         engine.undo(journal, number, system)
@@ -117,28 +119,28 @@ def test_sigkill_in_the_middle_of_a_tune_leaves_what_undo_puts_back(
 def test_every_fault_is_told_at_once_before_anything_is_written(tmp_path: Path) -> None:
     system = imitation(tmp_path)
     with pytest.raises(UsageError) as refused:
-        host.set_knobs(system, {"thp.enabled": "sometimes", "thp.defrag": "twice", "thp.shmem_enabled": "never"})
+        set_knobs(system, {"thp.enabled": "sometimes", "thp.defrag": "twice", "thp.shmem_enabled": "never"})
     assert len(refused.value.message.splitlines()) == 2
     assert not system.written
 
 
 def test_an_unknown_knob_says_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="thp.enable: virtkit knows no such knob") as unknown:
-        host.set_knobs(imitation(tmp_path), {"thp.enable": "never"})
+        set_knobs(imitation(tmp_path), {"thp.enable": "never"})
     assert unknown.value.hint == "virtkit host knobs transparent_hugepage"
 
 
 def test_a_knob_of_the_whole_host_has_no_place(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="one for the whole host"):
-        host.set_knobs(imitation(tmp_path), {"thp.enabled@0": "never"})
+        set_knobs(imitation(tmp_path), {"thp.enabled@0": "never"})
 
 
 def test_what_nobody_may_write_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     system = imitation(tmp_path)
     system.path(f"{THP}/defrag").chmod(0o444)
     with pytest.raises(NotSupportedError, match="thp.defrag: this kernel lets nobody set it while it runs"):
-        host.set_knobs(system, WISHES)
-    assert not host.set_knobs(system, {"thp.defrag": "madvise"})
+        set_knobs(system, WISHES)
+    assert not set_knobs(system, {"thp.defrag": "madvise"})
 
 
 def test_the_list_has_every_knob_of_the_tree_and_is_json(tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def list_knobs(system: System, family: str = "") -> list[Row]:
     return rows(system, family)
 
 
-def set_knobs(system: System, wanted: Mapping[str, str]) -> Plan:
-    """``{"vm.swappiness": "10", "block.scheduler@vda": "none"}``, as ``host/tuning`` has it."""
+def set_knobs(system: System, wanted: Mapping[str, str], *, run_time: bool = True, persistent: bool = True) -> Plan:
+    """``{"vm.swappiness": "10", "block.scheduler@vda": "none"}``, now and over restarts, as ``host/tuning`` has it."""
     from virtkit.host import tuning
 
-    return tuning.set_knobs(system, wanted)
+    return tuning.set_knobs(system, wanted, run_time=run_time, persistent=persistent)

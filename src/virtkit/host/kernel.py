@@ -58,6 +58,13 @@ class Kernel:
         except OSError:
             return None
 
+    def lines(self, path: str) -> list[str]:
+        """All of a file of configuration, line by line; empty where it cannot be read."""
+        try:
+            return read_file(self.system.path(path), LIMIT).decode(errors="replace").splitlines()
+        except OSError:
+            return []
+
     def names(self, path: str) -> list[str]:
         try:
             return self.system.names(path)

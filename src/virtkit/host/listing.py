@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError
+from virtkit.host.keeping import Keeping
 from virtkit.host.kernel import Kernel
 from virtkit.host.registry import find, knobs, settings
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.core.system import System
+    from virtkit.host.keeping import Kept
     from virtkit.host.knob import Setting
 
 
@@ -22,6 +24,7 @@ class Row(NamedTuple):
     counts: str  # what is in effect; mostly the same
     legal: str
     writable: bool  # while the kernel runs
+    kept: Kept | None  # what the next boot sets it to, if any file does
 
     def data(self) -> dict[str, Json]:
         knob = self.setting.knob
@@ -35,6 +38,7 @@ class Row(NamedTuple):
             "in-effect": self.counts,
             "legal": self.legal,
             "run-time": self.writable,
+            "persistent": self.kept and {"value": self.kept.value, "kind": self.kept.kind, "where": self.kept.where},
             "risk": knob.risk.value,
             "explanation": {"en": knob.explain.en, "zh": knob.explain.zh},
             "danger": {"en": knob.danger.en, "zh": knob.danger.zh} if knob.danger else None,
@@ -53,13 +57,14 @@ def rows(system: System, only: str = "") -> list[Row]:
         found = find(kernel, only)
     else:
         raise NotFoundError(f"{only}: no such family or knob, families are {', '.join(families())}")
-    return [_row(setting, kernel) for setting in found]
+    keeping = Keeping(kernel)
+    return [_row(setting, kernel, keeping) for setting in found]
 
 
 def families() -> list[str]:
     return list(dict.fromkeys(knob.family for knob in knobs().values()))
 
 
-def _row(setting: Setting, kernel: Kernel) -> Row:
-    now = setting.read(kernel) or ""
-    return Row(setting, now, setting.counts(kernel) or "", setting.legal(kernel), setting.writable(kernel))
+def _row(setting: Setting, kernel: Kernel, keeping: Keeping) -> Row:
+    now, counts = setting.read(kernel) or "", setting.counts(kernel) or ""
+    return Row(setting, now, counts, setting.legal(kernel), setting.writable(kernel), keeping.winner(setting))

@@ -56,6 +56,12 @@ def coupled(of: Setting, kernel: Kernel) -> tuple[Setting | None, list[Setting]]
     return rival, [other for other in resets if other.present(kernel) and other.writable(kernel) and met(other, kernel)]
 
 
+def followers(of: Setting) -> list[Setting]:
+    """What has to be set after it: the kernel sets those anew with it, or takes them only because of it."""
+    names = [*of.knob.resets, *(knob.name for knob in knobs().values() if knob.needs and knob.needs[0] == of.knob.name)]
+    return [beside(of, name) for name in names]
+
+
 def met(of: Setting, kernel: Kernel) -> bool:
     """Whether the kernel takes a value for it as things are."""
     if not of.knob.needs:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError, VirtkitError
+from virtkit.core.files import text_of
 from virtkit.core.plan import Plan
-from virtkit.host.actions import SetKnob
+from virtkit.host.actions import PersistKnobs, SetKnob
+from virtkit.host.keeping import Keeping
+from virtkit.host.kept import Rehearsed
 from virtkit.host.kernel import Kernel
 from virtkit.host.knob import Risk
 from virtkit.host.programs import find_tuners, read_programs
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from virtkit.core.system import System
+    from virtkit.host.keeping import Writing
     from virtkit.host.knob import Knob, Setting
 
 
@@ -33,19 +37,68 @@ class Wish:
         return self.setting.name
 
 
-def set_knobs(system: System, wanted: Mapping[str, str]) -> Plan:
+def set_knobs(system: System, wanted: Mapping[str, str], *, run_time: bool = True, persistent: bool = True) -> Plan:
     """``{"vm.swappiness": "10", "block.scheduler@vda": "none"}``; a name without its place means all its places.
 
     Empty where all is so already. UsageError (every fault, a line each), NotFoundError for what is not here,
-    NotSupportedError for what this kernel does not let anybody set while it runs.
+    NotSupportedError for what cannot be set while the kernel runs (unless it is to be kept for the next boot), what
+    nothing on this host keeps, and what another file would overwrite at boot.
     """
     kernel = Kernel(system)
-    wishes = ordered(_checked(kernel, wanted))
-    actions = [SetKnob(wish.name, wish.value, wish.now or "") for wish in _moved(wishes)]
-    return Plan(f"set {_briefly(wanted)}", tuple(actions), tuple(_notes(kernel, wishes)))
+    wishes = ordered(_checked(kernel, wanted, run_time=run_time, persistent=persistent))
+    now = list(_moved(wish for wish in wishes if wish.writable)) if run_time else []
+    later = _unkept(kernel, wishes) if persistent else []
+    files = Keeping(kernel).files((wish.setting, wish.value) for wish in later)
+    _contest(system, files, later)
+    actions = [
+        *(SetKnob(wish.name, wish.value, wish.now or "") for wish in now),
+        *(_persist(system, writing) for writing in files),
+    ]
+    notes = [*_notes(kernel, wishes), *(_boot_notes(kernel, wishes, files) if persistent else ())]
+    return Plan(f"set {_briefly(wanted)}", tuple(actions), tuple(notes))
 
 
-def _checked(kernel: Kernel, wanted: Mapping[str, str]) -> list[Wish]:
+def _unkept(kernel: Kernel, wishes: Iterable[Wish]) -> list[Wish]:
+    """Those that the next boot would not have."""
+    keeping = Keeping(kernel)
+    winners = ((wish, keeping.winner(wish.setting)) for wish in wishes)
+    return [wish for wish, kept in winners if kept is None or kept.value != wish.value]
+
+
+def _contest(system: System, files: Iterable[Writing], wishes: Iterable[Wish]) -> None:
+    """NotSupportedError where a file that is not ours would win: then ours would be a promise that nobody keeps."""
+    rehearsed = Rehearsed(system, {file.path: file.text for file, *_ in files})
+    keeping = Keeping(rehearsed)
+    for wish in wishes:
+        setting = wish.setting
+        won = keeping.winner(setting)
+        if won is None or won.value != wish.value:
+            rival = [beside(setting, setting.knob.rival)] if setting.knob.rival else []
+            last = keeping.all(setting, *rival)[-1]
+            raise NotSupportedError(
+                f"{wish.name}: {last.where} sets {last.name} to {last.value} and is read later: it would win at boot",
+                hint=f"take that line out, or for now only: virtkit host set --runtime {wish.name}={wish.value}",
+            )
+
+
+def _persist(system: System, writing: Writing) -> PersistKnobs:
+    file, was = writing.file, text_of(system, writing.file.path) or ""
+    return PersistKnobs(file.path, file.text, writing.values, writing.whole, " ".join(file.refresh), was)
+
+
+def _boot_notes(kernel: Kernel, wishes: Iterable[Wish], files: Iterable[Writing]) -> Iterator[str]:
+    for wish in wishes:
+        if not wish.writable and not wish.met:
+            yield f"{wish.name}: counts from the next boot on: a reboot is needed, now it stays {wish.now}"
+    if any("/tuned/" in file.path for file, *_ in files):
+        active = kernel.text("/etc/tuned/active_profile")
+        yield (
+            f"tuned runs with profile {active}: its next start takes the profile virtkit, which includes that;"
+            " tuned-adm profile virtkit takes it now and sets everything in it anew"
+        )
+
+
+def _checked(kernel: Kernel, wanted: Mapping[str, str], *, run_time: bool, persistent: bool) -> list[Wish]:
     faults: list[VirtkitError] = []
     wishes: dict[str, Wish] = {}
     for name, value in wanted.items():
@@ -55,6 +108,8 @@ def _checked(kernel: Kernel, wanted: Mapping[str, str]) -> list[Wish]:
         except VirtkitError as error:
             faults.append(error)
     faults += [fault for wish in wishes.values() for fault in _faults(wish, wishes, kernel)]
+    if run_time and not persistent:
+        faults += [_read_only(wish) for wish in wishes.values() if not (wish.met or wish.writable)]
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -76,8 +131,13 @@ def _faults(wish: Wish, wishes: Mapping[str, Wish], kernel: Kernel) -> Iterator[
             )
     if knob.refusal and not wish.met and (why := knob.refusal(kernel, here.place, wish.value)):
         yield NotSupportedError(f"{wish.name}: {why}")
-    if not wish.met and not wish.writable:
-        yield NotSupportedError(f"{wish.name}: this kernel lets nobody set it while it runs ({here.file} is read-only)")
+
+
+def _read_only(wish: Wish) -> VirtkitError:
+    return NotSupportedError(
+        f"{wish.name}: this kernel lets nobody set it while it runs ({wish.setting.file} is read-only)",
+        hint=f"virtkit host set --persistent {wish.name}={wish.value}, then reboot",
+    )
 
 
 def ordered(wishes: Iterable[Wish]) -> list[Wish]:

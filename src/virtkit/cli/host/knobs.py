@@ -32,7 +32,7 @@ def _knobs(args: argparse.Namespace, console: Console) -> int:
     if console.json:
         console.data([row.data() for row in rows])
         return 0
-    console.table(("KNOB", "NOW", "LEGAL", "RISK"), [_line(like) for like in _alike(rows)])
+    console.table(("KNOB", "NOW", "LEGAL", "PERSISTENT", "RISK"), [_line(like) for like in _alike(rows)])
     if console.verbose:
         console.lines(line for like in _alike(rows) for line in _story(like[0]))
     return 0
@@ -40,7 +40,9 @@ def _knobs(args: argparse.Namespace, console: Console) -> int:
 
 def _alike(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """The places of one knob that show the same."""
-    for _, found in groupby(rows, lambda row: (row.setting.knob.name, row.now, row.counts, row.legal)):
+    for _, found in groupby(
+        rows, lambda row: (row.setting.knob.name, row.now, row.counts, row.legal, row.kept and row.kept[1:])
+    ):
         yield list(found)
 
 
@@ -49,8 +51,9 @@ def _line(rows: list[Row]) -> tuple[str, ...]:
     places = ",".join(one.setting.place for one in rows)
     now = row.now if row.counts == row.now else f"{row.now} (in effect {row.counts})"
     legal = row.legal if len(row.legal) <= _WIDTH else f"{row.legal[: _WIDTH - 3]}..."
+    kept = f"{row.kept.value} ({row.kept.where})" if row.kept else "-"
     risk = knob.risk.value if row.writable else f"{knob.risk.value}, read-only now"
-    return f"{knob.name}@{places}" if places else knob.name, now, legal, risk
+    return f"{knob.name}@{places}" if places else knob.name, now, legal, kept, risk
 
 
 def _story(row: Row) -> Iterator[str]:

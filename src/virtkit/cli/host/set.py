@@ -21,6 +21,9 @@ def build(parser: Arguments) -> None:
         nargs="+",
         help="as virtkit host knobs lists them; without its place a knob is set at all of them",
     )
+    when = parser.add_mutually_exclusive_group()
+    when.add_argument("--runtime", action="store_true", help="now only: a reboot takes it away")
+    when.add_argument("--persistent", action="store_true", help="from the next boot on only: now nothing changes")
     options.change(parser)
     parser.set_defaults(run=_set)
 
@@ -30,7 +33,9 @@ def _set(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
     from virtkit.core.system import System
 
-    return carry_out(host.set_knobs(System(), _pairs(args.wishes)), args, console, details=True)
+    run_time, persistent = not args.persistent, not args.runtime
+    plan = host.set_knobs(System(), _pairs(args.wishes), run_time=run_time, persistent=persistent)
+    return carry_out(plan, args, console, details=True)
 
 
 def _pairs(wishes: Iterable[str]) -> dict[str, str]:

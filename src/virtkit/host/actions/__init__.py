@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from virtkit.host.actions.keeping import PersistKnobs
 from virtkit.host.actions.knobs import SetKnob
 
-__all__ = ["SetKnob"]
+__all__ = ["PersistKnobs", "SetKnob"]
