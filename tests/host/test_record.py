@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.trees import devices, machine, plant
+from virtkit import host
 from virtkit.core.errors import UsageError
 from virtkit.core.system import System
 from virtkit.host.kernel import Kernel
 from virtkit.host.picture import read_facts
-from virtkit.host.record import FORMAT, Witness, replayed, taken
+from virtkit.host.record import FORMAT, Witness, load, replayed, taken
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
@@ -60,6 +61,17 @@ def test_this_host_is_recorded_whole_and_small() -> None:
     left, right = replay.data(), facts.data()
     assert {key: left[key] for key in left.keys() - DRIFTING} == {key: right[key] for key in right.keys() - DRIFTING}
     assert len(json.dumps(record)) < 1 << 20
+
+
+def test_the_knobs_of_the_recorded_host_are_set_as_there_and_as_writable_as_there(tmp_path: Path) -> None:
+    file = str(tmp_path / "host.json")
+    assert host.save_record(System(), file) == (tmp_path / "host.json").stat().st_size
+    here = {row.setting.name: row for row in host.list_knobs(System())}
+    with replayed(load(file)) as system:
+        there = {row.setting.name: row for row in host.list_knobs(system)}
+    assert here.keys() == there.keys()
+    assert {name: row.writable for name, row in here.items()} == {name: row.writable for name, row in there.items()}
+    assert sum(here[name] != there[name] for name in here) < 3  # another test may set one meanwhile
 
 
 def test_the_kvm_of_the_recorded_host_answers_as_it_did(tmp_path: Path) -> None:
@@ -109,7 +121,16 @@ def test_a_record_of_a_stranger_is_refused_or_stays_in_its_directory(tree: Json)
 
 @pytest.mark.parametrize(
     "tree",
-    [{"a": ["../x"]}, {"a": ["/etc"]}, {"a": {"b": ["../../x"]}}, {"a": ["b/../../x"]}, {"..": "x"}, {"a": 5}, 7],
+    [
+        {"a": ["../x"]},
+        {"a": ["/etc"]},
+        {"a": {"b": ["../../x"]}},
+        {"a": ["b/../../x"]},
+        {"..": "x"},
+        {"a": ["x", "y"]},
+        {"a": 5},
+        7,
+    ],
 )
 def test_what_leads_out_of_the_record_is_refused(tree: Json) -> None:
     with pytest.raises(UsageError), replayed({"format": FORMAT, "tree": tree}):

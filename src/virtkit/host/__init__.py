@@ -23,15 +23,16 @@ def facts(system: System) -> HostFacts:
     return read_facts(system, os.environ.get(OVERRIDE, ""))
 
 
-def record(system: System, file: str) -> int:
-    """Write what ``facts`` reads into ``file``, so that it can be read again elsewhere (host/record); bytes written.
+def save_record(system: System, file: str) -> int:
+    """Write what ``facts`` and ``list_knobs`` read into ``file``, to be read again elsewhere (host/record).
 
-    SystemCallError.
+    Returns its size in bytes; SystemCallError.
     """
     from virtkit.host.record import Witness, save
 
     witness = Witness(system.root)
     facts(witness)
+    list_knobs(witness)
     return save(witness, file)
 
 

@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from virtkit.core.cpuset import CpuSet
     from virtkit.host.kernel import Kernel
 
@@ -19,12 +21,16 @@ class CommandLine(NamedTuple):
     nohz_full: CpuSet  # no timer tick while one task runs there
 
     def values(self, name: str) -> tuple[str, ...]:
-        """Of ``name=value``, in their order: of most parameters the last one counts. A bare ``name`` has value ''.
+        return values(self.words, name)
 
-        ``-`` and ``_`` are the same in names.
-        """
-        pairs = (word.partition("=") for word in self.words)
-        return tuple(value.strip('"') for key, _, value in pairs if _same(key, name))
+
+def values(words: Iterable[str], name: str) -> tuple[str, ...]:
+    """Of ``name=value``, in their order: of most parameters the last one counts. A bare ``name`` has value ''.
+
+    ``-`` and ``_`` are the same in names.
+    """
+    pairs = (word.partition("=") for word in words)
+    return tuple(value.strip('"') for key, _, value in pairs if _same(key, name))
 
 
 def _same(left: str, right: str) -> bool:
@@ -32,9 +38,14 @@ def _same(left: str, right: str) -> bool:
 
 
 def read_command_line(kernel: Kernel) -> CommandLine:
-    words = _WORD.findall(kernel.text("/proc/cmdline") or "")
+    words = parse_words(kernel.text("/proc/cmdline") or "")
+    return CommandLine(words, _cpus(kernel, "isolated"), _cpus(kernel, "nohz_full"))
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    words = _WORD.findall(text)
     end = words.index("--") if "--" in words else len(words)
-    return CommandLine(tuple(words[:end]), _cpus(kernel, "isolated"), _cpus(kernel, "nohz_full"))
+    return tuple(words[:end])
 
 
 def _cpus(kernel: Kernel, name: str) -> CpuSet:

@@ -9,6 +9,7 @@ udev for /sys/block, modprobe.d for a module's parameters, tmpfiles.d for the re
 from __future__ import annotations
 
 import os
+import re
 import stat
 from enum import StrEnum
 from types import MappingProxyType
@@ -35,6 +36,7 @@ class Scope(StrEnum):
     HOST = "host"  # one, and no place
     NODE = "node"  # 0
     DISK = "disk"  # vda
+    THP = "page size"  # 64kB
     CPU = "cpu"  # 0
     IRQ = "irq"  # 24
 
@@ -160,13 +162,14 @@ def places(kernel: Kernel, scope: Scope) -> list[str]:
         return [""]
     if scope is Scope.DISK:
         return [disk.name for disk in read_disks(kernel)]
-    folder, prefix = _FOLDERS[scope]
-    numbers = (name.removeprefix(prefix) for name in kernel.names(folder) if name.startswith(prefix))
-    return sorted((number for number in numbers if number.isdecimal()), key=int)
+    folder, prefix, unit = _FOLDERS[scope]
+    named = (re.fullmatch(rf"{prefix}(\d{{1,10}}){unit}", name, re.ASCII) for name in kernel.names(folder))
+    return [f"{number}{unit}" for number in sorted(int(found[1]) for found in named if found)]
 
 
 _FOLDERS = {
-    Scope.NODE: ("/sys/devices/system/node", "node"),
-    Scope.CPU: ("/sys/devices/system/cpu", "cpu"),
-    Scope.IRQ: ("/proc/irq", ""),
+    Scope.NODE: ("/sys/devices/system/node", "node", ""),
+    Scope.CPU: ("/sys/devices/system/cpu", "cpu", ""),
+    Scope.IRQ: ("/proc/irq", "", ""),
+    Scope.THP: ("/sys/kernel/mm/transparent_hugepage", "hugepages-", "kB"),
 }

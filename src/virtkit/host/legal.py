@@ -12,10 +12,12 @@ from typing import NamedTuple, Protocol
 from virtkit.core.cpuset import format_list, parse_list, parse_mask
 from virtkit.core.errors import UsageError
 from virtkit.core.units import parse_size
+from virtkit.host.commandline import parse_words, values
 from virtkit.host.kernel import parse_choice
 
 _NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
 _SWITCH = {"Y": "1", "y": "1", "1": "1", "on": "1", "N": "0", "n": "0", "0": "0", "off": "0"}
+_PARTITIONS = ("member", "root", "isolated")
 _CPUS_IN_WORD = 32  # of a mask
 
 
@@ -108,9 +110,10 @@ class Range(NamedTuple):
     low: int
     high: int
     unit: str = ""
+    words: tuple[str, ...] = ()  # legal besides
 
     def value(self, text: str) -> str | None:
-        return str(int(text)) if _NUMBER.fullmatch(text) else None
+        return text if text in self.words else str(int(text)) if _NUMBER.fullmatch(text) else None
 
     def accept(self, wanted: str, text: str) -> str | None:
         if self.unit == "bytes":
@@ -119,21 +122,23 @@ class Range(NamedTuple):
             except UsageError:
                 return None
         value = self.value(wanted)
-        return value if value is not None and self.low <= int(value) <= self.high else None
+        return value if value in self.words or (value and self.low <= int(value) <= self.high) else None
 
     def spell(self, value: str) -> str:
         return value
 
     def told(self, text: str) -> str:
-        return f"{self.low} to {self.high} {self.unit}".rstrip()
+        return " | ".join([f"{self.low} to {self.high} {self.unit}".rstrip(), *self.words])
 
 
 class Cpus(NamedTuple):
-    """A set of CPUs: ``0-3,8``; ``mask``: the file holds ``0000010f``."""
+    """A set of CPUs: ``0-3,8``; ``mask``: the file holds ``0000010f``. Empty, some kernels spell it ``(null)``."""
 
     mask: bool = False
 
     def value(self, text: str) -> str | None:
+        if text == "(null)":
+            return ""
         try:
             return format_list(parse_mask(text) if self.mask else parse_list(text))
         except UsageError:
@@ -154,3 +159,44 @@ class Cpus(NamedTuple):
 
     def told(self, text: str) -> str:
         return "CPUs, as in 0-3,8"
+
+
+class Given(NamedTuple):
+    """What the kernel was started with: the last ``name=value`` of ``/proc/cmdline``; only a boot takes another.
+
+    Shown as it was given, because kernels know more words than are offered here.
+    """
+
+    name: str
+    legal: Words | Cpus
+    unset: str = ""  # what it is where the command line does not say
+
+    def value(self, text: str) -> str | None:
+        given = values(parse_words(text), self.name)
+        return self.legal.value(given[-1]) or given[-1] if given else self.unset
+
+    def accept(self, wanted: str, text: str) -> str | None:
+        return self.legal.accept(wanted, "")
+
+    def spell(self, value: str) -> str:
+        return value
+
+    def told(self, text: str) -> str:
+        return self.legal.told("")
+
+
+class Partition(NamedTuple):
+    """What a control group's CPUs are (cgroup-v2.rst, cpuset.cpus.partition): ``isolated``, ``isolated invalid``."""
+
+    def value(self, text: str) -> str | None:
+        state = text.partition(" (")[0]  # why it is invalid stands behind
+        return state if state.removesuffix(" invalid") in _PARTITIONS else None
+
+    def accept(self, wanted: str, text: str) -> str | None:
+        return wanted if wanted in _PARTITIONS else None
+
+    def spell(self, value: str) -> str:
+        return value.removesuffix(" invalid")
+
+    def told(self, text: str) -> str:
+        return " | ".join(_PARTITIONS)

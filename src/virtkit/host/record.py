@@ -1,8 +1,8 @@
 """A host in one file: what was read of it, so that the same readers read it again, elsewhere and without root.
 
 A ``Witness`` stands for the system and notes each path that a reader asks for; ``taken`` keeps exactly those, as a
-tree: a file is its text, a directory an object, a link a list of one text. An empty directory also stands for what
-the kernel would not show, and for names in a listing that nobody looked behind.
+tree: a file is its text, or [text, "read-only"] if nobody may write it; a directory is an object; a link is a list of
+its text. An empty directory also stands for what the kernel would not show, and for names that nobody looked behind.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FORMAT = "virtkit host record 1"
 LARGEST = 64 << 20  # bytes of a record; a host of 256 CPUs takes about 1 MiB
 
+READ_ONLY = "read-only"
+_WRITABLE = 0o222
 _HINT = "virtkit host facts --save FILE.json"
 _MOST = 200_000  # files, directories and links
 _HOPS = 40  # links in one path, as the kernel's own limit (man 7 path_resolution)
@@ -116,8 +118,8 @@ def _content(path: Path, mode: int, absolute: str) -> Json:
         if absolute == DEVICE:
             return str(api_version(path)) if stat.S_ISCHR(mode) else path.read_text()
         if stat.S_ISREG(mode):
-            limit = FIRST_CPU if absolute == CPUINFO else LIMIT
-            return read_file(path, limit).decode(errors="surrogateescape")
+            text = read_file(path, FIRST_CPU if absolute == CPUINFO else LIMIT).decode(errors="surrogateescape")
+            return text if mode & _WRITABLE else [text, READ_ONLY]
     except OSError:
         pass
     return {}
@@ -154,11 +156,14 @@ def _put(entry: Json, path: Path, absolute: str, depth: int) -> None:
     match entry:
         case str():
             path.write_bytes(entry.encode(errors="surrogateescape"))
+        case [str(text), mode] if mode == READ_ONLY:
+            path.write_bytes(text.encode(errors="surrogateescape"))
+            path.chmod(0o444)
         case [str(target)] if _stays_inside(target, depth):
             path.symlink_to(target)
         case _:
             found = repr(str(entry)[:40])
-            raise UsageError(f"record of a host: {absolute} is {found}, expected a text, an object or a link")
+            raise UsageError(f"record of a host: {absolute} is {found}, expected a file, a directory or a link")
 
 
 def save(witness: Witness, file: str) -> int:

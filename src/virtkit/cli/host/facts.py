@@ -44,7 +44,7 @@ def _save(file: str, system: System, console: Console) -> int:
     from virtkit import host
     from virtkit.core.units import format_size
 
-    size = host.record(system, file)
+    size = host.save_record(system, file)
     if console.json:
         console.data({"file": file, "size": size})
         return 0
