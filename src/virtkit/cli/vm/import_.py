@@ -43,6 +43,12 @@ def build(parser: Arguments) -> None:
     parser.add_argument("--ignore-manifest", action="store_true", help="import what does not match its manifest")
     parser.add_argument("--workload", choices=WORKLOADS, default="web", help="decides how its disks are cached (web)")
     parser.add_argument("--accelerator", choices=("auto", "kvm", "tcg"), default="auto", help="auto: KVM if there is")
+    parser.add_argument(
+        "--drivers",
+        choices=("auto", "none"),
+        default="auto",
+        help="auto: virt-v2v-in-place, where it is installed, puts virtio's into a Linux guest",
+    )
     parser.add_argument("--start", action="store_true", help="start it, too")
     options.change(parser)
     parser.set_defaults(run=_import)
@@ -66,6 +72,7 @@ def _import(args: argparse.Namespace, console: Console) -> int:
         ignore_manifest=args.ignore_manifest,
         workload=args.workload,
         accelerator=args.accelerator,
+        drivers=args.drivers,
         start=args.start,
     )
     return carry_out(plan_import(ask, System()), args, console)

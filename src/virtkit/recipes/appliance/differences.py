@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.units import GIB, format_size
 from virtkit.recipes.appliance import manifest
+from virtkit.recipes.appliance.fitting import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 USUAL_MEMORY, USUAL_CPUS = 2 * GIB, 2  # where the description says nothing
 
 
-def differences(package: Package, found: Appliance, *, virtio: bool, proven: bool) -> list[str]:
+def differences(package: Package, found: Appliance, *, virtio: bool, fitted: bool, proven: bool) -> list[str]:
     """A line for each, the gravest first."""
     return [
-        *_drivers(found, virtio=virtio),
+        *_drivers(found, virtio=virtio, fitted=fitted),
         *_firmware(found),
         *_proof(package, found, proven=proven),
         *_sizes(found),
@@ -29,17 +30,19 @@ def differences(package: Package, found: Appliance, *, virtio: bool, proven: boo
     ]
 
 
-def _drivers(found: Appliance, *, virtio: bool) -> Iterator[str]:
+def _drivers(found: Appliance, *, virtio: bool, fitted: bool) -> Iterator[str]:
     if not found.disks:
         yield "has no disk: it will boot nothing"
     if found.windows and not virtio:
         yield "Windows: its disks are on SATA and its cards are e1000e; both are faster with the drivers of virtio-win"
     elif found.windows:
         yield "Windows on virtio boots only if the drivers of virtio-win are in it; else: --bus sata"
+    elif fitted:
+        yield f"{PROGRAM} fits the guest to its new devices (drivers, initramfs, boot loader): --drivers none does not"
     elif virtio:
         mend = "in the guest: dracut -f --add-drivers 'virtio_blk virtio_pci', or update-initramfs -u -k all"
         yield f"boots from virtio: if it does not find its disk, its initramfs has no driver: --bus sata, then {mend}"
-        yield "no driver is put into the guest: virt-v2v would do that, and is not run"
+        yield f"no driver is put into the guest: {PROGRAM} does that for Linux where it is installed (package virt-v2v)"
 
 
 def _firmware(found: Appliance) -> Iterator[str]:

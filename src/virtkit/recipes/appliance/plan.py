@@ -10,7 +10,7 @@ from uuid import uuid4
 from virtkit import host
 from virtkit.core.errors import UsageError
 from virtkit.core.plan import Plan
-from virtkit.recipes.appliance import manifest, reading
+from virtkit.recipes.appliance import fitting, manifest, reading
 from virtkit.recipes.appliance.actions import CheckManifest
 from virtkit.recipes.appliance.differences import USUAL_CPUS, USUAL_MEMORY, differences
 from virtkit.recipes.appliance.disks import Disks
@@ -48,6 +48,7 @@ class Ask:
     ignore_manifest: bool = False
     workload: Workload = "web"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    drivers: Literal["auto", "none"] = "auto"  # auto: put into a Linux guest on virtio, where that is possible
     start: bool = False
 
 
@@ -77,8 +78,11 @@ def plan_import(ask: Ask, system: System) -> Plan:
         xml = machine_xml(replace(blueprint, disks=tuple(disks)))
         left = variables.fresh(Domain.parse(xml), libvirt, system)
     proven = [CheckManifest(ask.path)] if manifest.find(package) and not ask.ignore_manifest else []
-    actions: tuple[Action, ...] = (*proven, *steps, *left, Define(name, xml), *([Start(name)] if ask.start else []))
-    told = differences(package, found, virtio=_bus(found, ask) == "virtio", proven=bool(proven))
+    virtio = _bus(found, ask) == "virtio"
+    fitted = _fitted(name, xml, ask, system, kvm=blueprint.kvm) if virtio and fitting.is_linux(found) else []
+    last = [Define(name, xml), *([Start(name)] if ask.start else [])]
+    actions: tuple[Action, ...] = (*proven, *steps, *fitted, *left, *last)
+    told = differences(package, found, virtio=virtio, fitted=bool(fitted), proven=bool(proven))
     return Plan(f"import machine {name}", actions, (*(f"{name}: {note}" for note in told), *barred))
 
 
@@ -102,6 +106,11 @@ def _machine(name: str, found: Appliance, ask: Ask, system: System) -> Blueprint
         tpm=found.tpm,
         screen=True,
     )
+
+
+def _fitted(name: str, xml: str, ask: Ask, system: System, *, kvm: bool) -> list[fitting.FitGuest]:
+    program = fitting.installed(system)
+    return [fitting.FitGuest(program, name, xml, kvm)] if program and ask.drivers == "auto" else []
 
 
 def _mac(name: str, index: int, card: Card, ask: Ask) -> str:
