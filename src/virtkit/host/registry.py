@@ -63,11 +63,11 @@ def followers(of: Setting) -> list[Setting]:
 
 
 def met(of: Setting, kernel: Kernel) -> bool:
-    """Whether the kernel takes a value for it as things are."""
+    """Whether the kernel takes a value for it as things are: what this kernel does not have is not in the way."""
     if not of.knob.needs:
         return True
     name, value = of.knob.needs
-    return beside(of, name).read(kernel) == value
+    return beside(of, name).read(kernel) in {None, value}
 
 
 def find(kernel: Kernel, name: str) -> list[Setting]:

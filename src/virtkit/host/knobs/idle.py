@@ -15,11 +15,11 @@ KNOBS = (
         scope=Scope.CPU,
         explain=Says(
             en="How long this CPU may take to wake up: deeper idle states are not used then. 0 is no bound, n/a"
-            " forbids all sleep. A vCPU's network or disk answers some tens of microseconds faster for it. Set"
-            " it for the CPUs of such machines alone: CPUs that do not sleep leave less turbo to the others and"
-            " take power.",
-            zh="该 CPU 唤醒最多允许多久：更深的空闲状态将不再使用。0 表示不限，n/a 表示完全不睡。vCPU 的网络或磁盘应"
-            "答可因此快几十微秒。只对这类虚拟机所用的 CPU 设置：不睡的 CPU 耗电，也挤占其他核的睿频。",
+            " forbids all sleep. What a vCPU there waits for does not also wait until the CPU is awake. Set it"
+            " for the CPUs of such machines alone: CPUs that do not sleep leave less turbo to the others and take"
+            " power.",
+            zh="该 CPU 唤醒最多允许多久：更深的空闲状态将不再使用。0 表示不限，n/a 表示完全不睡。那里的 vCPU 不必"
+            "在等来数据之后再等 CPU 醒来。只对这类虚拟机所用的 CPU 设置：不睡的 CPU 耗电，也挤占其他核的睿频。",
         ),
         evidence=(
             _TUNED,

@@ -10,7 +10,6 @@ KNOBS = (
         name="kernel.numa_balancing",
         file="/proc/sys/kernel/numa_balancing",
         legal=Range(0, 3),
-        parameter="numa_balancing={value}",
         explain=Says(
             en="1 lets the kernel find out by page faults who uses which memory, and move both together: good for"
             " machines that float over several nodes. 0 for machines that are bound to nodes and CPUs: there is"

@@ -39,10 +39,9 @@ KNOBS = (
         explain=Says(
             en="off takes the second thread of every core away. What is left does not share its core with another"
             " machine: no leak between threads (L1TF, MDS), and even times for real time. The host then has half"
-            " of its CPUs, and for most loads 20 to 30 % less throughput. Isolating whole cores does the same"
-            " for one machine only.",
+            " of its CPUs, and less throughput. Giving a machine whole cores of its own does the same for it alone.",
             zh="off 关闭每个核的第二个线程。剩下的线程不再与别的虚拟机共用一个核：线程之间无泄漏（L1TF、MDS），实时"
-            "耗时也更均匀。代价是 CPU 数减半，多数负载吞吐下降两三成。给单台虚拟机独占整核也能达到同样效果。",
+            "耗时也更均匀。代价是 CPU 数减半、吞吐下降。给单台虚拟机独占整核，对它也有同样效果。",
         ),
         danger=Says(
             en="forceoff cannot be taken back before the next boot. off moves every thread that was pinned to a"
