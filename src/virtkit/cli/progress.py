@@ -73,11 +73,14 @@ def text(course: Course) -> str:
 
 def figures(course: Course) -> list[str]:
     """What is done, how fast, how long it takes still: as far as it is known."""
+    sizes = course.unit == "bytes"
+    done = format_size(course.done) if sizes else str(course.done)
     if course.total is None or course.fraction is None:
-        found = [format_size(course.done)] if course.done else ["under way"]
+        found = [done] if course.done else ["under way"]
     else:
-        found = [f"{int(course.fraction * 100)} % ({format_size(course.done)} of {format_size(course.total)})"]
-    if course.rate > 0:
+        total = format_size(course.total) if sizes else f"{course.total} {course.unit}"
+        found = [f"{int(course.fraction * 100)} % ({done} of {total})"]
+    if sizes and course.rate > 0:
         found.append(f"{format_size(int(course.rate))}/s")
     if course.eta is not None:
         found.append(f"{duration(course.eta)} left")

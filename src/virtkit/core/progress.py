@@ -20,8 +20,9 @@ _SHORTEST = 0.1  # seconds between two looks at the speed
 
 class Started(NamedTuple):
     step: str
-    total: int | None = None  # in the unit of Advanced.done (bytes, where a disk's verb tells it); None: not known
+    total: int | None = None  # None: not known
     done: int = 0  # before this step began: it goes on with what was interrupted
+    unit: str = "bytes"  # or what else is counted, in the plural: pages
 
 
 class Advanced(NamedTuple):
@@ -63,6 +64,7 @@ class Course:
     def __init__(self, started: Started, clock: Callable[[], float] = time.monotonic) -> None:
         self.step = started.step
         self.total = started.total
+        self.unit = started.unit
         self.done = self.first = started.done
         self._clock = clock
         self._began = self._seen = clock()

@@ -17,6 +17,7 @@ VERBS = {
     "topology": "nodes, packages, caches, cores and threads",
     "knobs": "what can be tuned: how it is set, what is legal, what it risks, who says so",
     "set": "set knobs; nothing is written where all is so already",
+    "bench": "what a setting is worth on this host, measured in turns; no verdict where noise is larger",
 }
 
 

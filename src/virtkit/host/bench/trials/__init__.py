@@ -1,0 +1,1 @@
+"""One file, one thing to measure: the word that is typed."""
