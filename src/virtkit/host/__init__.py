@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from virtkit.core.journal import Journal
     from virtkit.core.plan import Plan
     from virtkit.core.system import System
     from virtkit.host.accelerator import Kvm
+    from virtkit.host.drift import Verdict
     from virtkit.host.listing import Row
     from virtkit.host.picture import HostFacts
 
@@ -59,3 +61,10 @@ def set_knobs(system: System, wanted: Mapping[str, str], *, run_time: bool = Tru
     from virtkit.host import tuning
 
     return tuning.set_knobs(system, wanted, run_time=run_time, persistent=persistent)
+
+
+def verify(system: System, journal: Journal) -> list[Verdict]:
+    """Every knob that a change in force set: as it is, as the next boot will have it, as it is wanted."""
+    from virtkit.host import drift
+
+    return drift.verify(system, journal)

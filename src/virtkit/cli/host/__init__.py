@@ -16,7 +16,8 @@ VERBS = {
     "facts": "everything that is known about the host, as text, JSON or a record that can be asked elsewhere",
     "topology": "nodes, packages, caches, cores and threads",
     "knobs": "what can be tuned: how it is set, what is legal, what it risks, who says so",
-    "set": "set knobs; nothing is written where all is so already",
+    "set": "set knobs, now and over restarts; nothing is written where all is so already",
+    "verify": "whether the knobs that were set are still so: run time, persistent, wanted; exit status 1 if not",
     "bench": "what a setting is worth on this host, measured in turns; no verdict where noise is larger",
 }
 

@@ -1,0 +1,98 @@
+"""Whether the host still is as the last changes that are in force left it: now, and at the next boot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtkit.core.change import Status
+from virtkit.core.errors import NotFoundError
+from virtkit.host.actions import PersistKnobs, SetKnob
+from virtkit.host.keeping import Keeping
+from virtkit.host.kernel import Kernel
+from virtkit.host.registry import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from virtkit.core.change import Change
+    from virtkit.core.journal import Journal
+    from virtkit.core.plan import Action, Json
+    from virtkit.core.system import System
+    from virtkit.host.keeping import Kept
+
+
+class Wanted(NamedTuple):
+    """None: nobody asked for it there."""
+
+    now: str | None = None
+    at_boot: str | None = None
+    change: int = 0  # the last one that set it
+
+
+class Verdict(NamedTuple):
+    """A setting in three columns. ``drift`` names what is not as wanted, a line each; ``note`` is no fault."""
+
+    name: str
+    now: str | None
+    kept: Kept | None
+    wanted: Wanted
+    drift: tuple[str, ...]
+    note: str = ""
+
+    def data(self) -> dict[str, Json]:
+        return {
+            "name": self.name,
+            "now": self.now,
+            "persistent": self.kept and {"value": self.kept.value, "kind": self.kept.kind, "where": self.kept.where},
+            "wanted": {"now": self.wanted.now, "persistent": self.wanted.at_boot, "change": self.wanted.change},
+            "drift": list(self.drift),
+            "note": self.note,
+        }
+
+
+def verify(system: System, journal: Journal) -> list[Verdict]:
+    """Every setting that a committed change set which nobody has undone, in the order in which they were first set."""
+    kernel = Kernel(system)
+    keeping = Keeping(kernel)
+    found = (_verdict(name, wanted, kernel, keeping) for name, wanted in wishes(journal).items())
+    return [verdict for verdict in found if verdict]
+
+
+def wishes(journal: Journal) -> dict[str, Wanted]:
+    """What was set while another boot ran is wanted now only if it was to be kept."""
+    found: dict[str, Wanted] = {}
+    for change in journal.changes():
+        for action in _in_force(change):
+            if isinstance(action, SetKnob):
+                now = None if change.other_boot else action.value
+                found[action.name] = found.get(action.name, Wanted())._replace(now=now, change=change.number)
+            elif isinstance(action, PersistKnobs):
+                for name, value in action.values.items():
+                    old = found.get(name, Wanted())
+                    now = value if change.other_boot else old.now
+                    found[name] = Wanted(now, value, change.number)
+    return {name: wanted for name, wanted in found.items() if wanted[:2] != (None, None)}
+
+
+def _in_force(change: Change) -> Iterator[Action]:
+    for step in change.steps if change.committed else ():
+        if step.status is Status.DONE and step.kind in {SetKnob.kind, PersistKnobs.kind}:
+            yield step.action()
+
+
+def _verdict(name: str, wanted: Wanted, kernel: Kernel, keeping: Keeping) -> Verdict | None:
+    try:
+        here = setting(name)
+    except NotFoundError:  # set by another version of virtkit
+        return None
+    now, kept = here.read(kernel), keeping.winner(here)
+    if now is None:
+        return Verdict(name, None, kept, wanted, (), "not here any more")
+    drift = []
+    if wanted.now is not None and not here.reached(kernel, wanted.now):
+        drift.append(f"is {here.counts(kernel)} now, wanted {wanted.now}")
+    if wanted.at_boot is not None and (kept is None or kept.value != wanted.at_boot):
+        found = f"{kept.where} sets {kept.value}" if kept else "no file sets it"
+        drift.append(f"{found} at boot, wanted {wanted.at_boot}")
+    waits = wanted.now is None and now != wanted.at_boot
+    return Verdict(name, now, kept, wanted, tuple(drift), "waits for the next boot" if waits else "")
