@@ -150,3 +150,48 @@ def test_what_is_no_record_is_said_with_how_to_make_one(tmp_path: Path, content:
     done = _virtkit("host", "show", "--from", str(file))
     assert (done.returncode, said in done.stderr) == (1 if content is None else 2, True)
     assert "Traceback" not in done.stderr
+
+
+def test_knobs_are_listed_by_family_and_explained() -> None:
+    done = _virtkit("host", "knobs", "-v", "vm.swappiness")
+    assert done.returncode == 0
+    head, row, *story = done.stdout.splitlines()
+    assert head.split() == ["KNOB", "NOW", "LEGAL", "PERSISTENT", "RISK"]
+    with open("/proc/sys/vm/swappiness", encoding="utf-8") as file:
+        assert row.split()[:5] == ["vm.swappiness", file.read().strip(), "0", "to", "200"]
+    assert any("evidence" in line for line in story)
+    found = json.loads(_virtkit("host", "knobs", "reclaim", "--output", "json").stdout)
+    assert {knob["family"] for knob in found} == {"reclaim"}
+    assert all(knob["explanation"]["zh"] for knob in found)
+
+
+def test_a_plan_for_a_knob_that_is_so_already_is_empty_and_another_has_changes(tmp_path: Path) -> None:
+    with open("/proc/sys/vm/swappiness", encoding="utf-8") as file:
+        now = int(file.read())
+    same = _virtkit("host", "set", f"vm.swappiness={now}", "--runtime", "--plan")
+    assert (same.returncode, same.stdout) == (0, "set vm.swappiness: nothing to change\n")
+    other = _virtkit("host", "set", f"vm.swappiness={now - 1}", "--runtime", "--plan", "--output", "json")
+    assert other.returncode == 3
+    assert [step["kind"] for step in json.loads(other.stdout)["actions"]] == ["host.set_knob"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["vm.swappiness"], "expected KNOB=VALUE"),
+        (["vm.swappiness=1", "vm.swappiness=2"], "is to be 1 and 2"),
+        (["vm.swappiness=201"], "value is '201', expected 0 to 200"),
+        (["vm.swapiness=1"], "knows no such knob"),
+        (["vm.dirty_bytes=65536", "vm.dirty_ratio=10"], "expected one of the two"),
+    ],
+)
+def test_a_faulty_wish_is_refused_with_what_to_type(words: list[str], said: str) -> None:
+    done = _virtkit("host", "set", *words)
+    assert done.returncode in {1, 2}
+    assert said in done.stderr
+    assert "try: virtkit host" in done.stderr
+
+
+def test_verify_of_a_host_that_nobody_tuned_is_clean(tmp_path: Path) -> None:
+    done = _virtkit("host", "verify", VIRTKIT_STATE_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "✓ no knob is set by virtkit\n")

@@ -8,6 +8,7 @@ from virtkit.core import plugins
 from virtkit.core.errors import NotSupportedError
 from virtkit.host import persistence
 from virtkit.host.kept import Kind
+from virtkit.host.legal import Given
 from virtkit.host.registry import beside
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Keeping:
     def all(self, *settings: Setting) -> list[Kept]:
         """Every line that sets one of them, in the order of a boot: the last one wins."""
         return [
-            Kept(setting.name, setting.knob.legal.value(entry.value) or entry.value, kind.title, entry.where)
+            Kept(setting.name, _meant(setting, entry.value), kind.title, entry.where)
             for name, kind in sorted(self.kinds.items(), key=lambda item: item[1].turn)
             for entry in self._read(name)
             for setting in settings
@@ -94,3 +95,11 @@ class Keeping:
         files = self.kinds[name].files(self.kernel, family, spelled)
         values = {name: value for name, (_, value) in group.items()}
         return [Writing(file, values, whole=file is files[-1]) for file in files]
+
+
+def _meant(setting: Setting, spelled: str) -> str:
+    """The value of what a line says, without what stands around it (isolcpus=managed_irq,domain,2-3); else as it is."""
+    legal = setting.knob.legal
+    around = setting.knob.parameter.partition("=")[2].partition("{value}")[0]
+    value = (legal.legal if isinstance(legal, Given) else legal).value(spelled.removeprefix(around))
+    return spelled if value is None else value

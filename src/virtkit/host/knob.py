@@ -79,9 +79,7 @@ class Knob(NamedTuple):
     parameter: str = ""  # on the kernel command line, as in "transparent_hugepage={value}"
     unit: str = ""  # kept by systemd, as in "machine.slice Slice AllowedCPUs"
     rival: str = ""  # the knob that becomes 0 when this is written, and the other way round; 0 itself is no value
-    resets: tuple[
-        str, ...
-    ] = ()  # knobs that the kernel sets anew when this is written; set after it, put back after it
+    resets: tuple[str, ...] = ()  # knobs that the kernel sets anew when this is written: they come after it, both ways
     needs: tuple[str, str] | None = None  # (knob, value): the kernel takes this only while that has this value
     way_back: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # old value -> what is written to get back to it
     refusal: Refusal | None = None

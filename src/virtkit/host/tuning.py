@@ -74,9 +74,12 @@ def _contest(system: System, files: Iterable[Writing], wishes: Iterable[Wish]) -
         won = keeping.winner(setting)
         if won is None or won.value != wish.value:
             rival = [beside(setting, setting.knob.rival)] if setting.knob.rival else []
-            last = keeping.all(setting, *rival)[-1]
+            last = keeping.all(setting, *rival)[-1:]
+            found = [
+                f"{one.where} sets {one.name} to {one.value} and is read later: it would win at boot" for one in last
+            ]
             raise NotSupportedError(
-                f"{wish.name}: {last.where} sets {last.name} to {last.value} and is read later: it would win at boot",
+                f"{wish.name}: {found[0] if found else 'no file of this host would set it at boot'}",
                 hint=f"take that line out, or for now only: virtkit host set --runtime {wish.name}={wish.value}",
             )
 
@@ -120,7 +123,10 @@ def _checked(kernel: Kernel, wanted: Mapping[str, str], *, run_time: bool, persi
 def _faults(wish: Wish, wishes: Mapping[str, Wish], kernel: Kernel) -> Iterator[VirtkitError]:
     knob, here = wish.setting.knob, wish.setting
     if knob.rival and (rival := beside(here, knob.rival).name) in wishes and rival > wish.name:
-        yield UsageError(f"{wish.name}: the kernel sets it to 0 when {rival} is set, expected one of the two")
+        yield UsageError(
+            f"{wish.name}: the kernel sets it to 0 when {rival} is set, expected one of the two",
+            hint=f"virtkit host set {wish.name}={wish.value}",
+        )
     if knob.needs and not wish.met:
         other, value = beside(here, knob.needs[0]), knob.needs[1]
         will_be = wishes[other.name].value if other.name in wishes else other.read(kernel)

@@ -49,7 +49,9 @@ def _alike(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _line(rows: list[Row]) -> tuple[str, ...]:
     row, knob = rows[0], rows[0].setting.knob
     places = ",".join(one.setting.place for one in rows)
-    now = row.now if row.counts == row.now else f"{row.now} (in effect {row.counts})"
+    now = row.now or "none"
+    if row.counts != row.now:
+        now += f" (in effect {row.counts or 'none'})"
     legal = row.legal if len(row.legal) <= _WIDTH else f"{row.legal[: _WIDTH - 3]}..."
     kept = f"{row.kept.value} ({row.kept.where})" if row.kept else "-"
     risk = knob.risk.value if row.writable else f"{knob.risk.value}, read-only now"

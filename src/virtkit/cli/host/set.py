@@ -47,5 +47,8 @@ def _pairs(wishes: Iterable[str]) -> dict[str, str]:
         if not (name and sign):
             raise UsageError(f"{wish}: expected KNOB=VALUE or KNOB@PLACE=VALUE", hint="virtkit host knobs")
         if found.setdefault(name, value) != value:
-            raise UsageError(f"{name}: is to be {found[name]} and {value}, expected one of them")
+            raise UsageError(
+                f"{name}: is to be {found[name]} and {value}, expected one of them",
+                hint=f"virtkit host set {name}={value}",
+            )
     return found
