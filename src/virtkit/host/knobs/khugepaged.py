@@ -7,7 +7,7 @@ from virtkit.host.legal import Range, Switch
 
 _FOLDER = "/sys/kernel/mm/transparent_hugepage/khugepaged"
 _DOCUMENT = Evidence("Documentation/admin-guide/mm/transhuge.rst, section on khugepaged")
-_HERE = "changed, read back and put back on a 6.18 kernel"
+_HERE = Evidence("measured", "changed, read back and put back", "kernel 6.18")
 _PAGES = 1 << 31
 
 KNOBS = (
@@ -22,7 +22,7 @@ KNOBS = (
             zh="找不到空闲大页可供搬入时，该线程是否先做内存规整。关闭后，内存碎片化的主机再也得不到大页。规整在后台"
             "进行，虚拟机不必等待，但会占用 CPU 并搬移页面。",
         ),
-        evidence=(_DOCUMENT, Evidence("measured", _HERE)),
+        evidence=(_DOCUMENT, _HERE),
     ),
     Knob(
         name="khugepaged.max_ptes_none",
@@ -57,7 +57,7 @@ KNOBS = (
             zh="该线程每次睡眠之前查看多少个小页。数值越大，虚拟机启动后越快换成大页，占用的单核 CPU 也越多。按默认"
             "值（每 10 秒 4096 页），64 GiB 需要 11 个多小时。",
         ),
-        evidence=(_DOCUMENT, Evidence("measured", _HERE)),
+        evidence=(_DOCUMENT, _HERE),
     ),
     Knob(
         name="khugepaged.scan_sleep_millisecs",
@@ -68,6 +68,6 @@ KNOBS = (
             " without a pause on one CPU, which is good for a measurement and for nothing else.",
             zh="该线程两轮之间睡多久。越短，大页形成得越快；0 表示在一个 CPU 上不停运行，只适合做测量，不适合日常。",
         ),
-        evidence=(_DOCUMENT, Evidence("measured", _HERE)),
+        evidence=(_DOCUMENT, _HERE),
     ),
 )

@@ -14,6 +14,12 @@ _SECOND_LEVEL = Says(
     zh="是否由 CPU 硬件直接查找客户机与主机两级页表。默认开启，关着只会是失误或旧测试遗留：关闭后 KVM 要为客户机的每"
     "个页表做影子，慢好几倍。更改需要关掉所有虚拟机并重新加载模块。",
 )
+_MORE_TO_ATTACK = Says(
+    en="On: a guest reaches the code that emulates VMX or SVM, where holes of KVM have been. A machine that runs guests"
+    " of its own cannot be migrated to every host.",
+    zh="打开后，客户机可触及模拟 VMX/SVM 的代码，KVM 的漏洞曾出现在那里；"
+    "运行着自己客户机的虚拟机也不能迁移到任意主机。",
+)
 _NESTED = Says(
     en="Whether machines can run machines of their own under KVM. For developers' desktops and build hosts that"
     " need it; elsewhere off, because it opens more of KVM to the guest and makes live migration of such a"
@@ -69,6 +75,7 @@ KNOBS = (
         legal=Switch(),
         risk=Risk.SECURITY,
         explain=_NESTED,
+        danger=_MORE_TO_ATTACK,
         evidence=(
             Evidence(f"{_PARAMETERS}, kvm-intel.nested"),
             Evidence("Documentation/virt/kvm/x86/running-nested-guests.rst"),
@@ -80,6 +87,7 @@ KNOBS = (
         legal=Switch(),
         risk=Risk.SECURITY,
         explain=_NESTED,
+        danger=_MORE_TO_ATTACK,
         evidence=(
             Evidence(f"{_PARAMETERS}, kvm-amd.nested"),
             Evidence("Documentation/virt/kvm/x86/running-nested-guests.rst"),

@@ -43,6 +43,10 @@ KNOBS = (
             zh="0 允许所有程序使用 io_uring；1 仅限 kernel.io_uring_group 组；2 全部禁止。io=io_uring 的磁盘需要 0，"
             "或把 QEMU 放进该组。有些发行版将其关闭，因为这里发现过许多内核漏洞。",
         ),
+        danger=Says(
+            en="0 opens io_uring to every user of the host; 1 or 2 keeps machines with io=io_uring from starting.",
+            zh="0 让主机上的每个用户都能使用 io_uring；1 或 2 会使 io=io_uring 的虚拟机无法启动。",
+        ),
         evidence=(Evidence("Documentation/admin-guide/sysctl/kernel.rst, io_uring_disabled"),),
     ),
 )
