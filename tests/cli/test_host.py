@@ -138,6 +138,7 @@ def test_a_host_is_recorded_and_asked_again_from_the_file(tmp_path: Path) -> Non
     shown = _virtkit("host", "show", "--from", file)
     assert "not asked: this is a record" in shown.stdout
     assert shown.stdout.splitlines()[0] == _virtkit("host", "show").stdout.splitlines()[0]
+    assert _virtkit("host", "knobs", "hugetlb", "--from", file).stdout == _virtkit("host", "knobs", "hugetlb").stdout
     again = json.loads(_virtkit("host", "facts", "--from", file, "--output", "json").stdout)
     assert again["pci"] == _host("pci")
 

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
+from virtkit.cli.host import source
 
 if TYPE_CHECKING:
     import argparse
@@ -21,14 +22,15 @@ _WIDTH = 40  # columns for what is legal
 def build(parser: Arguments) -> None:
     parser.add_argument("only", metavar="FAMILY|KNOB", nargs="?", default="", help="only these; -v explains them")
     options.output(parser)
+    source.add(parser)
     parser.set_defaults(run=_knobs)
 
 
 def _knobs(args: argparse.Namespace, console: Console) -> int:
     from virtkit import host
-    from virtkit.core.system import System
 
-    rows = host.list_knobs(System(), args.only)
+    with source.host_of(args) as system:
+        rows = host.list_knobs(system, args.only)
     if console.json:
         console.data([row.data() for row in rows])
         return 0
