@@ -158,7 +158,7 @@ def test_secure_boot_and_a_tpm_where_the_host_has_them(kvm: Host, name: str, ima
     if not (os.path.isdir("/usr/share/qemu/firmware") and shutil.which("swtpm")):
         pytest.skip("needs ovmf and swtpm")
     left = kvm.folder / f"var/lib/libvirt/qemu/nvram/{name}_VARS.fd"
-    left.parent.mkdir(exist_ok=True)
+    left.parent.mkdir(parents=True, exist_ok=True)
     left.write_bytes(b"of a machine that was")
     log = ("--serial-log", f"{IMAGES}/serial.log")
     asked = ("--empty", "--size", "1M", "--memory", "256M", "--secure-boot", "--tpm", *log)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from virtkit import disk, net
+from virtkit import disk, net, vm
 from virtkit.core.errors import SpecError, UsageError, VirtkitError
 from virtkit.core.plan import Plan
 from virtkit.core.units import format_size
@@ -120,8 +120,8 @@ def _changed(name: str, wanted: Wanted, machine: Machine, system: System) -> lis
         present = there.nic(nic.mac)
         if present is not None and (present.type, present.source) != (nic.type, nic.source):
             actions.append(Attach(name, nic.mac, nic.source, nic.type))
-    if machine.autostart != wanted.machine.autostart:
-        actions.append(Autostart(name, enabled=wanted.machine.autostart))
+    if machine.starts_with_host != wanted.machine.autostart:
+        actions += vm.autostart(name, enabled=wanted.machine.autostart).actions
     if not machine.active:
         actions.append(Start(name))
     return actions + _pin(name, wanted, machine, system)

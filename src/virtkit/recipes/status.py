@@ -62,7 +62,7 @@ def _machine(name: str, wanted: Wanted, machine: Machine | None) -> Iterator[Row
     later, now = machine.next_start(), machine.now() if machine.active else None
     yield Row(name, "running", machine.state, NOTHING)
     autostart = {True: "yes", False: "no"}
-    yield Row(f"{name} autostart", autostart[wanted.machine.autostart], NOTHING, autostart[machine.autostart])
+    yield Row(f"{name} autostart", autostart[wanted.machine.autostart], NOTHING, autostart[machine.starts_with_host])
     for what, value in _values(wanted.domain).items():
         live = _values(now).get(what, "absent") if now is not None else NOTHING
         yield Row(f"{name} {what}", value, live, _values(later).get(what, "absent"))

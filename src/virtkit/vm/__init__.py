@@ -7,8 +7,9 @@ to ``$LIBVIRT_DEFAULT_URI``, else to root's machines (qemu:///system) for root a
 
 from __future__ import annotations
 
+from virtkit.vm.verbs.autostart import autostart, autostarts, start_in_order
 from virtkit.vm.verbs.cards import attach
-from virtkit.vm.verbs.life import autostart, define, kill, start, stop, undefine
+from virtkit.vm.verbs.life import define, kill, start, stop, undefine
 from virtkit.vm.verbs.pins import pin
 from virtkit.vm.verbs.plugging import (
     hotplug_cpu,
@@ -28,6 +29,7 @@ from virtkit.vm.verbs.travel import journey, migrate
 __all__ = [
     "attach",
     "autostart",
+    "autostarts",
     "block_cache",
     "create_snapshot",
     "define",
@@ -57,6 +59,7 @@ __all__ = [
     "set_ports",
     "show",
     "start",
+    "start_in_order",
     "stop",
     "template",
     "threads",

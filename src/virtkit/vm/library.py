@@ -26,6 +26,7 @@ T = TypeVar("T")
 LIVE, CONFIG = 1, 2  # virDomainModificationImpact
 XML_SECURE, XML_INACTIVE = 1, 2  # virDomainXMLFlags
 METADATA = {"description": 0, "title": 1}  # virDomainMetadataType
+METADATA_ELEMENT = 2  # of the same: a program's own
 DEFINE_VALIDATE = 1  # virDomainDefineFlags: hold the XML against libvirt's schema
 SHUTDOWN_ACPI = 1  # virDomainShutdownFlagValues
 ADDRESSES_LEASE = 0  # virDomainInterfaceAddressesSource; its ARP fails on new kernels ("wrong nlmsg len")

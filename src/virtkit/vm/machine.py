@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, MachineError
-from virtkit.vm import library
+from virtkit.vm import library, schedule
 from virtkit.vm.domain import Domain
 from virtkit.vm.xml import text
 
@@ -57,11 +57,17 @@ class Machine(library.Handle):
 
     @property
     def autostart(self) -> bool:
+        """Libvirt's own flag."""
         return bool(self.ask(int, "autostart"))
 
     @autostart.setter
     def autostart(self, wanted: bool) -> None:
         self.tell("setAutostart", int(wanted))
+
+    @property
+    def starts_with_host(self) -> bool:
+        """By libvirt's own flag, or by an order of ours."""
+        return self.persistent and (self.autostart or schedule.of(self.next_start()) is not None)
 
     @property
     def saved(self) -> bool:
@@ -165,6 +171,12 @@ class Machine(library.Handle):
     def set_text(self, kind: str, value: str) -> None:
         """``kind`` is title or description."""
         self.tell("setMetadata", library.METADATA[kind], value or None, None, None, library.LIVE)
+
+    def set_metadata(self, namespace: str, prefix: str, xml: str) -> None:
+        """A program's own element, in the definition and, while it runs, beside it; an empty one takes it away."""
+        impact = library.CONFIG | (library.LIVE if self.active else 0)
+        arguments = (xml, prefix, namespace) if xml else (None, None, namespace)
+        self.tell("setMetadata", library.METADATA_ELEMENT, *arguments, impact)
 
     def agent(self, command: dict[str, Json], seconds: int) -> Json:
         """What the guest agent returns; MachineError if it does not answer within ``seconds``.

@@ -88,7 +88,7 @@ def summarise(machine: Machine) -> Summary:
         state=machine.state,
         active=machine.active,
         persistent=machine.persistent,
-        autostart=machine.persistent and machine.autostart,
+        autostart=machine.starts_with_host,
         type=domain.type,
         kvm=domain.type == "kvm",
         vcpus=domain.vcpus_on or domain.vcpus,

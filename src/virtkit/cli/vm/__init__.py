@@ -24,6 +24,7 @@ VERBS = {
     "stop": "ask the guest to shut down, by its agent or ACPI, and wait for it",
     "kill": "pull a machine's plug; what the guest has not written is lost",
     "rm": "remove a machine and its files: each is named first, what others need stays",
+    "autostart": "start a machine with the host, in an order, or list those that do",
     "set": "change fields: vCPUs, memory, disks, network cards; now where libvirt can",
     "edit": "change the whole XML in an editor, or from a file",
     "diff": "what runs otherwise than the next start will have it",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from virtkit.vm import templating
+from virtkit.vm import schedule, templating
 from virtkit.vm.blueprint import derived_mac
 from virtkit.vm.domain import Domain
 from virtkit.vm.xml import remove
@@ -18,6 +18,7 @@ def twin(domain: Domain, name: str, uuid: str) -> Domain:
     """With the old disks still; ``domain`` itself stays as it is."""
     old, made = domain.name, Domain.parse(domain.text())
     templating.release(made)
+    schedule.forget(made)
     made.name, made.uuid = name, uuid
     for index, nic in enumerate(made.nics):
         nic.mac = derived_mac(name, index)

@@ -11,6 +11,7 @@ from virtkit.vm.actions.pins import Pin
 from virtkit.vm.actions.plugs import Plug, Unplug
 from virtkit.vm.actions.pools import RefreshPool
 from virtkit.vm.actions.removal import Forget
+from virtkit.vm.actions.scheduling import AutostartUnit, SetSchedule
 from virtkit.vm.actions.settings import Redefine, Tune
 from virtkit.vm.actions.snapshots import DeleteSnapshot, MoveSnapshot, ResumeMemory, RevertInternal, TakeSnapshot
 from virtkit.vm.actions.travel import Migrate, PlaceDisk, ProveStorage
@@ -18,6 +19,7 @@ from virtkit.vm.actions.travel import Migrate, PlaceDisk, ProveStorage
 __all__ = [
     "Attach",
     "Autostart",
+    "AutostartUnit",
     "Define",
     "DeleteSnapshot",
     "Forget",
@@ -32,6 +34,7 @@ __all__ = [
     "RefreshPool",
     "ResumeMemory",
     "RevertInternal",
+    "SetSchedule",
     "Start",
     "Stop",
     "TakeSnapshot",

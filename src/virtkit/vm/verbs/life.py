@@ -70,12 +70,3 @@ def undefine(name: str) -> Plan:
         machine = libvirt.machine(name)
         actions.check_undefine(machine)
         return Plan(f"undefine machine {machine.name}", (actions.Undefine(machine.name),))
-
-
-def autostart(name: str, *, enabled: bool = True) -> Plan:
-    from virtkit.vm import actions, connection
-
-    with connection.open() as libvirt:
-        machine = libvirt.machine(name)
-        steps = () if machine.autostart == enabled else (actions.Autostart(machine.name, enabled),)
-        return Plan(f"autostart of machine {machine.name}", steps)

@@ -11,7 +11,7 @@ def template(name: str, *, enabled: bool = True) -> Plan:
     BusyError for one that runs or holds a saved memory image. What stands on its disks is not looked for here:
     ``recipes.making.template`` does.
     """
-    from virtkit.vm import actions, connection, templating
+    from virtkit.vm import actions, connection, schedule, templating
 
     with connection.open() as libvirt:
         machine = libvirt.machine(name)
@@ -22,6 +22,8 @@ def template(name: str, *, enabled: bool = True) -> Plan:
         actions.check_undefine(machine)  # runs, or holds its memory
         before = domain.digest
         (templating.make if enabled else templating.release)(domain)
+        if enabled:
+            schedule.forget(domain)
         define = actions.Define(machine.name, domain.text(), before)
         if enabled and machine.autostart:
             return Plan(title, (define, actions.Autostart(machine.name, enabled=False)))
