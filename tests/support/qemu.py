@@ -36,6 +36,10 @@ class Machine:
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self._open: list[socket.socket] = []
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __enter__(self) -> Self:
         return self
 

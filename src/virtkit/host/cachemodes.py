@@ -1,6 +1,6 @@
 """The cache modes of a machine's disk, and what each does on the host: qemu(1), ``-drive cache=``.
 
-Nothing here is believed: ``tests/bench/cachemodes.py`` traces the QEMU of a running guest and compares.
+Nothing here is believed: tests/guest/test_cache_modes.py traces the QEMU of a running guest and compares.
 """
 
 from __future__ import annotations
