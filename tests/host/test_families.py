@@ -8,6 +8,7 @@ import pytest
 
 from bench.host.knobs import DONE, attempt, state
 from host.trees import NODES, planted
+from virtkit.core.journal import Journal
 from virtkit.core.system import System
 from virtkit.host.hugepages import room
 from virtkit.host.kernel import Kernel
@@ -64,13 +65,13 @@ def test_what_hangs_together_is_known_and_rivals_name_each_other() -> None:
 
 @ROOT
 @pytest.mark.parametrize("family", sorted(HARMLESS))
-def test_this_kernel_takes_each_knob_and_has_it_back(family: str) -> None:
+def test_this_kernel_takes_each_knob_and_has_it_back(family: str, tmp_path: Path) -> None:
     """The others, which would disturb tests beside this one, are tried by bench/host/knobs.py."""
-    system = System()
+    system, journal = System(), Journal(tmp_path)
     before = state(system)
     here = [one for one in settings(Kernel(system)) if one.knob.family == family and one.writable(Kernel(system))]
     assert here
-    assert [trial for trial in (attempt(system, one) for one in here) if trial.outcome != DONE] == []
+    assert [trial for trial in (attempt(system, one, journal) for one in here) if trial.outcome != DONE] == []
     after = state(system)
     assert {one.name: after[one.name] for one in here} == {one.name: before[one.name] for one in here}
 

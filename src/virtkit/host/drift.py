@@ -89,8 +89,10 @@ def _verdict(name: str, wanted: Wanted, kernel: Kernel, keeping: Keeping) -> Ver
     if now is None:
         return Verdict(name, None, kept, wanted, (), "not here any more")
     drift = []
-    if wanted.now is not None and not here.reached(kernel, wanted.now):
-        drift.append(f"is {here.counts(kernel)} now, wanted {wanted.now}")
+    if wanted.now is not None and now != wanted.now:
+        drift.append(f"is {now} now, wanted {wanted.now}")
+    elif wanted.now is not None and not here.knob.counter and not here.reached(kernel, wanted.now):
+        drift.append(f"is set to {now}, and in effect is {here.counts(kernel)}")
     if wanted.at_boot is not None and (kept is None or kept.value != wanted.at_boot):
         found = f"{kept.where} sets {kept.value}" if kept else "no file sets it"
         drift.append(f"{found} at boot, wanted {wanted.at_boot}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from virtkit.host.knob import Setting
 
 _PREFERRED = ("unit", "tuned", "sysctl", "udev", "modprobe", "tmpfiles", "cmdline")
+_LOADERS = "/etc/default/grub nor entries of a boot loader"
 
 
 class Kept(NamedTuple):
@@ -69,17 +70,22 @@ class Keeping:
             kind = self.kinds[name]
             if kind.key(setting) and kind.ready(self.kernel) and self._suits(name, setting):
                 return name
-        raise NotSupportedError(
-            f"{setting.name}: nothing on this host keeps {setting.file} over a restart",
-            hint=f"virtkit host set --runtime {setting.name}=VALUE",
+        word = self.kinds["cmdline"].key(setting)
+        why = (
+            f"neither {_LOADERS} are here to put {word}= on the kernel's command line"
+            if word and not setting.writable(self.kernel)
+            else f"nothing on this host keeps {setting.file} over a restart"
         )
+        raise NotSupportedError(f"{setting.name}: {why}", hint=f"virtkit host set --runtime {setting.name}=VALUE")
 
     def _suits(self, name: str, setting: Setting) -> bool:
+        """What is written at boot must be writable; a module that is built in takes the command line."""
         if name == "modprobe":
             module = self.kinds[name].key(setting).partition(".")[0]
             return any(line.split()[0] == module for line in (self.kernel.text("/proc/modules") or "").splitlines())
-        at_boot = name in {"tuned", "tmpfiles"}
-        return not at_boot or (setting.writable(self.kernel) and not setting.file.startswith("/sys/module/"))
+        if name in {"unit", "cmdline"}:
+            return True
+        return setting.writable(self.kernel) and not setting.file.startswith("/sys/module/")
 
     def files(self, wishes: Iterable[tuple[Setting, str]]) -> list[Writing]:
         """The files to write; a kind's file of one family is written once."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from virtkit.host.kernel import Kernel
     from virtkit.host.legal import Legal
 
+    Counter = Callable[[Kernel, str], int | None]  # (kernel, place)
     # (kernel, place, wanted) -> why this must not be written now; empty: it may
     Refusal = Callable[[Kernel, str, str], str]
 
@@ -83,6 +84,7 @@ class Knob(NamedTuple):
     needs: tuple[str, str] | None = None  # (knob, value): the kernel takes this only while that has this value
     way_back: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # old value -> what is written to get back to it
     refusal: Refusal | None = None
+    counter: Counter | None = None  # a write counts from the next of these events on: until one comes, it waits
     family: str = ""  # the name of its module; host/registry fills it in
 
 

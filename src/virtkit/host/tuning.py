@@ -11,7 +11,7 @@ from virtkit.host.actions import PersistKnobs, SetKnob
 from virtkit.host.keeping import Keeping
 from virtkit.host.kept import Rehearsed
 from virtkit.host.kernel import Kernel
-from virtkit.host.knob import Risk
+from virtkit.host.knob import Risk, Scope
 from virtkit.host.programs import find_tuners, read_programs
 from virtkit.host.registry import beside, find, knobs
 
@@ -47,7 +47,7 @@ def set_knobs(system: System, wanted: Mapping[str, str], *, run_time: bool = Tru
     kernel = Kernel(system)
     wishes = ordered(_checked(kernel, wanted, run_time=run_time, persistent=persistent))
     now = list(_moved(wish for wish in wishes if wish.writable)) if run_time else []
-    later = _unkept(kernel, wishes) if persistent else []
+    later = _unkept(kernel, (wish for wish in wishes if not (run_time and _of_this_boot(wish)))) if persistent else []
     files = Keeping(kernel).files((wish.setting, wish.value) for wish in later)
     _contest(system, files, later)
     actions = [
@@ -56,6 +56,11 @@ def set_knobs(system: System, wanted: Mapping[str, str], *, run_time: bool = Tru
     ]
     notes = [*_notes(kernel, wishes), *(_boot_notes(kernel, wishes, files) if persistent else ())]
     return Plan(f"set {_briefly(wanted)}", tuple(actions), tuple(notes))
+
+
+def _of_this_boot(wish: Wish) -> bool:
+    """The next boot may give an interrupt's number to another device."""
+    return wish.setting.knob.scope is Scope.IRQ
 
 
 def _unkept(kernel: Kernel, wishes: Iterable[Wish]) -> list[Wish]:
@@ -91,6 +96,8 @@ def _persist(system: System, writing: Writing) -> PersistKnobs:
 
 def _boot_notes(kernel: Kernel, wishes: Iterable[Wish], files: Iterable[Writing]) -> Iterator[str]:
     for wish in wishes:
+        if _of_this_boot(wish) and not wish.met:
+            yield f"{wish.name}: until the next boot, which may number interrupts otherwise"
         if not wish.writable and not wish.met:
             yield f"{wish.name}: counts from the next boot on: a reboot is needed, now it stays {wish.now}"
     if any("/tuned/" in file.path for file, *_ in files):

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtkit.host.knob import Evidence, Knob, Says, Scope
 from virtkit.host.legal import Cpus
 
+if TYPE_CHECKING:
+    from virtkit.host.kernel import Kernel
+
 _DOCUMENT = Evidence("Documentation/core-api/irq/irq-affinity.rst")
+
+
+def _served(kernel: Kernel, place: str) -> int | None:
+    """How often it came, on all CPUs together: the numbers behind ``24:`` in /proc/interrupts."""
+    for line in (kernel.text("/proc/interrupts") or "").splitlines():
+        words = line.split()
+        if words and words[0] == f"{place}:":
+            return sum(int(word) for word in words[1:] if word.isdecimal())
+    return None
+
 
 KNOBS = (
     Knob(
@@ -14,6 +29,7 @@ KNOBS = (
         effective="/proc/irq/{place}/effective_affinity_list",
         legal=Cpus(),
         scope=Scope.IRQ,
+        counter=_served,
         explain=Says(
             en="On which CPUs this interrupt may be served. Keep those of cards and disks off the CPUs that"
             " machines have for themselves, and on the node of the device. What counts is the CPU that the"
