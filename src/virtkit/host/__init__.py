@@ -6,12 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from virtkit.core.journal import Journal
     from virtkit.core.plan import Plan
     from virtkit.core.system import System
     from virtkit.host.accelerator import Kvm
+    from virtkit.host.advice.advising import Advice
+    from virtkit.host.advice.case import Guest, Profile
     from virtkit.host.drift import Verdict
     from virtkit.host.listing import Row
     from virtkit.host.picture import HostFacts
@@ -68,3 +70,22 @@ def verify(system: System, journal: Journal) -> list[Verdict]:
     from virtkit.host import drift
 
     return drift.verify(system, journal)
+
+
+def advise(
+    system: System,
+    guests: Iterable[Guest] = (),
+    profiles: Iterable[Profile] = (),
+    *,
+    untrusted: bool = False,
+    picture: HostFacts | None = None,
+) -> Advice:
+    """What to set otherwise for these machines, and why; changes nothing.
+
+    ``profiles``: what the host is for besides its ``guests``; with neither, only what suits every profile is advised.
+    ``picture``: what ``facts`` read, if that has been done.
+    """
+    from virtkit.host.advice import advising
+
+    case = advising.look(system, picture or facts(system))
+    return advising.advise(case.asked(guests, profiles, untrusted=untrusted))

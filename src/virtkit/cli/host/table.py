@@ -1,0 +1,103 @@
+"""The doctor's table, in 80 columns: knob, now, wanted, evidence, and the reason below."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from virtkit.core.cpuset import format_list
+from virtkit.core.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from virtkit.host.advice.finding import Recommendation, Weighed
+
+WIDTH = 80
+_KNOB, _NOW, _WANTED = 35, 12, 15
+
+
+def section(title: str, sign: str, advice: Sequence[Recommendation], *, verbose: bool) -> Iterator[str]:
+    if not advice:
+        return
+    yield f"\n{title}" if title else ""
+    yield f"  {'KNOB':{_KNOB}} {'NOW':{_NOW}} {'WANTED':{_WANTED}} EVIDENCE"
+    for alike in _alike(advice):
+        yield from _row(sign, alike)
+        yield from indented(alike[0].why)
+        if alike[0].cost:
+            yield from indented(f"costs: {alike[0].cost}")
+        if alike[0].reason:
+            yield from indented(alike[0].reason)
+            yield f"    type: {typed(alike)}"
+        if verbose:
+            yield from proof(alike[0])
+
+
+def _row(sign: str, alike: Sequence[Recommendation]) -> Iterator[str]:
+    """Values that are too long for a column stand below the name."""
+    first = alike[0]
+    now, want = spelled(first, first.row.now), spelled(first, first.want)
+    name, level = named(alike), first.confidence.value
+    if len(name) <= _KNOB and len(now) <= _NOW and len(want) <= _WANTED:
+        yield f"{sign} {name:{_KNOB}} {now:{_NOW}} {want:{_WANTED}} {level}"
+    else:
+        yield f"{sign} {name}"
+        yield f"    {now} -> {want}  {level}"
+
+
+def _alike(advice: Iterable[Recommendation]) -> Iterator[list[Recommendation]]:
+    """The places of one knob for which the same is said."""
+    for _, found in groupby(advice, lambda each: (each.row.setting.knob.name, each.row.now, each.want, each.why)):
+        yield list(found)
+
+
+def named(alike: Sequence[Recommendation]) -> str:
+    """``cpufreq.governor@0-15``, ``block.scheduler@sda,sdb``."""
+    knob, places = alike[0].row.setting.knob, [each.row.setting.place for each in alike]
+    if not places[0]:
+        return knob.name
+    numbers = all(map(str.isdecimal, places))
+    return f"{knob.name}@{format_list(map(int, places)) if numbers else ','.join(places)}"
+
+
+def spelled(each: Recommendation, value: str) -> str:
+    """For people: bytes as a size; of a pair of rivals 0 means that the other one counts."""
+    legal, knob = each.row.setting.knob.legal, each.row.setting.knob
+    if knob.rival and value == "0":
+        return f"by {knob.rival.rpartition('_')[2]}"
+    if getattr(legal, "unit", "") == "bytes":
+        return format_size(int(value))
+    return value or "none"
+
+
+def typed(alike: Sequence[Recommendation]) -> str:
+    """The command that sets it."""
+    from virtkit.host.advice.finding import Need
+
+    later = "--persistent " if alike[0].needs is Need.REBOOT else ""
+    return f"virtkit host set {later}{' '.join(f'{each.name}={each.want}' for each in alike)}"
+
+
+def proof(each: Recommendation) -> Iterator[str]:
+    for evidence in each.proof:
+        said = ": ".join(part for part in (evidence.source, evidence.figure) if part)
+        yield from indented(f"evidence: {said}" + (f" ({evidence.conditions})" if evidence.conditions else ""))
+
+
+def weighed(found: Iterable[Weighed], *, verbose: bool) -> Iterator[str]:
+    found = list(found)
+    if found:
+        yield "\nweighed against each other"
+    for each in found:
+        yield f"  {each.between}"
+        yield from indented(each.settled)
+        for evidence in each.evidence if verbose else ():
+            yield from indented(f"evidence: {evidence.source}: {evidence.figure} ({evidence.conditions})")
+
+
+def indented(text: str, first: str = "    ") -> list[str]:
+    return wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
