@@ -174,3 +174,61 @@ def test_secure_boot_and_a_tpm_where_the_host_has_them(kvm: Host, name: str, ima
         assert eventually(lambda: b"Security Violation" in (images / "serial.log").read_bytes(), seconds=60)
     kvm.virtkit("vm", "rm", name, "--force", "-y")
     assert (tpm.exists(), left.exists()) == (False, False)
+
+
+@pytest.fixture
+def pool(kvm: Host, images: Path) -> Iterator[str]:
+    (images / "pool").mkdir()
+    (images / "pool").chmod(0o711)
+    kvm.virsh("pool-create-as", "bench", "dir", "--target", f"{IMAGES}/pool")
+    yield "bench"
+    kvm.virsh("pool-destroy", "bench")
+    shutil.rmtree(images / "pool")
+
+
+def volumes(kvm: Host, pool: str) -> list[str]:
+    """As libvirt's own program lists them, without looking anew."""
+    return sorted(line.split()[0] for line in kvm.virsh("vol-list", pool).splitlines())
+
+
+def test_pools_name_what_it_is_made_from_and_where_and_list_what_is_made(kvm: Host, name: str, pool: str) -> None:
+    kvm.run("qemu-img", "create", "-q", "-f", "vmdk", f"{IMAGES}/pool/base.vmdk", "8M")
+    kvm.virtkit("vm", "create", name, "--image", f"{pool}:base.vmdk", "--pool", pool, *TCG)
+    assert defined(kvm, name).disks[0].source == f"{IMAGES}/pool/{name}.qcow2"
+    assert volumes(kvm, pool) == ["base.vmdk", f"{name}.qcow2"]
+    kvm.virtkit("vm", "rm", name, "-y")
+    assert volumes(kvm, pool) == ["base.vmdk"]
+    kvm.virtkit("vm", "create", name, "--empty", "--size", "1M", "--disk", f"{pool}:mine.raw", *TCG)
+    assert volumes(kvm, pool) == ["base.vmdk", "mine.raw"]
+    assert f"virsh vol-list {pool}" in refused(kvm, "b", "--image", f"{pool}:nowhere.raw", *TCG)
+    assert "virsh pool-list --all" in refused(kvm, "b", "--empty", "--pool", "nopool", *TCG)
+    kvm.virsh("pool-define-as", "off", "dir", "--target", f"{IMAGES}/off")
+    kvm.virsh("pool-define-as", "lvm", "logical", "--source-name", "novg", "--target", "/dev/novg")
+    assert "virsh pool-start off" in refused(kvm, "b", "--empty", "--pool", "off", *TCG)
+    assert "type is logical, expected dir, fs, netfs" in refused(kvm, "b", "--empty", "--pool", "lvm", *TCG)
+    for each in ("off", "lvm"):
+        kvm.virsh("pool-undefine", each)
+
+
+def test_a_directory_boots_by_its_own_kernel_and_goes_with_it(kvm: Host, name: str, images: Path) -> None:
+    try:
+        kernel, initramfs = demo.kernel_and_initramfs()
+    except NotSupportedError as error:
+        pytest.skip(error.message)
+    (images / "tree/boot").mkdir(parents=True)
+    (images / "tree/sbin").mkdir()
+    (images / "tree/sbin/init").symlink_to("/bin/busybox")
+    shutil.copyfile(kernel, images / "tree/boot/vmlinuz-1")
+    shutil.copyfile(initramfs, images / "tree/boot/initrd.img-1")
+    try:
+        size = ("--size", "160M", "--memory", "192M", "--cpus", "1")
+        kvm.virtkit("vm", "create", name, "--tree", f"{IMAGES}/tree", *size, *TCG, "--start")
+    finally:
+        shutil.rmtree(images / "tree")
+    kvm.wait(name)
+    there = kvm.shell(name, "cat /proc/cmdline; od -A n -t x1 -j 1128 -N 16 /dev/vda | tr -d ' \n'")
+    command, _, uuid = there.partition("\n")
+    assert uuid in command.replace("-", "")  # s_uuid of ext4's superblock
+    assert names(images) == {"key.pub", f"{name}.qcow2", f"{name}-vmlinuz", f"{name}-initrd.img"}
+    kvm.virtkit("vm", "rm", name, "--force", "-y")
+    assert names(images) == {"key.pub"}

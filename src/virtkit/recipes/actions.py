@@ -15,6 +15,7 @@ from virtkit.recipes import files  # noqa: F401  likewise
 from virtkit.recipes.appliance import actions as appliance  # noqa: F401  the journal finds them here
 from virtkit.recipes.appliance import fitting  # noqa: F401  likewise
 from virtkit.recipes.backups import action as backups  # noqa: F401  likewise
+from virtkit.recipes.making import filesystem  # noqa: F401  likewise
 from virtkit.recipes.seed import actions as seed  # noqa: F401  likewise
 from virtkit.recipes.snapshots import overlays  # noqa: F401  likewise
 

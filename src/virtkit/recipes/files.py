@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CopyFile(Action):
-    """A file of the machine's own with the content of another: known again by its inode, whoever writes to it."""
+    """A file of the machine's own with the content of another: known again by its inode, whoever writes to it.
+
+    It is its owner's alone to read (0600): libvirt hands it to QEMU's user while the machine runs.
+    """
 
     kind: ClassVar[str] = "recipes.copy_file"
     sign: ClassVar[str] = "+"
@@ -33,7 +36,6 @@ class CopyFile(Action):
     source: str
     target: str
     what: str
-    private: bool = True  # its owner's alone (0600): libvirt hands it to QEMU's own user; else everybody's to read
 
     def describe(self) -> str:
         return f"{self.target}: {self.what}, from {self.source}"
@@ -52,7 +54,6 @@ class CopyFile(Action):
         try:
             with open(system.path(self.source), "rb") as source, replacing(system.path(self.target)) as made:
                 shutil.copyfileobj(source, made, 1 << 20)
-                os.fchmod(made.fileno(), 0o600 if self.private else 0o644)
         except OSError as error:
             raise SystemCallError(f"copy {self.source} to {self.target}", error) from error
 

@@ -32,6 +32,7 @@ def build(parser: Arguments) -> None:
 def _disk(parser: Arguments) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--image", metavar="FILE", default="", help="its disk comes from this image of any format")
+    source.add_argument("--tree", metavar="DIR", default="", help="its disk has the root file system and kernel of DIR")
     source.add_argument("--empty", action="store_true", help="its disk is new: for --iso or --pxe")
     parser.add_argument("-f", dest="image_format", metavar="FORMAT", help="format of FILE; raw has to be said")
     parser.add_argument(
@@ -42,6 +43,7 @@ def _disk(parser: Arguments) -> None:
     )
     parser.add_argument("--allow-backing", action="store_true", help="FILE may name backing files anywhere")
     parser.add_argument("--disk", metavar="PATH", default="", help="where the disk is made; else in libvirt's images")
+    parser.add_argument("--pool", metavar="POOL", default="", help="likewise; every file may be a POOL:VOLUME, too")
     parser.add_argument(
         "-O", dest="format", choices=("qcow2", "raw"), help="its format; else PATH's suffix says, or qcow2"
     )
@@ -118,16 +120,25 @@ def _storage(args: argparse.Namespace) -> Storage:
     from virtkit.recipes.making.order import Storage
 
     return Storage(
-        image=absolute(args.image),
+        image=_file(args.image),
         image_format=args.image_format,
         by=args.by,
         allow_backing=args.allow_backing,
-        path=absolute(args.disk),
+        tree=absolute(args.tree),
+        path=_file(args.disk),
+        pool=args.pool,
         format=args.format or ("raw" if args.disk.endswith((".raw", ".img")) else "qcow2"),
         size=parse_size(args.size) if args.size else None,
-        iso=absolute(args.iso),
+        iso=_file(args.iso),
         pxe=args.pxe,
     )
+
+
+def _file(text: str) -> str:
+    """``POOL:VOLUME`` as it is; a path from here."""
+    from virtkit.recipes.making.volumes import is_one
+
+    return text if is_one(text) else absolute(text)
 
 
 def login(args: argparse.Namespace) -> Login | None:

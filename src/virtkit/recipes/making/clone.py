@@ -9,7 +9,7 @@ from uuid import uuid4
 from virtkit import disk
 from virtkit.core.errors import BusyError, NotSupportedError, UsageError
 from virtkit.core.plan import Plan
-from virtkit.recipes.making import login, places
+from virtkit.recipes.making import login, places, volumes
 from virtkit.recipes.making.copies import Copies
 from virtkit.recipes.making.twin import twin, warnings
 from virtkit.vm import connection, templating
@@ -40,7 +40,8 @@ def plan_clone(name: str, new: str, way: Way, system: System) -> Plan:
         copies = Copies(old, made, way, libvirt, system)
         steps: list[Action] = [*copies.disks(), *copies.variables()]
         seed = _seed(made, way, libvirt, system)
-    steps += [*([seed] if seed else []), Define(new, made.text()), *([Start(new)] if way.start else [])]
+        listed = volumes.refreshes(libvirt, [each.source for each in made.disks if each.source])
+    steps += [*([seed] if seed else []), *listed, Define(new, made.text()), *([Start(new)] if way.start else [])]
     notes = [*warnings(made), *_snapshots(old), _identity(old.name, new, seeded=seed is not None)]
     return Plan(f"clone machine {old.name} as {new}", tuple(steps), tuple(notes))
 

@@ -12,7 +12,7 @@ from virtkit import host
 from virtkit.core.errors import NotFoundError, SystemCallError, UsageError
 from virtkit.core.plan import Plan
 from virtkit.core.units import KIB, format_size, round_up
-from virtkit.recipes.making import cards, login, places, storage, variables
+from virtkit.recipes.making import cards, login, places, storage, variables, volumes
 from virtkit.recipes.seed import iso9660
 from virtkit.recipes.workload import disk_policy
 from virtkit.vm import connection, offer, osinfo
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 def plan_create(order: Order, system: System) -> Plan:
     """Refused before anything is touched: names and paths that are taken, what is not there, what this host cannot."""
-    guest = recognise(order, system)
     with connection.open() as libvirt:
         places.require_local(libvirt)
+        order = replace(order, storage=volumes.resolved(order.name, order.storage, libvirt))
+        guest = recognise(order, system)
         places.require_name(libvirt, order.name)
         nics = cards.usual(order.name, libvirt) if order.nics is None else order.nics
         cards.require(order.name, nics, libvirt, system)
@@ -43,10 +44,14 @@ def plan_create(order: Order, system: System) -> Plan:
         check(blueprint)
         offer.require(blueprint, offer.read(libvirt, blueprint.chipset, kvm=blueprint.kvm))
         made = storage.plan(order.name, order.storage, guest.storage, libvirt, system)
+        if made.boot:
+            boot = made.boot
+            blueprint = replace(blueprint, kernel=boot.kernel, initramfs=boot.initrd, kernel_arguments=boot.arguments)
         seed = _seed(order, blueprint.uuid, made, libvirt, system)
         xml = machine_xml(replace(blueprint, disks=_disks(order, blueprint, made, seed, guest)))
         left = variables.fresh(Domain.parse(xml), libvirt, system)
-    steps: list[Action] = [*made.actions, *([seed] if seed else []), *left, Define(order.name, xml)]
+        listed = volumes.refreshes(libvirt, [made.path]) if made.actions else []
+    steps: list[Action] = [*made.actions, *([seed] if seed else []), *listed, *left, Define(order.name, xml)]
     steps += [Autostart(order.name, enabled=True)] if order.autostart else []
     steps += [Start(order.name)] if order.start else []
     notes = (*_notes(order, guest, blueprint, system), *made.notes)

@@ -16,11 +16,14 @@ By = Literal["copy", "reflink", "overlay", "in-place"]
 class Storage:
     """Its first disk, and what it boots from. Paths are absolute; sizes are bytes."""
 
-    image: str = ""  # empty: the disk is new and empty
+    image: str = ""  # empty: the disk is new and empty, or of ``tree``; POOL:VOLUME, as ``path`` and ``iso``
     image_format: str | None = None  # raw has to be said
     by: By = "copy"  # how the image becomes the machine's disk
     allow_backing: bool = False  # the image may name backing files outside of its directory
-    path: str = ""  # of the disk; empty: NAME.qcow2 in libvirt's image directory
+    tree: str = ""  # a directory with a root file system, and a kernel in it
+    path: str = ""  # of the disk; empty: NAME.qcow2 in ``directory``
+    pool: str = ""  # of libvirt's, in which the disk is made
+    directory: str = ""  # for the disk; empty: libvirt's own for images
     format: Literal["qcow2", "raw"] = "qcow2"
     size: int | None = None  # a disk from an image only grows
     iso: str = ""  # an installer, in a CD-ROM drive

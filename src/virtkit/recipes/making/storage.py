@@ -9,12 +9,13 @@ from virtkit import disk
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import format_size
 from virtkit.disk.actions import Convert, Create, Reflink
-from virtkit.recipes.making import places
+from virtkit.recipes.making import places, tree
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Action
     from virtkit.core.system import System
     from virtkit.recipes.making.order import Storage
+    from virtkit.recipes.making.tree import Planted
     from virtkit.vm.connection import Connection
 
 WRITABLE = ("qcow2", "raw")  # what QEMU writes to without reserve, and libvirt snapshots
@@ -25,6 +26,7 @@ class Made(NamedTuple):
     format: str
     actions: tuple[Action, ...]
     notes: tuple[str, ...] = ()
+    boot: Planted | None = None  # what boots it from outside; None: it boots itself
 
 
 class _Image(NamedTuple):
@@ -41,6 +43,8 @@ def plan(name: str, wanted: Storage, size: int, libvirt: Connection, system: Sys
 
     ConflictError, NotFoundError, UsageError, NotSupportedError, ImageError.
     """
+    if wanted.tree:
+        return _planted(name, wanted, wanted.size or size, libvirt, system)
     if not wanted.image:
         target = _target(name, wanted, wanted.format, libvirt)
         places.require_free(libvirt, target, system)
@@ -50,6 +54,15 @@ def plan(name: str, wanted: Storage, size: int, libvirt: Connection, system: Sys
         told = f"{name}: size is {format_size(wanted.size)}, expected at least the {format_size(found.size)}"
         raise UsageError(f"{told} of {wanted.image}")
     return _WAYS[wanted.by](name, wanted, found, libvirt, system)
+
+
+def _planted(name: str, wanted: Storage, size: int, libvirt: Connection, system: System) -> Made:
+    target = _target(name, wanted, wanted.format, libvirt)
+    found = tree.plan(name, wanted, target, size, system)
+    for path in filter(None, (target, found.kernel, found.initrd)):
+        places.require_free(libvirt, path, system)
+    note = f"{name}: boots {found.kernel}, whatever kernel the guest installs later: virtkit vm edit {name}"
+    return Made(target, wanted.format, found.actions, (note, *places.barred(libvirt, target, system)), found)
 
 
 def _copy(name: str, wanted: Storage, found: _Image, libvirt: Connection, system: System) -> Made:
@@ -115,7 +128,7 @@ def _require_writable(found: _Image, what: str) -> None:
 
 
 def _target(name: str, wanted: Storage, form: str, libvirt: Connection) -> str:
-    return wanted.path or str(places.directory(libvirt) / f"{name}.{form}")
+    return wanted.path or os.path.join(wanted.directory or places.directory(libvirt), f"{name}.{form}")
 
 
 def _made(target: str, form: str, action: Action, libvirt: Connection, system: System) -> Made:

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.recipes.seed import iso9660, nocloud
-from virtkit.vm import homes, library, templating
+from virtkit.vm import homes, pools, templating
 from virtkit.vm.snapshots.snapshot import of_machine
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ class Inventory:
         node = each.node.find("source")
         if each.type != "volume" or node is None:
             return each.source
-        pool = library.Handle(self._libvirt.host.ask(object, "storagePoolLookupByName", node.get("pool")), each.source)
-        volume = library.Handle(pool.ask(object, "storageVolLookupByName", node.get("volume")), each.source)
-        return volume.ask(str, "path")
+        return pools.volume(self._libvirt, node.get("pool", ""), node.get("volume", ""))
 
     def _is_seed(self, path: str) -> bool:
         if os.path.basename(path) != f"{self._machine.name}-seed.iso":

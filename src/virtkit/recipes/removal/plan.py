@@ -14,7 +14,7 @@ from virtkit.recipes.making import places
 from virtkit.recipes.removal import users
 from virtkit.recipes.removal.inventory import Inventory, Item, aside
 from virtkit.recipes.removal.shelf import Shelf
-from virtkit.vm import actions, connection, homes
+from virtkit.vm import actions, connection, homes, pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,15 +36,17 @@ def remove(name: str, journal: Journal, *, keep_disks: bool = False, force: bool
         _require_removable(machine, force=force)
         shelf = Shelf()
         found = Inventory(machine, libvirt, shelf)
-        pools, targets = users.pools(libvirt), users.backups(journal, machine.name)
-        _sort_out(found, machine, libvirt, shelf, {*pools, *(each for one in targets for each in users.points(one))})
+        targets = users.backups(journal, machine.name)
+        further = {pool.path for pool in pools.started(libvirt)} | {
+            each for one in targets for each in users.points(one)
+        }
+        _sort_out(found, machine, libvirt, shelf, further)
         if keep_disks:
             for path in [path for path, item in found.items.items() if item.image or item.what.startswith("part of")]:
                 found.kept[path] = f"--keep-disks: {found.items.pop(path).what}"
         _require_closed(machine.name, found, shelf)
         steps = _steps(machine, found, shelf, trash=trash)
-        touched = {os.path.dirname(path) for path in found.items}
-        steps += [actions.RefreshPool(pool) for path, pool in pools.items() if path in touched]
+        steps += [actions.RefreshPool(pool) for pool in pools.over(libvirt, found.items)]
         return Plan(f"remove machine {machine.name}", tuple(steps), tuple(_notes(machine, found, targets, trash=trash)))
 
 

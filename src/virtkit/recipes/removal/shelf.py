@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from virtkit import disk
@@ -63,5 +64,14 @@ def _files(directories: Iterable[str]) -> Iterator[str]:
             continue
         for name in names:
             path = os.path.realpath(os.path.join(directory, name))
-            if os.path.exists(path) and not os.path.isdir(path):  # a file, or a link to a logical volume
+            if _holds_image(path):
                 yield path
+
+
+def _holds_image(path: str) -> bool:
+    """A regular file, or the logical volume that a link in a pool's directory leads to; no pipe: that would block."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VirtkitError
 from virtkit.recipes.backups import store
-from virtkit.vm import library
 from virtkit.vm.snapshots.snapshot import of_machine
-from virtkit.vm.xml import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,17 +27,6 @@ def of_others(libvirt: Connection, but: str, shelf: Shelf) -> dict[str, str]:
         for path, who in _named(machine) if machine.name != but else ():
             for file in (path, *shelf.below(path)):
                 found.setdefault(file, who)
-    return found
-
-
-def pools(libvirt: Connection) -> dict[str, str]:
-    """The directories of the storage pools that are started, and their names."""
-    found = {}
-    for raw in libvirt.host.ask(list, "listAllStoragePools", 2):  # VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        pool = library.Handle(raw, "a storage pool")
-        path = parse(pool.ask(str, "XMLDesc", 0)).findtext("target/path") or ""
-        if os.path.isdir(path):
-            found[os.path.realpath(path)] = pool.ask(str, "name")
     return found
 
 

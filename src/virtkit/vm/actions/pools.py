@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from virtkit.core.errors import VirtkitError
+from virtkit.core.progress import Note
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.library import Handle
 
@@ -28,8 +30,12 @@ class RefreshPool(MachineAction):
         return None
 
     def apply(self, system: System, report: Sink) -> None:
-        with self._open() as libvirt:
-            Handle(libvirt.host.ask(object, "storagePoolLookupByName", self.name), self.name).tell("refresh", 0)
+        """What it does not like about the pool is told, and ends nothing: the files are as they should be."""
+        try:
+            with self._open() as libvirt:
+                Handle(libvirt.host.ask(object, "storagePoolLookupByName", self.name), self.name).tell("refresh", 0)
+        except VirtkitError as error:
+            report(Note(self.describe(), error.message))
 
     def verify(self, system: System) -> None:
         """Libvirt keeps no date of it."""
