@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 THP = "/sys/kernel/mm/transparent_hugepage"
+KSM = "/sys/kernel/mm/ksm"
+QUEUE = "/sys/block/vda/queue"
+DIRTY = "/proc/sys/vm/dirty"
+RIVALS = {f"{DIRTY}_bytes": f"{DIRTY}_ratio", f"{DIRTY}_ratio": f"{DIRTY}_bytes"}
+COUPLED = {
+    f"{DIRTY}_bytes": "0",
+    f"{DIRTY}_ratio": "20",
+    f"{KSM}/run": "0",
+    f"{KSM}/advisor_mode": "[none] scan-time",
+    f"{KSM}/pages_to_scan": "100",
+    f"{QUEUE}/scheduler": "[none] mq-deadline bfq",
+    f"{QUEUE}/nr_requests": "128",
+    "/sys/block/vda/size": "8192",
+}
 FILES = {
     f"{THP}/enabled": "always [madvise] never",
     f"{THP}/defrag": "always defer defer+madvise [madvise] never",
@@ -43,9 +57,23 @@ class Imitation(System):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _take(self, absolute: str, text: str) -> None:
+        self._rules(absolute, text)
         words = [word.strip("[]") for word in self.read(absolute).split()]
         shown = " ".join(f"[{word}]" if word == text else word for word in words) if len(words) > 1 else text
         super().write(absolute, shown)
+
+    def _rules(self, absolute: str, text: str) -> None:
+        """Of mm/page-writeback.c, mm/ksm.c and block/elevator.c."""
+        if absolute in RIVALS:
+            if text == "0":
+                raise SystemCallError(f"write {absolute}", OSError(22, os.strerror(22)))
+            super().write(RIVALS[absolute], "0")
+        if absolute == f"{KSM}/pages_to_scan" and "[none]" not in self.read(f"{KSM}/advisor_mode"):
+            raise SystemCallError(f"write {absolute}", OSError(22, os.strerror(22)))
+        if absolute == f"{KSM}/advisor_mode" and text == "scan-time":
+            super().write(f"{KSM}/pages_to_scan", "500")
+        if absolute == f"{QUEUE}/scheduler" and f"[{text}]" not in self.read(absolute):
+            super().write(f"{QUEUE}/nr_requests", "64")
 
 
 def imitation(root: Path, files: dict[str, str] = FILES, **conduct: object) -> Imitation:

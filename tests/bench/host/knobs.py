@@ -1,9 +1,10 @@
 """Every knob that this kernel lets us set goes the whole way: plan, change, read back, verify, plan again, undo.
 
-By hand, as root: ``PYTHONPATH=src:tests python3 -m bench.host.knobs [--kept] [--killed] [KNOB ...]``. ``--kept``: over
-restarts, too, so that files are written and taken away. ``--killed``: all at once in another process, killed in the
-middle of every tenth write, and undone from the journal. Nothing is left changed; what is not as before is said in the
-last line, and makes the exit status 1.
+By hand, as root: ``PYTHONPATH=src:tests python3 -m bench.host.knobs [--kept] [--killed] [--booted] [KNOB ...]``.
+``--kept``: over restarts, too, so that files are written and taken away. ``--killed``: all at once in another process,
+killed in the middle of every tenth write, and undone from the journal. ``--booted``: all at once into the files; then
+systemd's own programs read those, as at boot, and what they set is compared with what was wished. Nothing is left
+changed; what is not as before is said in the last line, and makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
+from unittest import mock
 
 from virtkit import host
 from virtkit.core import engine
@@ -25,8 +28,9 @@ from virtkit.core.errors import UsageError, VirtkitError
 from virtkit.core.journal import Journal
 from virtkit.core.system import System
 from virtkit.host.kernel import Kernel
+from virtkit.host.knob import Scope
 from virtkit.host.legal import Range
-from virtkit.host.registry import knobs, settings
+from virtkit.host.registry import knobs, setting, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +38,11 @@ if TYPE_CHECKING:
     from virtkit.host.knob import Setting
 
 DONE = "changed, read back, verified, second plan empty, undone"
+READERS = (
+    (["/usr/lib/systemd/systemd-sysctl"], "/etc/sysctl.d"),
+    (["systemd-tmpfiles", "--create"], "/etc/tmpfiles.d"),
+)
+DROPPED = ("vm.dirty_ratio", "vm.dirty_background_ratio", "vm.overcommit_kbytes")  # their rivals are set
 FOLDERS = ("/etc/sysctl.d", "/etc/tmpfiles.d", "/etc/udev", "/etc/modprobe.d", "/etc/default", "/etc/systemd/system")
 
 
@@ -111,11 +120,7 @@ def tune(system: System, journal: Journal, wished: dict[str, str]) -> int:
 
 def killed(trials: list[Trial], journal: Journal) -> Iterator[str]:
     """All that can be set, in one change, cut off after each tenth write."""
-    kernel = Kernel(System())
-    able = [trial for trial in trials if trial.outcome == DONE and trial.setting.writable(kernel)]
-    taken = [trial for trial in able if not trial.setting.knob.rival]
-    wished = {trial.setting.name: trial.tried for trial in taken}
-    words = [f"{name}={value}" for name, value in wished.items() if not _needs_another(name, wished)]
+    words = [f"{name}={value}" for name, value in together(trials).items()]
     before = state(System())
     for at in range(1, len(words), 10):
         command = [sys.executable, "-m", "bench.host.knobs", "--die", str(at), str(journal.directory), *words]
@@ -130,15 +135,51 @@ def _unlike(before: dict[str, str | None]) -> dict[str, str | None]:
     return {name: value for name, value in state(System()).items() if before[name] != value}
 
 
-def _needs_another(name: str, wished: dict[str, str]) -> bool:
-    """What the advisor of KSM forbids once it is on."""
-    needs = knobs()[name.partition("@")[0]].needs
-    return bool(needs and wished.get(needs[0], needs[1]) != needs[1])
+def together(trials: list[Trial]) -> dict[str, str]:
+    """What can be set in one change: of rivals one, and nothing that was tried under another scheduler or advisor."""
+    kernel = Kernel(System())
+    able = [trial for trial in trials if trial.outcome == DONE and trial.setting.writable(kernel)]
+    after = {name for trial in able for name in trial.setting.knob.resets}
+    taken = [trial for trial in able if trial.setting.knob.name not in {*after, *DROPPED}]
+    return {trial.setting.name: trial.tried for trial in taken}
+
+
+def booted(trials: list[Trial], journal: Journal) -> Iterator[str]:
+    """First all is set, and set as it was: so the journal can take back in the end what the boot set."""
+    system, before = System(), state(System())
+    wished = {name: value for name, value in together(trials).items() if setting(name).knob.scope is not Scope.IRQ}
+    tune(system, journal, wished)
+    tune(system, journal, dict(_way_back(name, before) for name in wished))
+    engine.run(host.set_knobs(system, wished, run_time=False), system, journal)
+    for command, folder in READERS:
+        subprocess.run([*command, *sorted(map(str, Path(folder).glob("60-virtkit-*")))], check=True)
+    after = state(system)
+    missed = {name: after[name] for name, value in wished.items() if after[name] != value}
+    with mock.patch("virtkit.core.change.boot_id", return_value="the next"):
+        drift = [f"{verdict.name}: {verdict.drift}" for verdict in host.verify(system, journal) if verdict.drift]
+    yield f"booted: {len(wished) - len(missed)} of {len(wished)} settings as wished; not: {missed}; drift: {drift}"
+
+
+def _way_back(name: str, before: dict[str, str | None]) -> tuple[str, str]:
+    """Of rivals the one that was not 0."""
+    rival = setting(name).knob.rival
+    way = rival if rival and before[name] == "0" else name
+    return way, before[way] or ""
 
 
 def state(system: System) -> dict[str, str | None]:
     kernel = Kernel(system)
     return {setting.name: setting.read(kernel) for setting in settings(kernel)}
+
+
+@contextmanager
+def taken_back(journal: Journal) -> Iterator[Journal]:
+    """Whatever happens, and whoever else set it since: nothing of ours stays."""
+    try:
+        yield journal
+    finally:
+        for change in reversed(journal.changes()):
+            engine.undo(journal, change.number, System(), force=True)
 
 
 def files() -> dict[str, str]:
@@ -151,16 +192,15 @@ def main(words: list[str]) -> int:
         return tune(Dying(at=int(words[1])), Journal(Path(words[2])), dict(word.split("=", 1) for word in words[3:]))
     only = [word for word in words if not word.startswith("--")]
     system, before, stored = System(), state(System()), files()
-    here = [one for one in settings(Kernel(system)) if not only or one.knob.name in only]
-    with TemporaryDirectory() as folder:
-        journal = Journal(Path(folder))
+    here = [found for found in settings(Kernel(system)) if not only or found.knob.name in only]
+    with TemporaryDirectory() as folder, taken_back(Journal(Path(folder))) as journal:
         trials = []
-        for setting in here:
-            trials.append(attempt(system, setting, journal, kept="--kept" in words))
+        for one in here:
+            trials.append(attempt(system, one, journal, kept="--kept" in words))
             sys.stdout.write(f"{trials[-1].line}\n")
             sys.stdout.flush()
-        for line in killed(trials, journal) if "--killed" in words else ():
-            sys.stdout.write(f"{line}\n")
+        for flag, part in (("--killed", killed), ("--booted", booted)):
+            sys.stdout.writelines(f"{line}\n" for line in (part(trials, journal) if flag in words else ()))
     return _tell(trials, before, stored)
 
 
