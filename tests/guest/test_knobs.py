@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,7 +93,8 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _agent(place: Path, guest: Guest) -> Iterator[Agent]:
+@contextmanager
+def running(place: Path, guest: Guest) -> Iterator[Agent]:
     try:
         kernel, initramfs = workshop.build(place, guest.kit)
     except NotSupportedError as error:
@@ -107,7 +109,7 @@ def _agent(place: Path, guest: Guest) -> Iterator[Agent]:
 
 @pytest.mark.parametrize("guest", [INTEL, AMD], ids=["smt-and-nodes", "kvm"])
 def test_each_knob_of_a_stock_kernel_is_changed_read_back_and_put_back(place: Path, guest: Guest) -> None:
-    for agent in _agent(place, guest):
+    with running(place, guest) as agent:
         said = _trials(agent, guest.prepare)
         if shown := os.environ.get("VIRTKIT_SHOW"):
             Path(shown).write_text(said)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.host.picture import HostFacts
 
+HOSTS = Path(__file__).parents[1] / "data/hosts"
 MACHINES = ["16amd64-8n2c", "32amd64-4s2n4c-cgroup2", "8em64t-2s2ca2c", "nvidia-dgx-gb10", "offline-cpu0-node0"]
 DRIFTING = {"memory", "topology", "vms", "ksm"}
 
@@ -161,3 +162,16 @@ def test_nothing_is_left_behind_when_the_reader_fails() -> None:
         raise KeyError(system.root)
     assert not system.root.exists()
     assert isinstance(system, System)
+
+
+@pytest.mark.parametrize(
+    ("name", "knob", "value"), [("two-nodes-smt", "smt.control", "on"), ("kvm-amd", "kvm_amd.nested", "1")]
+)
+def test_a_host_that_was_recorded_elsewhere_has_its_knobs(name: str, knob: str, value: str) -> None:
+    """Made by bench/host/record.py, in guests of a stock kernel."""
+    with replayed(load(str(HOSTS / f"{name}.json"))) as system:
+        rows = {row.setting.name: row.now for row in host.list_knobs(system)}
+        facts = read_facts(system)
+    assert rows[knob] == value
+    assert facts.kvm.usable is (name == "kvm-amd")
+    assert (len(facts.topology.nodes), facts.topology.threads_per_core) == ((2, 2) if "smt" in name else (1, 1))

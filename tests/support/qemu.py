@@ -51,14 +51,14 @@ class Machine:
         for connection in self._open:
             connection.close()
 
-    def agent(self) -> Agent:
+    def agent(self, seconds: float = SECONDS) -> Agent:
         """Once it answers; fails with what the guest printed."""
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + seconds
         self._open.append(_connected(self.place / "agent", until))
         agent = Agent(self._open[-1])
         while not agent.answers():
             printed = (self.place / "serial").read_text(errors="replace")
-            assert time.monotonic() < until, f"no agent after {SECONDS:g} s; the guest printed:\n{printed}"
+            assert time.monotonic() < until, f"no agent after {seconds:g} s; the guest printed:\n{printed}"
             assert self._process.poll() is None, f"QEMU has ended; the guest printed:\n{printed}"
         return agent
 
