@@ -1,4 +1,4 @@
-"""A connection to a client, who may be slow, broken or hostile: exact reads, and an end to waiting."""
+"""A connection to somebody who may be slow, broken or hostile: exact reads, and an end to waiting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DROPPED_AT_ONCE = 64 << 10  # bytes
 
 
 class HangUpError(Exception):
-    """The client has gone, or is not worth waiting for."""
+    """The other side has gone, or is not worth waiting for."""
 
 
 class Wire:
@@ -38,6 +38,10 @@ class Wire:
         room = bytearray(length)
         self._fill(memoryview(room))
         return room
+
+    def read_into(self, room: memoryview) -> None:
+        """Fill all of it; HangUpError."""
+        self._fill(room)
 
     def read_next(self, length: int) -> bytearray | None:
         """The next message of ``length`` bytes, however long it takes to begin; None where the client is done."""
