@@ -15,7 +15,7 @@ from importlib import import_module
 module, _, place = sys.argv[1].partition(":")
 holder, _, name = place.rpartition(".")
 owner = import_module(module)
-setattr(getattr(owner, holder) if holder else owner, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+setattr(getattr(owner, holder) if holder else owner, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
 sys.argv[:] = ["virtkit", *sys.argv[2:]]
 runpy.run_module("virtkit", run_name="__main__")
 """

@@ -20,6 +20,7 @@ VCPU, IOTHREAD, EMULATOR = "vcpu", "iothread", "emulator"
 
 _VCPU = re.compile(r"CPU (\d+)/(?:KVM|TCG)", re.ASCII)  # as QEMU names its threads; libvirt asks it to
 _IOTHREAD = re.compile(r"IO iothread(\d+)", re.ASCII)  # "IO mon_iothread" is the monitor's: emulator
+_KEY = re.compile(r"(/[^\0\",:=]+)/master-key\.aes")
 
 
 class Thread(NamedTuple):
@@ -37,6 +38,14 @@ def process_id(system: System, name: str) -> int:
         if number.isdecimal() and f"guest={name}," in system.read_or(f"/proc/{number}/cmdline", ""):
             return int(number)
     raise MachineError(f"{name}: its QEMU process was not found on this host")
+
+
+def own_directory(system: System, pid: int) -> str:
+    """Where libvirt lets this QEMU, and no other one, make files: its key lies there. MachineError."""
+    found = _KEY.search(system.read_or(f"/proc/{pid}/cmdline", ""))
+    if found is None:
+        raise MachineError(f"process {pid}: names no master-key.aes of libvirt's, expected one")
+    return found[1]
 
 
 def threads(system: System, pid: int) -> list[Thread]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from virtkit.recipes.backups import Point
 
 _USAGE = """\
-virtkit vm backup NAME TARGET [--incremental]
+virtkit vm backup NAME TARGET [--incremental] [--pull] [--compress]
        virtkit vm backup list TARGET
        virtkit vm backup verify TARGET [--number N]
        virtkit vm backup restore TARGET NAME [--number N] [--directory DIR]"""
@@ -35,6 +35,9 @@ def build(parser: Arguments) -> None:
     facts.named(parser)
     parser.add_argument("target", metavar="TARGET", help="a directory for this machine's backups; made if it is new")
     parser.add_argument("--incremental", action="store_true", help="what changed since the newest one there")
+    about = "read it through QEMU's socket and write it ourselves: QEMU needs not reach TARGET"
+    parser.add_argument("--pull", action="store_true", help=about)
+    parser.add_argument("--compress", action="store_true", help="by zlib; with --pull")
     options.change(parser)
     parser.set_defaults(run=_backup)
 
@@ -55,7 +58,8 @@ def _backup(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
     from virtkit.recipes.backups import backup
 
-    return carry_out(backup(args.name, args.target, incremental=args.incremental), args, console, ask=False)
+    how = {"incremental": args.incremental, "pull": args.pull, "compress": args.compress}
+    return carry_out(backup(args.name, args.target, **how), args, console, ask=False)
 
 
 def _list(args: argparse.Namespace, console: Console) -> int:

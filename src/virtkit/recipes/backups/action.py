@@ -5,15 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from virtkit import disk
 from virtkit.core.errors import BusyError, SystemCallError, VerifyError, VirtkitError
 from virtkit.core.progress import Note, silent
-from virtkit.recipes.backups import store
+from virtkit.core.system import System
+from virtkit.recipes.backups import pulling, store
 from virtkit.recipes.backups.digest import ACCESS, content
+from virtkit.vm import process
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.agent import Agent
 from virtkit.vm.backups import job
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
-    from virtkit.core.system import System
     from virtkit.vm.machine import Machine
 
 _PASSABLE = 0o711  # QEMU runs as a user of its own; the images themselves are for their owner alone
@@ -46,13 +47,16 @@ class BackUp(MachineAction):
     parents: dict[str, Json]  # by disk the point that it will stand on; 0: none
     why: dict[str, Json]  # by disk why it is full although less was asked for
     freeze: bool = False
+    pull: bool = False  # we read what QEMU offers and write the images; else QEMU does
+    compress: bool = False  # by zlib; pull mode alone
 
     def describe(self) -> str:
         changed = [name for name, since in self.since.items() if since]
         full = [name for name, since in self.since.items() if not since]
         parts = [f"{_words(full)} in full"] if full else []
         parts += [f"what changed of {_words(changed)}"] if changed else []
-        return f"machine {self.name}: back up {', '.join(parts)} as {store.folder(self.target, self.number)}"[:190]
+        how = ", compressed" if self.compress else ", read through QEMU's socket" if self.pull else ""
+        return f"machine {self.name}: back up {', '.join(parts)} as {store.folder(self.target, self.number)}{how}"[:190]
 
     def capture(self, system: System) -> Json:
         """The point's inode; None while it is not whole."""
@@ -96,8 +100,9 @@ class BackUp(MachineAction):
             return
         with self._open() as libvirt:
             if (machine := libvirt.find(self.name)) is not None:
-                if job.running(machine, self._part):
+                if job.running(machine, self._part, self._mark):
                     job.call_off(machine)
+                self._sweep(machine)
                 if self.freeze and machine.active:
                     Agent(machine).thaw()
                 job.forget(machine, [self.checkpoint])
@@ -110,8 +115,9 @@ class BackUp(MachineAction):
 
     def _clear(self, machine: Machine) -> None:
         """What somebody left who was killed: nobody else has the lock."""
-        if job.running(machine, self.target):
+        if job.running(machine, self.target, prefix(self.target)):
             job.call_off(machine)
+        self._sweep(machine)
         for name in store.unfinished(self.target):
             store.remove(os.path.join(self.target, name))
 
@@ -123,44 +129,90 @@ class BackUp(MachineAction):
     def _write(self, machine: Machine, report: Sink) -> store.Point:
         state, xml, taken = machine.state, machine.next_start().text(), time.time()
         with awake(machine):
-            lost = self._begin(machine, report)
-            job.finish(machine, self._part, f"back up {self.name}", report)
+            socket = self._socket(machine) if self.pull else ""
+            lost = self._begin(machine, report, socket)
+            if socket:
+                self._pull(machine, socket, lost, report)
+            else:
+                job.finish(machine, self._part, f"back up {self.name}", report)
         volumes = tuple(self._volume(target, lost, report) for target in self.since)
         calm = self.freeze
         return store.Point(self.number, taken, machine.name, machine.uuid, state, calm, self.checkpoint, volumes, xml)
 
-    def _begin(self, machine: Machine, report: Sink) -> str:
+    def _begin(self, machine: Machine, report: Sink, socket: str) -> str:
         """Why all is full although less was planned: libvirt lost track of what changed. Else empty."""
         out = [each.target for each in machine.now().disks if each.target not in self.since]
         untracked = [target for target in (*self.since, *out) if target not in self.tracked]
         mark = job.checkpoint(self.checkpoint, self.tracked, untracked) if self.checkpoint else ""
         with _frozen(machine, wanted=self.freeze):
             try:
-                job.begin(machine, job.request(self._copies(), out), mark)
+                job.begin(machine, job.request(self._copies(machine), out, socket), mark)
             except VirtkitError as error:
                 if not (any(self.since.values()) and job.lost_track(error)):
                     raise
                 why = error.message
                 job.forget(machine, self._ours(machine))
-                job.begin(machine, job.request(self._copies(full=True), out), mark)
+                job.begin(machine, job.request(self._copies(machine, full=True), out, socket), mark)
                 report(Note(f"back up {self.name}", f"in full again: {why}"))
                 return why
         return ""
 
-    def _copies(self, *, full: bool = False) -> dict[str, job.Copy]:
-        files = {target: os.path.join(self._part, f"{target}.qcow2") for target in self.since}
+    def _copies(self, machine: Machine, *, full: bool = False) -> dict[str, job.Copy]:
+        files = self._scratches(machine) if self.pull else {target: self._file(target) for target in self.since}
         return {target: job.Copy(files[target], "" if full else str(since)) for target, since in self.since.items()}
+
+    def _file(self, target: str) -> str:
+        return os.path.join(self._part, f"{target}.qcow2")
+
+    def _scratches(self, machine: Machine) -> dict[str, str]:
+        """What the guest overwrites meanwhile, beside its disks: QEMU reaches that place."""
+        return {
+            each.target: os.path.join(_home(each.source), f"{machine.name}-{each.target}.{self._mark}")
+            for each in machine.now().disks
+            if each.target in self.since
+        }
+
+    @property
+    def _mark(self) -> str:
+        return f"{prefix(self.target)}{self.number:04d}.scratch"
+
+    def _sweep(self, machine: Machine) -> None:
+        """Libvirt deletes them when a job ends; not if it was killed."""
+        for file in self._scratches(machine).values():
+            with suppress(FileNotFoundError):
+                os.unlink(file)
+
+    def _socket(self, machine: Machine) -> str:
+        system = System()
+        return os.path.join(process.own_directory(system, process.process_id(system, machine.name)), "virtkit-backup")
+
+    def _pull(self, machine: Machine, socket: str, lost: str, report: Sink) -> None:
+        try:
+            for target in self.since:
+                parent = 0 if lost else self._parent(target)
+                below = store.below(parent, target) if parent else ""
+                pulling.pull(socket, target, self._file(target), below, report, compress=self.compress)
+        finally:
+            job.call_off(machine)
+            self._sweep(machine)
+
+    def _parent(self, target: str) -> int:
+        number = self.parents.get(target)
+        return number if isinstance(number, int) else 0
 
     def _volume(self, target: str, lost: str, report: Sink) -> store.Volume:
         """QEMU's image names the machine's own disk as what lies below it, which goes on: the point before is meant."""
-        file = os.path.join(self._part, f"{target}.qcow2")
-        number = self.parents.get(target)
-        parent = 0 if lost or not isinstance(number, int) else number
-        if parent:
+        file, parent = self._file(target), 0 if lost else self._parent(target)
+        if parent and not self.pull:
             disk.rebase(file, store.below(parent, target), "qcow2", unsafe=True, source_format="qcow2")
         found = content(file, report)
         why = lost if lost and self.since[target] else str(self.why.get(target, ""))
         return store.Volume(target, parent, why, found.size, found.digest)
+
+
+def _home(source: str) -> str:
+    """A device's own directory is no place for files."""
+    return "/var/lib/libvirt/images" if source.startswith("/dev/") else os.path.dirname(source)
 
 
 def prefix(target: str) -> str:

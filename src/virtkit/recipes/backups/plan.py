@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from virtkit import disk
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from virtkit.vm.machine import Machine
 
 
-def backup(name: str, target: str, *, incremental: bool = False) -> Plan:
+def backup(name: str, target: str, *, incremental: bool = False, pull: bool = False, compress: bool = False) -> Plan:
     """A point more in the directory ``target``, of a machine that runs or is off.
 
     ``incremental``: what changed since the newest point there; a disk of which that is not known for sure is full
-    again, and the plan says why. ConflictError where the directory is another machine's.
+    again, and the plan says why. ``pull``: QEMU offers the disks and this process writes the images, which it alone
+    can do ``compress``-ed, and where QEMU may not write. ConflictError where the directory is another machine's.
     """
     target = os.path.abspath(target)
     with connection.open() as libvirt:
@@ -42,13 +44,15 @@ def backup(name: str, target: str, *, incremental: bool = False) -> Plan:
         if not disks:
             raise UsageError(f"{machine.name}: has no disk that it may write, expected one")
         earlier = store.points(target) if os.path.isdir(target) else ()
-        refuse_unreachable(machine.name, target)
+        if not (pull or compress):
+            refuse_unreachable(machine.name, target)
         last = earlier[-1] if earlier else None
         if last and last.uuid != machine.uuid:
             found = f"{target}: holds backups of {last.machine} ({last.uuid}), expected those of {machine.name}"
             raise ConflictError(found, hint="another directory")
         why = {each.target: _why_full(machine, each, target, last) for each in disks} if incremental else {}
         step = _step(machine, disks, target, last, why if incremental else None)
+        step = replace(step, pull=pull or compress, compress=compress)
         _refuse_full(machine, disks, step)
         return Plan(f"back up machine {machine.name}", (step,), tuple(_notes(machine, step)))
 

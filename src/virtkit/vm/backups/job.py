@@ -1,4 +1,4 @@
-"""A backup job in push mode: QEMU writes the disks as they are at one moment, while the guest goes on."""
+"""A backup job: QEMU writes the disks as they are at one moment (push), or offers them on a socket (pull)."""
 
 from __future__ import annotations
 
@@ -24,18 +24,24 @@ _FAILED, _CANCELLED = 4, 5  # virDomainJobType
 _NO_CHECKPOINT, _NO_BACKUP, _INCONSISTENT = 103, 104, 109  # VIR_ERR_NO_DOMAIN_CHECKPOINT, ..., _CHECKPOINT_INCONSISTENT
 
 
+CHANGED = "changed"  # in pull mode the bitmap that says what did, by this name
+
+
 class Copy(NamedTuple):
     """One disk."""
 
-    file: str  # that QEMU writes
+    file: str  # that QEMU writes: the copy; in pull mode what the guest overwrites meanwhile
     since: str  # a checkpoint: only what changed since; empty: all of it
 
 
-def request(copies: Mapping[str, Copy], others: Iterable[str]) -> str:
-    """The XML of the job, by target; ``others`` stay out."""
-    disks = [_disk(target, copy) for target, copy in copies.items()]
+def request(copies: Mapping[str, Copy], others: Iterable[str], socket: str = "") -> str:
+    """The XML of the job, by target; ``others`` stay out. ``socket``: pull mode, and the file where QEMU listens."""
+    disks = [_disk(target, copy, pull=bool(socket)) for target, copy in copies.items()]
     disks += [element("disk", {"name": target, "backup": "no"}) for target in others]
-    return text(element("domainbackup", {"mode": "push"}, element("disks", {}, *disks)))
+    if not socket:
+        return text(element("domainbackup", {"mode": "push"}, element("disks", {}, *disks)))
+    server = element("server", {"transport": "unix", "socket": socket})
+    return text(element("domainbackup", {"mode": "pull"}, server, element("disks", {}, *disks)))
 
 
 def checkpoint(name: str, targets: Iterable[str], others: Iterable[str]) -> str:
@@ -86,9 +92,10 @@ def call_off(machine: Machine, seconds: float = 20) -> None:
         time.sleep(PAUSE)
 
 
-def running(machine: Machine, folder: str) -> bool:
-    """Whether a job writes below ``folder``."""
-    return folder in _writes(machine)
+def running(machine: Machine, *marks: str) -> bool:
+    """Whether there is a job whose files have one of ``marks`` in their paths."""
+    wanted = _writes(machine)
+    return any(mark in wanted for mark in marks)
 
 
 def checkpoints(machine: Machine) -> Iterator[library.Handle]:
@@ -132,11 +139,12 @@ def _writes(machine: Machine) -> str:
         return ""
 
 
-def _disk(target: str, copy: Copy) -> Element:
+def _disk(target: str, copy: Copy, *, pull: bool) -> Element:
     mode = {"backupmode": "incremental", "incremental": copy.since} if copy.since else {"backupmode": "full"}
+    export = {"exportname": target, "exportbitmap": CHANGED if copy.since else ""} if pull else {}
     return element(
         "disk",
-        {"name": target, "backup": "yes", "type": "file", **mode},
+        {"name": target, "backup": "yes", "type": "file", **mode, **export},
         element("driver", {"type": "qcow2"}),
-        element("target", {"file": copy.file}),
+        element("scratch" if pull else "target", {"file": copy.file}),
     )
