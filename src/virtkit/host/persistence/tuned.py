@@ -116,20 +116,24 @@ def _chain(kernel: Kernel, profiles: list[str], depth: int = 0) -> Iterator[str]
 
 
 def _settings(kernel: Kernel, path: str) -> Iterator[Entry]:
-    """Without sections that only some machines have (uname_regex, cpuinfo_regex): those end the section's part here."""
-    section, skipped = "", set[str]()
-    lines = list(lines_of(kernel, path))
-    for _, line in lines:
-        section = line.strip("[]") if line.startswith("[") else section
-        if line.startswith(("uname_regex", "cpuinfo_regex")):
-            skipped.add(section)
-    for number, line in lines:
+    """Without sections that only some machines have (uname_regex, cpuinfo_regex)."""
+    options = list(_options(kernel, path))
+    skipped = {section for _, section, name, _ in options if name in {"uname_regex", "cpuinfo_regex"}}
+    plugins = {section: value for _, section, name, value in options if name == "type"}
+    for number, section, name, value in options:
+        if section not in skipped and (file := _file(plugins.get(section, section), name)):
+            yield Entry(path, number, file, value.lstrip(">").strip())
+
+
+def _options(kernel: Kernel, path: str) -> Iterator[tuple[int, str, str, str]]:
+    """Line, section, name, value."""
+    section = ""
+    for number, line in lines_of(kernel, path):
         if line.startswith("["):
             section = line.strip("[]")
-        elif "=" in line and not line.startswith(("#", ";")) and section not in skipped:
-            name, _, value = (part.strip() for part in line.partition("="))
-            if file := _file(section, name):
-                yield Entry(path, number, file, value.lstrip(">").strip())
+        elif "=" in line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            yield number, section, name.strip(), value.strip()
 
 
 def _file(section: str, name: str) -> str:
