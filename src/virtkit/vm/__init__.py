@@ -25,6 +25,7 @@ from virtkit.vm.verbs.settings import definition, diff, edit, set_cpu, set_disk,
 from virtkit.vm.verbs.snapshots import create_snapshot, list_snapshots
 from virtkit.vm.verbs.templates import template
 from virtkit.vm.verbs.travel import journey, migrate
+from virtkit.vm.verbs.watching import load, metrics, watch
 
 __all__ = [
     "attach",
@@ -47,7 +48,9 @@ __all__ = [
     "kill",
     "list",
     "list_snapshots",
+    "load",
     "log",
+    "metrics",
     "migrate",
     "os_info",
     "pin",
@@ -67,4 +70,5 @@ __all__ = [
     "unplug",
     "unplug_cpu",
     "wait_for_agent",
+    "watch",
 ]

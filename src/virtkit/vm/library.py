@@ -35,6 +35,8 @@ UNDEFINE_NOTES = 2 | 16  # of the same: the metadata of snapshots and of checkpo
 CONSOLE_FORCE, CONSOLE_SAFE = 1, 2  # virDomainConsoleFlags
 STREAM_NONBLOCK, STREAM_READABLE = 1, 1
 HANDLE_READABLE, HANDLE_HANGUP = 1, 8  # virEventHandleType
+POOLS_ACTIVE = 2  # virConnectListAllStoragePoolsFlags
+STATS_NOWAIT = 1 << 29  # virConnectGetAllDomainStatsFlags: what would have to wait for a job is left out
 
 NO_DOMAIN: Final = 42  # VIR_ERR_NO_DOMAIN in virterror.h, as the following
 INVALID_ARGUMENT: Final = 8  # VIR_ERR_INVALID_ARG

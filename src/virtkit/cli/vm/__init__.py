@@ -35,6 +35,7 @@ VERBS = {
     "snapshot": "keep earlier states of a machine, go back to them, delete them",
     "backup": "back a machine up, in full or what changed; list, verify, restore",
     "migrate": "move a machine to another host, while it runs",
+    "top": "what machines do: CPU, steal, memory, disks, network; live, once, for Prometheus",
     "console": "talk to a machine's serial console; ^] leaves",
 }
 
