@@ -20,7 +20,11 @@ THP = "/sys/kernel/mm/transparent_hugepage"
 KSM = "/sys/kernel/mm/ksm"
 QUEUE = "/sys/block/vda/queue"
 DIRTY = "/proc/sys/vm/dirty"
-RIVALS = {f"{DIRTY}_bytes": f"{DIRTY}_ratio", f"{DIRTY}_ratio": f"{DIRTY}_bytes"}
+RIVALS = {
+    f"{DIRTY}{which}_{one}": f"{DIRTY}{which}_{other}"
+    for which in ("", "_background")
+    for one, other in (("bytes", "ratio"), ("ratio", "bytes"))
+}
 COUPLED = {
     f"{DIRTY}_bytes": "0",
     f"{DIRTY}_ratio": "20",

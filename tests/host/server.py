@@ -45,6 +45,7 @@ SYSCTLS = {
     "vm/swappiness": "60",
     "vm/zone_reclaim_mode": "0",
 }
+FOLDERS = ("/etc/sysctl.d", "/usr/lib/tmpfiles.d", "/etc/udev/rules.d", "/etc/modprobe.d")
 DISKS = {"nvme0n1": ("0", "[none] mq-deadline kyber bfq"), "sda": ("1", "[none] mq-deadline kyber bfq")}
 
 
@@ -55,8 +56,10 @@ def files() -> dict[str, str]:
         "/proc/cpuinfo": "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: vmx ept\n",
         "/proc/cmdline": "root=/dev/sda1 mitigations=off",
         "/proc/swaps": "Filename Type Size Used Priority\n/dev/sda2 partition 8388604 0 -2\n",
-        "/proc/irq/default_smp_affinity": "ffff",
-        "/sys/devices/virtual/workqueue/cpumask": "ffff",
+        "/proc/irq/default_smp_affinity": "0000ffff",
+        "/proc/modules": "kvm_intel 1000 0 - Live 0x0\nkvm 1000 1 kvm_intel, Live 0x0\n",
+        **dict.fromkeys((f"{folder}/README" for folder in FOLDERS), ""),
+        "/sys/devices/virtual/workqueue/cpumask": "0000ffff",
         "/sys/module/kvm/parameters/halt_poll_ns": "100000",
         "/sys/module/kvm/parameters/nx_huge_pages": "N",
         "/sys/module/kvm_intel/parameters/ept": "Y",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from host.server import MEMORY, MM, case, machine, stand
+from support.steps import TESTS
 from virtkit import host
 from virtkit.core.cpuset import parse_list
 from virtkit.core.system import System
@@ -15,6 +16,7 @@ from virtkit.host.advice.case import Guest, Profile
 from virtkit.host.advice.finding import Confidence, Need, Recommendation
 from virtkit.host.kernel import Kernel
 from virtkit.host.knob import Risk
+from virtkit.host.record import load, replayed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 REALTIME, DATABASE, DESKTOP, WEB, BUILD = Profile
 EVERY = [chosen for number in range(3) for chosen in combinations(Profile, number)]
 TWINS = (machine("m1", memory=MEMORY - GIB), machine("m2", memory=MEMORY - GIB))
+RECORDS = TESTS / "data/hosts"
 HERE = look(System(), host.facts(System()))
 MERGING = {f"{MM}/ksm/run": "1", f"{MM}/ksm/pages_sharing": "9", f"{MM}/ksm/pages_shared": "3"}
 
@@ -59,6 +62,17 @@ def test_no_rule_names_a_value_that_the_knob_does_not_take(server: System, profi
         for changed in ({}, MERGING, {f"{MM}/transparent_hugepage/enabled": "[always] madvise never"}):
             assert illegal(case(*profiles, guests=guests, untrusted=untrusted, changed=changed), server) == []
         assert illegal(HERE.asked(guests, profiles, untrusted=untrusted), System()) == []
+
+
+@pytest.mark.parametrize("record", sorted(RECORDS.glob("*.json")), ids=lambda path: path.stem)
+def test_nor_on_hosts_that_were_recorded(record: Path) -> None:
+    with replayed(load(str(record))) as system:
+        seen = look(system, host.facts(system))
+        assert len(seen.rows) > 40
+        for profiles in EVERY:
+            assert (
+                illegal(seen.asked((*TWINS, machine("m3", page_size=2 * MIB)), profiles, untrusted=True), system) == []
+            )
 
 
 def test_every_rule_has_something_to_say_about_some_host() -> None:

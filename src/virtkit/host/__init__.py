@@ -89,3 +89,10 @@ def advise(
 
     case = advising.look(system, picture or facts(system))
     return advising.advise(case.asked(guests, profiles, untrusted=untrusted))
+
+
+def tune(system: System, advice: Advice) -> Plan:
+    """Do what ``advice`` holds that needs nobody and no reboot; what it leaves stands in the plan's notes."""
+    from virtkit.host.advice import tuning
+
+    return tuning.plan(system, advice)

@@ -15,6 +15,7 @@ VERBS = {
     "show": "KVM, CPUs, memory, huge pages, KSM, disks' schedulers, and what machines ask of them",
     "facts": "everything that is known about the host, as text, JSON or a record that can be asked elsewhere",
     "doctor": "how it is set, against what its machines need: each knob with its reason and who says so",
+    "tune": "do what the doctor advises and needs no reboot, now and over restarts",
     "topology": "nodes, packages, caches, cores and threads",
     "knobs": "what can be tuned: how it is set, what is legal, what it risks, who says so",
     "set": "set knobs, now and over restarts; nothing is written where all is so already",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtkit.cli.host.table import indented, named, proof, spelled, typed
+from virtkit.cli.host.table import indented, named, proof, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,4 +54,4 @@ def _advice(each: Recommendation) -> Iterator[str]:
     if each.reason:
         yield from indented(f"left to you: {each.reason}")
     yield from proof(each)
-    yield f"    type: {typed([each])}"
+    yield f"    type: {each.typed}"

@@ -30,7 +30,7 @@ def section(title: str, sign: str, advice: Sequence[Recommendation], *, verbose:
             yield from indented(f"costs: {alike[0].cost}")
         if alike[0].reason:
             yield from indented(alike[0].reason)
-            yield f"    type: {typed(alike)}"
+            yield from (f"    type: {each.typed}" for each in alike)
         if verbose:
             yield from proof(alike[0])
 
@@ -70,14 +70,6 @@ def spelled(each: Recommendation, value: str) -> str:
     if getattr(legal, "unit", "") == "bytes":
         return format_size(int(value))
     return value or "none"
-
-
-def typed(alike: Sequence[Recommendation]) -> str:
-    """The command that sets it."""
-    from virtkit.host.advice.finding import Need
-
-    later = "--persistent " if alike[0].needs is Need.REBOOT else ""
-    return f"virtkit host set {later}{' '.join(f'{each.name}={each.want}' for each in alike)}"
 
 
 def proof(each: Recommendation) -> Iterator[str]:

@@ -72,6 +72,12 @@ class Recommendation(NamedTuple):
         """Why ``tune`` leaves it; empty: it does it."""
         return self.by_hand or _LEFT[self.row.setting.knob.risk if self.needs is Need.PERSON else self.needs]
 
+    @property
+    def typed(self) -> str:
+        """The command that sets it."""
+        later = "--persistent " if self.needs is Need.REBOOT else ""
+        return f"virtkit host set {later}{self.name}={self.want}"
+
     def data(self) -> dict[str, Json]:
         knob = self.row.setting.knob
         return {
@@ -83,7 +89,8 @@ class Recommendation(NamedTuple):
             "cost": self.cost,
             "risk": knob.risk.value,
             "needs": self.needs.value,
-            "by-hand": self.reason,
+            "reason": self.reason,
+            "type": self.typed,
             "confidence": self.confidence.value,
             "evidence": [evidence._asdict() for evidence in self.proof],
         }

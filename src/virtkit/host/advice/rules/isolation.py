@@ -60,7 +60,7 @@ def housekeeping(case: Case) -> Iterator[Finding]:
     ):
         for row in case.at(name) if machines and keeps else ():
             if row.now != keeps:
-                yield Recommendation(row, keeps, why, cost=f"CPU {keeps} has to do for all of it")
+                yield Recommendation(row, keeps, why, cost=f"CPUs {keeps} have to do for all of it")
 
 
 def pins_without_isolation(case: Case) -> Iterator[Finding]:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from virtkit.core.cpuset import format_list
 from virtkit.host.advice.case import Profile
 from virtkit.host.advice.finding import Recommendation
+from virtkit.host.knob import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtkit.host.advice.case import Case
     from virtkit.host.advice.finding import Finding, Rule
+
+
+_LEAKS = (Evidence("Documentation/admin-guide/hw-vuln/l1tf.rst, SMT control"),)
 
 
 def mitigations(case: Case) -> Iterator[Finding]:
@@ -36,7 +40,9 @@ def threads_of_a_core(case: Case) -> Iterator[Finding]:
     for row in case.at("smt.control") if why else ():
         if row.now == "on":
             cost = "half of the CPUs, and a fifth to a third of the throughput of most loads"
-            yield Recommendation(row, "off", why, cost, by_hand=_under_pins(case) or "it takes half of the CPUs away")
+            yield Recommendation(
+                row, "off", why, cost, by_hand=_under_pins(case) or "it takes half of the CPUs away", evidence=_LEAKS
+            )
 
 
 def _under_pins(case: Case) -> str:

@@ -24,21 +24,23 @@ _FACTOR = 4  # how far above that a limit has to be to be worth a word
 
 def waiting(case: Case) -> Iterator[Finding]:
     """A share of a large memory is more than a disk can write while somebody waits for a flush."""
-    limit = _limit(case)
+    limit, may_wait = _limit(case), _may_wait(case)
     for name, wanted in (("vm.dirty_bytes", limit), ("vm.dirty_background_bytes", limit // 4)):
-        ratio = name.replace("bytes", "ratio")
-        share = case.now(ratio)
-        may_wait = (case.facts.memory.available or 0) * int(share or 0) // 100 or int(case.now(name) or 0)
-        for row in case.at(name):
-            if case.chosen and may_wait > wanted * _FACTOR:
-                yield Recommendation(
-                    row,
-                    str(wanted),
-                    f"{format_size(may_wait)} of written data may wait in memory now; a flush of one machine stands"
-                    " behind it (cache=none does not go through here)",
-                    cost=f"takes the place of {ratio}; programs that write much wait sooner",
-                    evidence=_SOURCES,
-                )
+        for row in case.at(name) if case.chosen and may_wait > limit * _FACTOR else ():
+            if row.now == str(wanted):
+                continue
+            why = (
+                f"up to {format_size(may_wait)} of written data wait in memory; a flush of one machine stands behind"
+                " them (cache=none does not go through here)"
+            )
+            cost = f"takes the place of {name.replace('bytes', 'ratio')}; programs that write much wait sooner"
+            yield Recommendation(row, str(wanted), why, cost, evidence=_SOURCES)
+
+
+def _may_wait(case: Case) -> int:
+    """At most: the share is of what is available, which changes by the minute."""
+    share = int(case.now("vm.dirty_ratio") or 0)
+    return (case.facts.memory.total or 0) * share // 100 or int(case.now("vm.dirty_bytes") or 0)
 
 
 def _limit(case: Case) -> int:
