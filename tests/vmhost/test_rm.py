@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.netns
 
 SIZES = (2 << 20, 3 << 20)  # bytes that the two disks hold
-REMOVAL = "virtkit.recipes.files"
+LATE = """
+import os, runpy, sys
+from virtkit.recipes.files import SetAside
+real, machine = SetAside.apply, sys.argv.pop(1)
+def late(*arguments):
+    os.system(f"virsh -q start {machine} 2>/dev/null")
+    real(*arguments)
+SetAside.apply = late
+runpy.run_module("virtkit", run_name="__main__", alter_sys=True)
+"""  # somebody starts it after the plan was agreed to
 
 
 @pytest.fixture
@@ -92,40 +102,37 @@ def test_every_file_is_named_with_its_size_and_goes(kvm: Host, machine: str) -> 
     assert machine not in kvm.machines()
 
 
-def test_killed_before_anything_is_deleted_undo_brings_it_back(kvm: Host, machine: str) -> None:
+def test_what_runs_or_cannot_be_renamed_stays_whole(kvm: Host, machine: str) -> None:
     before = files(kvm, machine)
-    die_at(kvm, f"{REMOVAL}:DeleteFiles.apply", "vm", "rm", machine, "-y")
-    assert all(name.startswith(".") for name in files(kvm, machine) - {f"{machine}.xml"})
-    kvm.virtkit("undo", "-y")
+    kvm.run("chattr", "+i", f"{IMAGES}/{machine}-data.raw")
+    try:
+        failed = kvm.virtkit("vm", "rm", machine, "-y", check=False)
+    finally:
+        kvm.run("chattr", "-i", f"{IMAGES}/{machine}-data.raw")
+    assert (failed.returncode, "lsattr" in failed.stderr) == (4, True)
+    late = kvm.run(sys.executable, "-c", LATE, machine, "vm", "rm", machine, "-y", check=False)
+    assert (late.returncode, f"is in use by machine {machine}" in late.stderr) == (4, True)
     assert files(kvm, machine) == before
-    kvm.virsh("start", machine)
     assert f"virtkit vm stop {machine}, or --force" in kvm.virtkit("vm", "rm", machine, check=False).stderr
+    assert plan(kvm, machine, "--force").splitlines()[1] == f"  ~ machine {machine}: force off"
     kvm.virtkit("vm", "rm", machine, "--force", "-y")
     assert machine not in kvm.machines()
     assert files(kvm, machine) == set()
 
 
-@pytest.mark.parametrize("moment", [f"{REMOVAL}:sync_directory", "virtkit.vm.machine:Machine.forget"])
-def test_killed_anywhere_the_same_command_finishes(kvm: Host, machine: str, moment: str) -> None:
-    die_at(kvm, moment, "vm", "rm", machine, "-y")
-    assert machine in kvm.machines()
-    if "forget" in moment:
-        assert f"virtkit vm rm {machine} finishes" in kvm.virtkit("undo", "-y", check=False).stderr
+def test_killed_at_any_step_it_is_undone_or_finished(kvm: Host, machine: str) -> None:
+    before = files(kvm, machine)
+    die_at(kvm, "virtkit.recipes.files:DeleteFiles.apply", "vm", "rm", machine, "-y")
+    assert all(name.startswith(".") for name in files(kvm, machine) - {f"{machine}.xml"})
+    kvm.virtkit("undo", "-y")
+    assert files(kvm, machine) == before
+    for moment in ("virtkit.recipes.files:sync_directory", "virtkit.vm.machine:Machine.forget"):
+        die_at(kvm, moment, "vm", "rm", machine, "-y")
+        assert machine in kvm.machines()
+    assert f"virtkit vm rm {machine} finishes" in kvm.virtkit("undo", "-y", check=False).stderr
     kvm.virtkit("vm", "rm", machine, "-y")
     assert machine not in kvm.machines()
     assert files(kvm, machine) == set()
-
-
-def test_what_cannot_be_renamed_leaves_all_of_it(kvm: Host, machine: str) -> None:
-    before = files(kvm, machine)
-    kvm.run("chattr", "+i", f"{IMAGES}/{machine}-data.raw")
-    try:
-        done = kvm.virtkit("vm", "rm", machine, "-y", check=False)
-        assert done.returncode == 4
-        assert "lsattr" in done.stderr
-        assert files(kvm, machine) == before
-    finally:
-        kvm.run("chattr", "-i", f"{IMAGES}/{machine}-data.raw")
 
 
 def test_clones_keep_what_they_stand_on_to_the_last(kvm: Host, machine: str) -> None:

@@ -48,6 +48,18 @@ def take(fd: int, name: str, *, writable: bool, shared: bool = False) -> None:
         raise _busy(name, trouble, writable=writable)
 
 
+def require_free(path: str) -> None:
+    """BusyError where a process, on NFS of another host too, has the image open; SystemCallError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise SystemCallError(f"open {path}", error) from error
+    try:
+        take(fd, path, writable=True)
+    finally:
+        os.close(fd)
+
+
 def holders(path: str) -> list[Holder]:
     """The processes that keep others from writing to ``path``, or write to it themselves.
 

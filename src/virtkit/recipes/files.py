@@ -16,6 +16,7 @@ from virtkit.core.directories import replacing, sync_directory
 from virtkit.core.errors import ConflictError, NotSupportedError, SystemCallError, VerifyError
 from virtkit.core.plan import Action
 from virtkit.core.units import format_size
+from virtkit.disk import locks
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
@@ -130,6 +131,10 @@ class DeleteFiles(Action):
         return [file for file in self.files if system.exists(file)]
 
     def apply(self, system: System, report: Sink) -> None:
+        """BusyError, and nothing is deleted, if somebody has one of them open by now: a machine that was started."""
+        for file in self.files:
+            if system.path(file).is_file():
+                locks.require_free(str(system.path(file)))
         for file in self.files:
             _delete(system, file)
 

@@ -6,15 +6,19 @@ import glob
 import os
 from typing import TYPE_CHECKING
 
+from virtkit import vm
 from virtkit.core.errors import BusyError, NotSupportedError
 from virtkit.core.plan import Plan
+from virtkit.core.system import System
 from virtkit.core.units import format_size
+from virtkit.disk import locks
 from virtkit.recipes.files import DeleteFiles, SetAside
 from virtkit.recipes.making import places
 from virtkit.recipes.removal import users
 from virtkit.recipes.removal.inventory import Inventory, Item, aside
 from virtkit.recipes.removal.shelf import Shelf
 from virtkit.vm import actions, connection, homes, pools
+from virtkit.vm.migration import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +48,7 @@ def remove(name: str, journal: Journal, *, keep_disks: bool = False, force: bool
         if keep_disks:
             for path in [path for path, item in found.items.items() if item.image or item.what.startswith("part of")]:
                 found.kept[path] = f"--keep-disks: {found.items.pop(path).what}"
-        _require_closed(machine.name, found, shelf)
+        _require_closed(machine, found, shelf)
         steps = _steps(machine, found, shelf, trash=trash)
         steps += [actions.RefreshPool(pool) for pool in pools.over(libvirt, found.items)]
         return Plan(f"remove machine {machine.name}", tuple(steps), tuple(_notes(machine, found, targets, trash=trash)))
@@ -77,12 +81,15 @@ def _sort_out(found: Inventory, machine: Machine, libvirt: Connection, shelf: Sh
         found.kept[path] = f"{reason} ({found.items.pop(path).what})"
 
 
-def _require_closed(name: str, found: Inventory, shelf: Shelf) -> None:
-    """Of the machine itself QEMU has them open; nobody else may."""
-    for path, item in found.items.items():
-        info = shelf.look(path) if item.image else None
+def _require_closed(machine: Machine, found: Inventory, shelf: Shelf) -> None:
+    """If it runs its own QEMU has them open; nobody else may, on NFS no other host either."""
+    for path in [path for path, item in found.items.items() if item.image and os.path.exists(path)]:
+        if not machine.active:
+            locks.require_free(path)
+            continue
+        info = shelf.look(path)
         for user in info.users if info else ():
-            if not user.startswith(f"machine {name} ("):
+            if not user.startswith(f"machine {machine.name} ("):
                 raise BusyError(f"{path}: is in use by {user}, expected nobody", hint=f"virtkit disk info {path}")
 
 
@@ -96,7 +103,13 @@ def _steps(machine: Machine, found: Inventory, shelf: Shelf, *, trash: bool) -> 
     if moved and not trash:
         steps.append(DeleteFiles(machine.name, [each.aside for each in moved], sum(each.size for each in moved)))
     needed = [aside(item.path, machine.uuid) for item in found.items.values() if item.image]
-    return [*steps, actions.Forget(machine.name, needed)]
+    return [*steps, *_unit(machine), actions.Forget(machine.name, needed)]
+
+
+def _unit(machine: Machine) -> list[Action]:
+    """With the last machine that has an order the unit goes that starts them."""
+    off = vm.autostart(machine.name, enabled=False)
+    return [step for step in off.actions if isinstance(step, actions.AutostartUnit)]
 
 
 def _told(item: Item, shelf: Shelf) -> str:
@@ -126,6 +139,9 @@ def _notes(machine: Machine, found: Inventory, targets: tuple[str, ...], *, tras
         yield "its plug is pulled: what the guest has not written yet is lost"
     for path, why in found.kept.items():
         yield f"stays: {path}{_in_brackets(path)}: {why}"
+    for path in found.items:
+        if (kind := storage.file_system(path, System())) in storage.SHARED:
+            yield f"{path}: is on {kind}, and machines of other hosts that stand on it are not seen from here"
     yield from (f"is not there: {path}, {what}" for path, what in found.missing.items())
     yield from (f"stays: {path}{_in_brackets(path)}: a log" for path in _logs(machine))
     yield from (f"stays: {target}: backups of {machine.name}" for target in targets)

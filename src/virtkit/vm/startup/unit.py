@@ -18,9 +18,7 @@ _TEXT = """\
 # Written by virtkit vm autostart for machines with an order, and removed with the last of them.
 [Unit]
 Description=Start virtual machines by their order
-Documentation=man:virsh(1)
 {after}
-
 [Service]
 Type=simple
 Environment={path}
@@ -35,7 +33,8 @@ WantedBy={target}
 _AFTER = """\
 Wants=network-online.target
 After=network-online.target remote-fs.target libvirt-guests.service
-After=libvirtd.service virtqemud.service virtnetworkd.service virtstoraged.service"""
+After=libvirtd.service virtqemud.service virtnetworkd.service virtstoraged.service
+"""
 
 
 class Place(NamedTuple):
