@@ -17,6 +17,7 @@ from virtkit.core import engine
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.journal import Journal
 from virtkit.core.system import System
+from virtkit.host.actions import PersistKnobs
 from virtkit.host.dropins import fragments
 from virtkit.host.keeping import Keeping
 from virtkit.host.kept import HEADER, Rehearsed
@@ -288,3 +289,43 @@ def test_tuned_is_not_fought_but_given_a_profile(tmp_path: Path, journal: Journa
 def test_the_header_says_who_wrote_it_and_how_to_take_it_back() -> None:
     assert "virtkit" in HEADER[0]
     assert "virtkit undo" in HEADER[1]
+
+
+DIRTY = {"/proc/sys/vm/dirty_bytes": "0", "/proc/sys/vm/dirty_ratio": "20", "/etc/sysctl.d/README": ""}
+
+
+def test_of_two_rivals_a_file_keeps_the_last_that_was_set(tmp_path: Path, journal: Journal) -> None:
+    system = imitation(tmp_path / "host", DIRTY)
+    wished = ({"vm.dirty_bytes": "64M"}, {"vm.dirty_ratio": "30"}, {"vm.dirty_bytes": "32M"})
+    numbers = [engine.run(host.set_knobs(system, wishes), system, journal) for wishes in wished]
+    assert system.read("/etc/sysctl.d/60-virtkit-writeback.conf").splitlines()[2:] == ["vm.dirty_bytes = 33554432"]
+    assert [(verdict.name, verdict.drift) for verdict in host.verify(system, journal)] == [("vm.dirty_bytes", ())]
+    for number in reversed(numbers):
+        engine.undo(journal, number, system)
+    assert system.read("/proc/sys/vm/dirty_ratio") == "20"
+    assert system.names("/etc/sysctl.d") == ["README"]
+
+
+def test_of_two_rivals_a_profile_of_tuned_keeps_the_last(tmp_path: Path) -> None:
+    profile = "[main]\ninclude=x\n[sysctl]\nvm.swappiness=1\nvm.dirty_ratio=9\n[vm]"
+    tuned = {"/proc/7/comm": "tuned", "/etc/tuned/active_profile": "virtkit", "/etc/tuned/virtkit/tuned.conf": profile}
+    plan = host.set_knobs(imitation(tmp_path, DIRTY | tuned), {"vm.dirty_bytes": "64M"}, run_time=False)
+    action = plan.actions[0]
+    assert isinstance(action, PersistKnobs)
+    assert action.text == "[main]\ninclude=x\n[sysctl]\nvm.dirty_bytes=67108864\nvm.swappiness=1\n[vm]\n"
+
+
+def test_a_rival_that_another_file_sets_later_is_refused(tmp_path: Path) -> None:
+    system = imitation(tmp_path, DIRTY | {"/etc/sysctl.d/99-site.conf": "vm.dirty_ratio = 30"})
+    with pytest.raises(NotSupportedError, match="99-site.conf:1 sets vm.dirty_ratio to 30 and is read later"):
+        host.set_knobs(system, {"vm.dirty_bytes": "64M"})
+
+
+def test_what_the_kernel_sets_anew_stands_behind_it_in_the_file_as_well(tmp_path: Path, journal: Journal) -> None:
+    queue = "/sys/block/vda/queue"
+    files = {f"{queue}/scheduler": "[none] bfq", f"{queue}/nr_requests": "128", "/sys/block/vda/size": "8"}
+    system = imitation(tmp_path / "host", files | {"/etc/udev/rules.d/x": ""})
+    engine.run(host.set_knobs(system, {"block.nr_requests": "64"}, run_time=False), system, journal)
+    engine.run(host.set_knobs(system, {"block.scheduler": "bfq"}, run_time=False), system, journal)
+    rules = system.read("/etc/udev/rules.d/60-virtkit-block.rules").splitlines()[2:]
+    assert [rule.rpartition("ATTR")[2] for rule in rules] == ['{queue/scheduler}="bfq"', '{queue/nr_requests}="64"']

@@ -9,7 +9,7 @@ from virtkit.core.errors import NotFoundError
 from virtkit.host.actions import PersistKnobs, SetKnob
 from virtkit.host.keeping import Keeping
 from virtkit.host.kernel import Kernel
-from virtkit.host.registry import setting
+from virtkit.host.registry import rival, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,19 +59,33 @@ def verify(system: System, journal: Journal) -> list[Verdict]:
 
 
 def wishes(journal: Journal) -> dict[str, Wanted]:
-    """What was set while another boot ran is wanted now only if it was to be kept."""
+    """What was set while another boot ran is wanted now only if it was to be kept; of rivals the last one is wanted."""
     found: dict[str, Wanted] = {}
     for change in journal.changes():
         for action in _in_force(change):
-            if isinstance(action, SetKnob):
-                now = None if change.other_boot else action.value
-                found[action.name] = found.get(action.name, Wanted())._replace(now=now, change=change.number)
-            elif isinstance(action, PersistKnobs):
-                for name, value in action.values.items():
-                    old = found.get(name, Wanted())
-                    now = value if change.other_boot else old.now
-                    found[name] = Wanted(now, value, change.number)
+            for name, wanted in _wanted(action, change, found):
+                found.pop(_rival(name), None)
+                found[name] = wanted
     return {name: wanted for name, wanted in found.items() if wanted[:2] != (None, None)}
+
+
+def _wanted(action: Action, change: Change, found: dict[str, Wanted]) -> Iterator[tuple[str, Wanted]]:
+    if isinstance(action, SetKnob):
+        old = found.get(action.name, Wanted())
+        yield action.name, old._replace(now=None if change.other_boot else action.value, change=change.number)
+    elif isinstance(action, PersistKnobs):
+        for name, value in action.values.items():
+            now = value if change.other_boot else found.get(name, Wanted()).now
+            yield name, Wanted(now, value, change.number)
+
+
+def _rival(name: str) -> str:
+    """Nothing for a knob that has none, or that this version of virtkit does not know."""
+    try:
+        here = setting(name)
+    except NotFoundError:
+        return ""
+    return rival(here).name if here.knob.rival else ""
 
 
 def _in_force(change: Change) -> Iterator[Action]:

@@ -9,7 +9,7 @@ from virtkit.core.errors import NotSupportedError
 from virtkit.host import persistence
 from virtkit.host.kept import Kind
 from virtkit.host.legal import Given
-from virtkit.host.registry import beside
+from virtkit.host.registry import rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from virtkit.host.knob import Setting
 
 _PREFERRED = ("unit", "tuned", "sysctl", "udev", "modprobe", "tmpfiles", "cmdline")
-_LOADERS = "/etc/default/grub nor entries of a boot loader"
+_LOADERS = "neither /etc/default/grub nor an entry of a boot loader"
 
 
 class Kept(NamedTuple):
@@ -55,8 +55,8 @@ class Keeping:
 
     def winner(self, setting: Setting) -> Kept | None:
         """None also where a rival is set later: then this becomes 0."""
-        rival = [beside(setting, setting.knob.rival)] if setting.knob.rival else []
-        found = [kept for kept in self.all(setting, *rival) if kept.value != "0" or not rival]
+        rivals = [rival(setting)] if setting.knob.rival else []
+        found = [kept for kept in self.all(setting, *rivals) if kept.value != "0" or not rivals]
         return found[-1] if found and found[-1].name == setting.name else None
 
     def _read(self, name: str) -> list[Entry]:
@@ -71,12 +71,15 @@ class Keeping:
             if kind.key(setting) and kind.ready(self.kernel) and self._suits(name, setting):
                 return name
         word = self.kinds["cmdline"].key(setting)
-        why = (
-            f"neither {_LOADERS} are here to put {word}= on the kernel's command line"
-            if word and not setting.writable(self.kernel)
-            else f"nothing on this host keeps {setting.file} over a restart"
+        if word and not setting.writable(self.kernel):
+            raise NotSupportedError(
+                f"{setting.name}: {_LOADERS} is here to put {word}= on the kernel's command line",
+                hint=f"add {word}=VALUE where the kernel of this machine gets its command line",
+            )
+        raise NotSupportedError(
+            f"{setting.name}: nothing on this host keeps {setting.file} over a restart",
+            hint=f"virtkit host set --runtime {setting.name}=VALUE",
         )
-        raise NotSupportedError(f"{setting.name}: {why}", hint=f"virtkit host set --runtime {setting.name}=VALUE")
 
     def _suits(self, name: str, setting: Setting) -> bool:
         """What is written at boot must be writable; a module that is built in takes the command line."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from virtkit.core.files import text_of
 from virtkit.host.kernel import LIMIT, Kernel
-from virtkit.host.registry import followers
+from virtkit.host.registry import followers, rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -101,17 +101,24 @@ def with_line(text: str, number: int | None, line: str, *, before: int | None = 
 
 
 def with_entries(kernel: Kernel, kind: Kind, path: str, family: str, lines: Iterable[tuple[Setting, str]]) -> File:
-    """Our file with a line for each setting: its own replaced, or one more, in front of what has to come after it."""
+    """Our file with a line for each setting: its own replaced, or one more, in front of what has to come after it.
+
+    A rival's line goes: what it sets would be 0 at once, or make this 0.
+    """
     text = own_text(kernel.system, path, family)
     for setting, line in lines:
-        ours = {
-            entry.key: entry.line
-            for entry in kind.entries(Rehearsed(kernel.system, {path: text}))
-            if entry.path == path
-        }
+        if setting.knob.rival and (number := _own_lines(kernel, kind, path, text).get(kind.key(rival(setting)))):
+            text = "".join(text.splitlines(keepends=True)[: number - 1] + text.splitlines(keepends=True)[number:])
+        ours = _own_lines(kernel, kind, path, text)
         after = [ours[key] for other in followers(setting) if (key := kind.key(other)) in ours]
         text = with_line(text, ours.get(kind.key(setting)), line, before=min(after, default=None))
     return File(path, text)
+
+
+def _own_lines(kernel: Kernel, kind: Kind, path: str, text: str) -> dict[str, int]:
+    """The number of the line that sets it, by key."""
+    entries = kind.entries(Rehearsed(kernel.system, {path: text}))
+    return {entry.key: entry.line for entry in entries if entry.path == path}
 
 
 class Rehearsed(Kernel):

@@ -49,11 +49,17 @@ def beside(of: Setting, name: str) -> Setting:
     return Setting(knob, of.place if knob.scope is of.knob.scope else "")
 
 
+def rival(of: Setting) -> Setting:
+    """Of a knob that has one."""
+    return beside(of, of.knob.rival)
+
+
 def coupled(of: Setting, kernel: Kernel) -> tuple[Setting | None, list[Setting]]:
     """Its rival, and what the kernel sets anew with it, as far as that is here and could be put back now."""
-    rival = beside(of, of.knob.rival) if of.knob.rival else None
     resets = [beside(of, name) for name in of.knob.resets]
-    return rival, [other for other in resets if other.present(kernel) and other.writable(kernel) and met(other, kernel)]
+    return rival(of) if of.knob.rival else None, [
+        other for other in resets if other.present(kernel) and other.writable(kernel) and met(other, kernel)
+    ]
 
 
 def followers(of: Setting) -> list[Setting]:

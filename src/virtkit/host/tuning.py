@@ -13,7 +13,7 @@ from virtkit.host.kept import Rehearsed
 from virtkit.host.kernel import Kernel
 from virtkit.host.knob import Risk, Scope
 from virtkit.host.programs import find_tuners, read_programs
-from virtkit.host.registry import beside, find, knobs
+from virtkit.host.registry import beside, find, knobs, rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -78,8 +78,7 @@ def _contest(system: System, files: Iterable[Writing], wishes: Iterable[Wish]) -
         setting = wish.setting
         won = keeping.winner(setting)
         if won is None or won.value != wish.value:
-            rival = [beside(setting, setting.knob.rival)] if setting.knob.rival else []
-            last = keeping.all(setting, *rival)[-1:]
+            last = keeping.all(setting, *([rival(setting)] if setting.knob.rival else []))[-1:]
             found = [
                 f"{one.where} sets {one.name} to {one.value} and is read later: it would win at boot" for one in last
             ]
@@ -119,7 +118,7 @@ def _checked(kernel: Kernel, wanted: Mapping[str, str], *, run_time: bool, persi
             faults.append(error)
     faults += [fault for wish in wishes.values() for fault in _faults(wish, wishes, kernel)]
     if run_time and not persistent:
-        faults += [_read_only(wish) for wish in wishes.values() if not (wish.met or wish.writable)]
+        faults += [_read_only(wish, kernel) for wish in wishes.values() if not (wish.met or wish.writable)]
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -129,28 +128,30 @@ def _checked(kernel: Kernel, wanted: Mapping[str, str], *, run_time: bool, persi
 
 def _faults(wish: Wish, wishes: Mapping[str, Wish], kernel: Kernel) -> Iterator[VirtkitError]:
     knob, here = wish.setting.knob, wish.setting
-    if knob.rival and (rival := beside(here, knob.rival).name) in wishes and rival > wish.name:
+    if knob.rival and (other := rival(here).name) in wishes and other > wish.name:
         yield UsageError(
-            f"{wish.name}: the kernel sets it to 0 when {rival} is set, expected one of the two",
+            f"{wish.name}: the kernel sets it to 0 when {other} is set, expected one of the two",
             hint=f"virtkit host set {wish.name}={wish.value}",
         )
     if knob.needs and not wish.met:
-        other, value = beside(here, knob.needs[0]), knob.needs[1]
-        will_be = wishes[other.name].value if other.name in wishes else other.read(kernel)
+        needed, value = beside(here, knob.needs[0]), knob.needs[1]
+        will_be = wishes[needed.name].value if needed.name in wishes else needed.read(kernel)
         if will_be not in {None, value}:
             yield UsageError(
-                f"{wish.name}: {other.name} is {will_be}, expected {value}: else the kernel refuses it",
-                hint=f"virtkit host set {other.name}={value} {wish.name}={wish.value}",
+                f"{wish.name}: {needed.name} is {will_be}, expected {value}: else the kernel refuses it",
+                hint=f"virtkit host set {needed.name}={value} {wish.name}={wish.value}",
             )
     if knob.refusal and not wish.met and (why := knob.refusal(kernel, here.place, wish.value)):
         yield NotSupportedError(f"{wish.name}: {why}")
 
 
-def _read_only(wish: Wish) -> VirtkitError:
-    return NotSupportedError(
-        f"{wish.name}: this kernel lets nobody set it while it runs ({wish.setting.file} is read-only)",
-        hint=f"virtkit host set --persistent {wish.name}={wish.value}, then reboot",
-    )
+def _read_only(wish: Wish, kernel: Kernel) -> VirtkitError:
+    told = f"{wish.name}: this kernel lets nobody set it while it runs ({wish.setting.file} is read-only)"
+    try:
+        Keeping(kernel).kind(wish.setting)
+    except NotSupportedError as error:
+        return NotSupportedError(told, hint=error.hint)
+    return NotSupportedError(told, hint=f"virtkit host set --persistent {wish.name}={wish.value}, then reboot")
 
 
 def ordered(wishes: Iterable[Wish]) -> list[Wish]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virtkit.core.errors import VerifyError
 from virtkit.core.plan import Action
 from virtkit.host.kernel import Kernel
-from virtkit.host.registry import beside, coupled, setting
+from virtkit.host.registry import coupled, rival, setting
 
 if TYPE_CHECKING:
     from virtkit.core.plan import Json
@@ -41,10 +41,10 @@ class SetKnob(Action):
         value = here.read(kernel)
         if value is None:
             return None
-        rival, resets = coupled(here, kernel)
+        other, resets = coupled(here, kernel)
         state: dict[str, Json] = {"value": value}
-        if rival:
-            state["rival"] = rival.read(kernel)
+        if other:
+            state["rival"] = other.read(kernel)
         if resets:
             state["resets"] = {other.name: other.read(kernel) for other in resets}
         return state
@@ -84,9 +84,9 @@ class SetKnob(Action):
         if not isinstance(before, dict):
             return
         kernel, here = Kernel(system), setting(self.name)
-        old, rival = str(before["value"]), before.get("rival")
-        if rival not in {None, "0"} and old == "0":
-            _write(beside(here, here.knob.rival), str(rival), kernel)
+        old, instead = str(before["value"]), before.get("rival")
+        if instead not in {None, "0"} and old == "0":
+            _write(rival(here), str(instead), kernel)
         elif here.read(kernel) != old:
             for value in here.knob.way_back.get(old, (old,)):
                 _write(here, value, kernel)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.files import text_of
 from virtkit.host.kept import Entry, File, Kind, lines_of
 from virtkit.host.programs import find_tuners, read_programs
+from virtkit.host.registry import rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,6 +61,8 @@ class Tuned:
         path = _own_path(kernel)
         text = text_of(kernel.system, path) or _new_profile(active)
         for setting, value in wishes.values():
+            if setting.knob.rival:
+                text = _without_option(text, *_option(rival(setting)))
             text = _with_option(text, *_option(setting), value)
         found = [File(path, text)]
         if active != NAME:
@@ -100,6 +103,15 @@ def _with_option(text: str, section: str, name: str, value: str) -> str:
         lines.append(f"[{section}]")
     lines.insert(lines.index(f"[{section}]") + 1, f"{name}={value}")
     return "\n".join(lines) + "\n"
+
+
+def _without_option(text: str, section: str, name: str) -> str:
+    kept, at = [], ""
+    for line in text.splitlines():
+        at = line.strip("[] ") if line.startswith("[") else at
+        if (at, line.partition("=")[0].strip()) != (section, name):
+            kept.append(line)
+    return "\n".join(kept) + "\n"
 
 
 def _chain(kernel: Kernel, profiles: list[str], depth: int = 0) -> Iterator[str]:
