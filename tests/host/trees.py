@@ -42,6 +42,12 @@ def planted(root: Path, files: Mapping[str, str]) -> Kernel:
     return Kernel(plant(root, files))
 
 
+def trees() -> list[str]:
+    """The names of all machines; none where the collection is absent."""
+    found = others.find("topologies")
+    return [path.name.removesuffix(".tar.bz2") for path in found.glob("*.tar.bz2")] if found else []
+
+
 @contextmanager
 def machine(name: str) -> Iterator[System]:
     """The files of one machine that a topology is read from."""
