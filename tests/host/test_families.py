@@ -136,6 +136,14 @@ def test_a_partition_that_the_kernel_could_not_make_is_not_taken_for_one() -> No
     assert (legal.value("member"), legal.value("what"), legal.accept("isolated invalid", "")) == ("member", None, None)
 
 
+def test_a_slice_that_nobody_has_bounded_yet_can_be_bounded_at_boot(tmp_path: Path) -> None:
+    here = setting("slice.system.cpus")
+    kernel = planted(tmp_path, {"/sys/fs/cgroup/cgroup.controllers": "cpu cpuset memory\n"})
+    assert (here.read(kernel), here.counts(kernel), here.writable(kernel)) == ("", "", False)
+    kernel.system.path("/sys/fs/cgroup/cgroup.controllers").write_text("cpu memory\n")
+    assert here.read(kernel) is None
+
+
 def test_a_range_may_have_words_and_cpus_may_be_null() -> None:
     legal = Range(0, 100, words=("n/a",))
     assert [legal.accept(text, "") for text in ("n/a", "100", "101", "x")] == ["n/a", "100", None, None]

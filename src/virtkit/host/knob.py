@@ -85,6 +85,9 @@ class Knob(NamedTuple):
     way_back: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # old value -> what is written to get back to it
     refusal: Refusal | None = None
     counter: Counter | None = None  # a write counts from the next of these events on: until one comes, it waits
+    implied: tuple[str, str] | None = (
+        None  # (file, word): while its own file is not there and that lists the word, empty
+    )
     family: str = ""  # the name of its module; host/registry fills it in
 
 
@@ -150,6 +153,9 @@ class Setting(NamedTuple):
 
     def _value(self, kernel: Kernel, path: str) -> str | None:
         text = kernel.text(path)
+        if text is None and self.knob.implied:
+            file, word = self.knob.implied
+            return "" if word in (kernel.text(file) or "").split() else None
         return None if text is None else self.knob.legal.value(text)
 
     def _choices(self, kernel: Kernel) -> str:

@@ -46,7 +46,7 @@ AT_BOOT = (
     "cpu.mitigations=auto,nosmt",
     "kvm.halt_poll_ns=50000",
     "kvm_amd.nested=0",
-    "slice.machine.cpus=2-3",
+    "slice.system.cpus=0-2",
 )
 
 

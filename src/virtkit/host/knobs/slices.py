@@ -1,7 +1,7 @@
 """Which CPUs systemd gives to machines, services and people (man 5 systemd.resource-control; cgroup-v2.rst).
 
-The files are there where control groups are of version 2 and the cpuset controller is on for the slice:
-``systemctl set-property machine.slice AllowedCPUs=0-7`` turns it on.
+The files are there where control groups are of version 2 and somebody has bounded the CPUs of a slice: until then it
+has all of them, and systemd makes the file when it reads our drop-in. machine.slice is there while a machine runs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def _cpus(slice_: str, en: str, zh: str) -> Knob:
         effective=f"{_GROUPS}/{slice_}.slice/cpuset.cpus.effective",
         legal=Cpus(),
         unit=f"{slice_}.slice Slice AllowedCPUs",
+        implied=(f"{_GROUPS}/cgroup.controllers", "cpuset"),
         explain=Says(en, zh),
         danger=_DANGER,
         evidence=(_MANUAL, _BOUND),
