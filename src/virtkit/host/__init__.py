@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from virtkit.host.advice.case import Guest, Profile
     from virtkit.host.drift import Verdict
     from virtkit.host.listing import Row
+    from virtkit.host.merging import Merging
     from virtkit.host.picture import HostFacts
 
 
@@ -96,3 +97,17 @@ def tune(system: System, advice: Advice) -> Plan:
     from virtkit.host.advice import tuning
 
     return tuning.plan(system, advice)
+
+
+def ksm(system: System, *, on: bool, persistent: bool = True) -> Plan:
+    """Merge like pages of machines, or take all apart, as ``host/merging`` has it. NotFoundError, NotSupportedError."""
+    from virtkit.host import merging
+
+    return merging.turn_on(system, persistent=persistent) if on else merging.turn_off(system, persistent=persistent)
+
+
+def ksm_status(system: System, journal: Journal) -> Merging:
+    """What KSM saves, machine by machine; the journal knows what they took before it was turned on."""
+    from virtkit.host import merging
+
+    return merging.status(system, journal)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.change import Status
 from virtkit.core.errors import NotFoundError
-from virtkit.host.actions import PersistKnobs, SetKnob
+from virtkit.host.actions import PersistKnobs, RunKsm, SetKnob
 from virtkit.host.keeping import Keeping
 from virtkit.host.kernel import Kernel
 from virtkit.host.registry import rival, setting
@@ -90,7 +90,7 @@ def _rival(name: str) -> str:
 
 def _in_force(change: Change) -> Iterator[Action]:
     for step in change.steps if change.committed else ():
-        if step.status is Status.DONE and step.kind in {SetKnob.kind, PersistKnobs.kind}:
+        if step.status is Status.DONE and step.kind in {SetKnob.kind, RunKsm.kind, PersistKnobs.kind}:
             yield step.action()
 
 

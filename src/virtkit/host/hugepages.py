@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.units import GIB, KIB, MIB
+from virtkit.core.units import KIB
+from virtkit.host.memory import reserve
 
 if TYPE_CHECKING:
     from virtkit.host.kernel import Kernel
@@ -36,14 +37,10 @@ def _pool(kernel: Kernel, folder: str, size: int) -> HugePages | None:
 
 
 def room(kernel: Kernel, node: int) -> int | None:
-    """Bytes that the pools of a node may still take: what is free or easily freed, less a reserve; None: not known.
-
-    The reserve is 5 % of the node's memory, at least 256 MiB and at most 8 GiB: the host itself lives there.
-    """
+    """Bytes that the pools of a node may still take: what is free or easily freed, less the host's; None: not known."""
     fields = kernel.fields(f"/sys/devices/system/node/node{node}/meminfo")
     host = kernel.fields("/proc/meminfo")
     if not {"MemTotal", "MemFree"} <= fields.keys() or "MemAvailable" not in host:
         return None
     freed = (fields.get(name, 0) for name in ("Inactive(file)", "SReclaimable"))
-    reserve = min(max(fields["MemTotal"] // 20, 256 * MIB), 8 * GIB)
-    return min(fields["MemFree"] + sum(freed), host["MemAvailable"]) - reserve
+    return min(fields["MemFree"] + sum(freed), host["MemAvailable"]) - reserve(fields["MemTotal"])

@@ -82,7 +82,6 @@ class Knob(NamedTuple):
     rival: str = ""  # the knob that becomes 0 when this is written, and the other way round; 0 itself is no value
     resets: tuple[str, ...] = ()  # knobs that the kernel sets anew when this is written: they come after it, both ways
     needs: tuple[str, str] | None = None  # (knob, value): the kernel takes this only while that has this value
-    way_back: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # old value -> what is written to get back to it
     refusal: Refusal | None = None
     counter: Counter | None = None  # a write counts from the next of these events on: until one comes, it waits
     implied: tuple[str, str] | None = (

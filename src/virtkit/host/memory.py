@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.core.units import KIB
+from virtkit.core.units import GIB, KIB, MIB
 
 if TYPE_CHECKING:
     from virtkit.host.kernel import Choice, Kernel
@@ -72,6 +72,19 @@ def _swaps(kernel: Kernel) -> tuple[Swap, ...]:
         else:
             kernel.doubt("/proc/swaps", line, "name, type, size, used, priority")
     return tuple(swaps)
+
+
+def reserve(total: int) -> int:
+    """Bytes of so much memory that stay with the host itself: 5 %, at least 256 MiB and at most 8 GiB."""
+    return min(max(total // 20, 256 * MIB), 8 * GIB)
+
+
+def spare(kernel: Kernel) -> int | None:
+    """Bytes that something new may take; below 0 where the host is short already. None: not known."""
+    memory = read_memory(kernel)
+    if memory.total is None or memory.available is None:
+        return None
+    return memory.available - reserve(memory.total)
 
 
 def read_thp(kernel: Kernel) -> Thp | None:

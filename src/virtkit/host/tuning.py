@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotSupportedError, UsageError, VirtkitError
 from virtkit.core.files import text_of
 from virtkit.core.plan import Plan
-from virtkit.host.actions import PersistKnobs, SetKnob
+from virtkit.host.actions import PersistKnobs, RunKsm, SetKnob
 from virtkit.host.keeping import Keeping
 from virtkit.host.kept import Rehearsed
 from virtkit.host.kernel import Kernel
@@ -51,7 +51,7 @@ def set_knobs(system: System, wanted: Mapping[str, str], *, run_time: bool = Tru
     files = Keeping(kernel).files((wish.setting, wish.value) for wish in later)
     _contest(system, files, later)
     actions = [
-        *(SetKnob(wish.name, wish.value, wish.now or "") for wish in now),
+        *(_SETS.get(wish.name, SetKnob)(wish.name, wish.value, wish.now or "") for wish in now),
         *(_persist(system, writing) for writing in files),
     ]
     notes = [*_notes(kernel, wishes), *(_boot_notes(kernel, wishes, files) if persistent else ())]
@@ -194,3 +194,4 @@ def _briefly(wanted: Mapping[str, str]) -> str:
 
 
 _NAMED = 3  # knobs in a title
+_SETS: dict[str, type[SetKnob]] = {"ksm.run": RunKsm}  # those that take more than a write

@@ -20,6 +20,7 @@ VERBS = {
     "knobs": "what can be tuned: how it is set, what is legal, what it risks, who says so",
     "set": "set knobs, now and over restarts; nothing is written where all is so already",
     "verify": "whether the knobs that were set are still so: run time, persistent, wanted; exit status 1 if not",
+    "ksm": "merge like pages of machines, or take them apart; who gains by it, and what it costs",
     "bench": "what a setting is worth on this host, measured in turns; no verdict where noise is larger",
 }
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from virtkit.host.actions.keeping import PersistKnobs
 from virtkit.host.actions.knobs import SetKnob
+from virtkit.host.actions.ksm import RunKsm
 
-__all__ = ["PersistKnobs", "SetKnob"]
+__all__ = ["PersistKnobs", "RunKsm", "SetKnob"]

@@ -88,8 +88,7 @@ class SetKnob(Action):
         if instead not in {None, "0"} and old == "0":
             _write(rival(here), str(instead), kernel)
         elif here.read(kernel) != old:
-            for value in here.knob.way_back.get(old, (old,)):
-                _write(here, value, kernel)
+            _write(here, old, kernel)
         resets = before.get("resets")
         for name, wanted in resets.items() if isinstance(resets, dict) else ():
             other = setting(name)

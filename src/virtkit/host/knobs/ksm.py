@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from virtkit.host.knob import Evidence, Knob, Says
 from virtkit.host.legal import Bracketed, Range, Switch, Words
+from virtkit.host.merged import lack_of_room
 
 if TYPE_CHECKING:
     from virtkit.host.kernel import Kernel
@@ -27,12 +27,16 @@ def _still_merged(kernel: Kernel, place: str, wanted: str) -> str:
     )
 
 
+def _no_room(kernel: Kernel, place: str, wanted: str) -> str:
+    return lack_of_room(kernel) if wanted == "2" else ""
+
+
 KNOBS = (
     Knob(
         name="ksm.run",
         file=f"{_FOLDER}/run",
         legal=Words(("0", "1", "2")),
-        way_back=MappingProxyType({"0": ("2", "0")}),
+        refusal=_no_room,
         explain=Says(
             en="1 merges like pages of machines, 0 stops and leaves merged what is merged, 2 stops and takes"
             " everything apart. It is for density: many machines of one image, on a host that is short of"
