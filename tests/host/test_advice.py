@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 REALTIME, DATABASE, DESKTOP, WEB, BUILD = Profile
 EVERY = [chosen for number in range(3) for chosen in combinations(Profile, number)]
 TWINS = (machine("m1", memory=MEMORY - GIB), machine("m2", memory=MEMORY - GIB))
+THREADS = {9: ("qemu-system-x86", "2"), 10: ("CPU 0/KVM", "0-15"), 11: ("CPU 1/KVM", "0-15"), 12: ("IO", "0-15")}
+TASKSET = {"/proc/9/comm": "qemu-system-x86", "/proc/9/cmdline": "qemu-system-x86_64\0-name\0guest=m1\0"} | {
+    f"/proc/9/task/{tid}/status": f"Name:\t{name}\nCpus_allowed_list:\t{cpus}\n"
+    for tid, (name, cpus) in THREADS.items()
+}
 RECORDS = TESTS / "data/hosts"
 HERE = look(System(), host.facts(System()))
 MERGING = {f"{MM}/ksm/run": "1", f"{MM}/ksm/pages_sharing": "9", f"{MM}/ksm/pages_shared": "3"}
@@ -88,7 +93,7 @@ def test_every_rule_has_something_to_say_about_some_host() -> None:
         case(WEB, guests=TWINS),
         case(REALTIME, guests=[bound, crowd], untrusted=True, changed=odd),
         case(DESKTOP),
-        case(REALTIME, changed={"/sys/devices/system/node/node1/cpumap": "0", **one_core()}),
+        case(REALTIME, changed={"/sys/devices/system/node/node1/cpumap": "0", **one_core(), **TASKSET}),
     ]
     silent = [rule for rule in all_rules() if not any(list(rule(each)) for each in asked)]
     assert silent == []
@@ -196,6 +201,13 @@ def test_pins_without_isolation_promise_nothing() -> None:
     apart = advise(case(guests=[bound], changed={"/sys/devices/system/cpu/isolated": "4,12"}))
     assert "pins against everybody else" not in {each.between for each in apart.weighed}
     assert wants(advise(case(REALTIME)))["cpu.isolated"] == "1-3,5-7,9-11,13-15"
+
+
+def test_taskset_is_seen_to_have_bound_one_thread_of_many() -> None:
+    said = settled(advise(case(changed=TASKSET)), "taskset against vcpupin")
+    assert "m1: 1 of 4 threads is bound to CPU 2" in said
+    bound = TASKSET | {f"/proc/9/task/{tid}/status": "Name:\tx\nCpus_allowed_list:\t2\n" for tid in (10, 11, 12)}
+    assert "taskset against vcpupin" not in {each.between for each in advise(case(changed=bound)).weighed}
 
 
 def test_the_threads_of_a_core_are_never_taken_from_under_a_machine() -> None:

@@ -23,7 +23,7 @@ class DiskPolicy(NamedTuple):
 
 _HOST_CACHE = "reads come from the host's page cache, shared by machines with like disks"
 _DIRECT = "the guest caches for itself; O_DIRECT keeps the data out of the host's memory and its write-back bursts"
-_POLICIES: dict[Workload, DiskPolicy] = {
+POLICIES: dict[Workload, DiskPolicy] = {
     "web": DiskPolicy("writeback", "threads", _HOST_CACHE),
     "build": DiskPolicy("writeback", "threads", _HOST_CACHE),
     "desktop": DiskPolicy("writeback", "threads", _HOST_CACHE),
@@ -34,7 +34,7 @@ _POLICIES: dict[Workload, DiskPolicy] = {
 
 def disk_policy(workload: Workload, directory: Path) -> DiskPolicy:
     """The policy for a disk in ``directory``; where the file system has no O_DIRECT (tmpfs), cache none cannot be."""
-    policy = _POLICIES[workload]
+    policy = POLICIES[workload]
     if policy.cache == "none" and not takes_direct_io(directory):
         return DiskPolicy("writeback", "threads", f"{directory} has no O_DIRECT, so cache none is not possible")
     return policy

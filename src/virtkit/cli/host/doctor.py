@@ -59,6 +59,7 @@ def _told(found: Diagnosis, args: argparse.Namespace, *, verbose: bool) -> Itera
     yield from (line for note in found.notes for line in table.indented(note, "note: "))
     for sign, title, needs in _SECTIONS:
         yield from table.section(title, sign, advice.needing(*map(Need, needs)), verbose=verbose)
+    yield from table.machines(found.machines, verbose=verbose)
     yield from table.weighed(advice.weighed, verbose=verbose)
     yield from _next(found, args)
 
@@ -70,11 +71,12 @@ def _result(found: Diagnosis, args: argparse.Namespace) -> str:
     purposes = ", ".join(case.profiles) if case.chosen else "any"
     whose = f"{purposes} machines" + (" of tenants that do not trust each other" if case.untrusted else "")
     settings = f"{len(case.rows)} settings looked at"
-    open_ = len({each.row.setting.knob.name for each in found.advice.recommendations})
-    if not open_:
+    knobs = len({each.row.setting.knob.name for each in found.advice.recommendations})
+    wishes = len(found.machines)
+    if not (knobs or wishes):
         return f"✓ this host suits {whose} ({settings})"
-    sign = "✓" if found.tuned else "✗"
-    return f"{sign} for {whose}: advice on {count(open_, 'knob')} ({settings})"
+    sign, more = "✓" if found.tuned else "✗", f" and {wishes} of machines" if wishes else ""
+    return f"{sign} for {whose}: advice on {count(knobs, 'knob')}{more} ({settings})"
 
 
 def _next(found: Diagnosis, args: argparse.Namespace) -> Iterator[str]:

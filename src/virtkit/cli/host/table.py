@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from virtkit.host.advice.finding import Recommendation, Weighed
+    from virtkit.host.knob import Evidence
+    from virtkit.recipes.advice.wish import MachineAdvice
 
 WIDTH = 80
 _KNOB, _NOW, _WANTED = 35, 12, 15
@@ -73,9 +75,34 @@ def spelled(each: Recommendation, value: str) -> str:
 
 
 def proof(each: Recommendation) -> Iterator[str]:
-    for evidence in each.proof:
+    yield from evidenced(each.proof)
+
+
+def evidenced(proof: Iterable[Evidence]) -> Iterator[str]:
+    for evidence in proof:
         said = ": ".join(part for part in (evidence.source, evidence.figure) if part)
         yield from indented(f"evidence: {said}" + (f" ({evidence.conditions})" if evidence.conditions else ""))
+
+
+def machines(found: Iterable[MachineAdvice], *, verbose: bool) -> Iterator[str]:
+    """A machine's own definition: what the host cannot make up for."""
+    found = list(found)
+    if found:
+        yield "\nmachines: their definitions, which count when they start again"
+        yield f"  {'MACHINE, WHAT':{_KNOB - 8}} {'NOW':{_NOW + 8}} {'WANTED':{_WANTED}} EVIDENCE"
+    for each in found:
+        wish = each.wish
+        sign, name = "?" if wish.by_hand else "!", f"{each.name} {wish.what}"
+        yield f"{sign} {name:{_KNOB - 8}} {wish.now:{_NOW + 8}} {wish.want:{_WANTED}} {wish.confidence.value}"
+        yield from indented(wish.why)
+        if wish.cost:
+            yield from indented(f"costs: {wish.cost}")
+        if wish.by_hand:
+            yield from indented(wish.by_hand)
+        yield f"    type: {wish.typed}"
+        if verbose:
+            yield from (f"    {line}" for line in each.xml)
+            yield from evidenced(wish.evidence)
 
 
 def weighed(found: Iterable[Weighed], *, verbose: bool) -> Iterator[str]:
@@ -85,8 +112,7 @@ def weighed(found: Iterable[Weighed], *, verbose: bool) -> Iterator[str]:
     for each in found:
         yield f"  {each.between}"
         yield from indented(each.settled)
-        for evidence in each.evidence if verbose else ():
-            yield from indented(f"evidence: {evidence.source}: {evidence.figure} ({evidence.conditions})")
+        yield from evidenced(each.evidence if verbose else ())
 
 
 def indented(text: str, first: str = "    ") -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from virtkit.host.knob import Risk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from virtkit.core.plan import Json
     from virtkit.host.advice.case import Case
@@ -24,6 +24,14 @@ class Confidence(StrEnum):
     MEASURED = "measured"  # by us, with figures and their conditions
     FIGURES = "figures"  # somebody else's
     DOCUMENT = "document"  # the kernel's, libvirt's or a vendor's word
+
+
+def confidence(proof: Sequence[Evidence]) -> Confidence:
+    """What has no figure is somebody's word, and be it ours."""
+    figures = [evidence for evidence in proof if any(map(str.isdigit, evidence.figure))]
+    if any(evidence.source == _MEASURED for evidence in figures):
+        return Confidence.MEASURED
+    return Confidence.FIGURES if figures else Confidence.DOCUMENT
 
 
 class Need(StrEnum):
@@ -53,10 +61,7 @@ class Recommendation(NamedTuple):
 
     @property
     def confidence(self) -> Confidence:
-        figures = [evidence for evidence in self.proof if any(map(str.isdigit, evidence.figure))]
-        if any(evidence.source == _MEASURED for evidence in figures):
-            return Confidence.MEASURED
-        return Confidence.FIGURES if figures else Confidence.DOCUMENT
+        return confidence(self.proof)
 
     @property
     def needs(self) -> Need:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit import host
-from virtkit.recipes.advice import guests
+from virtkit import host, vm
+from virtkit.core import plugins
+from virtkit.core.plan import Plan
+from virtkit.recipes.advice import guests, rules
+from virtkit.recipes.advice.wish import MachineAdvice, View
+from virtkit.recipes.workload import takes_direct_io
+from virtkit.vm.domain import Domain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +20,7 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.host.advice.advising import Advice
     from virtkit.host.advice.case import Profile
+    from virtkit.recipes.advice.wish import Rule
 
 
 class Question(NamedTuple):
@@ -26,25 +33,58 @@ class Question(NamedTuple):
 
 class Diagnosis(NamedTuple):
     advice: Advice
+    machines: tuple[MachineAdvice, ...]
     notes: tuple[str, ...]
 
     @property
     def tuned(self) -> bool:
-        return self.advice.tuned
+        """Whether nothing is left but what a person decides."""
+        return self.advice.tuned and all(each.wish.by_hand for each in self.machines)
 
     def data(self) -> dict[str, Json]:
-        return {**self.advice.data(), "notes": list(self.notes), "tuned": self.tuned}
+        machines: list[Json] = [each.data() for each in self.machines]
+        return {**self.advice.data(), "machines": machines, "notes": list(self.notes), "tuned": self.tuned}
+
+
+def all_rules() -> list[Rule]:
+    return [rule for members in plugins.collect(rules, tuple, "RULES").values() for rule in members]
 
 
 def diagnose(question: Question, system: System, *, recorded: bool = False) -> Diagnosis:
     """UsageError for a machine that is not there."""
     facts = host.facts(system)
     known, unasked = guests.known(facts, recorded=recorded)
-    named = tuple(guests.assigned((guest for guest, _ in known), question.machines, question.profile))
+    named = tuple(guests.assigned(known.guests, question.machines, question.profile))
     profiles = [question.profile] if question.profile else []
     advice = host.advise(system, named, profiles, untrusted=question.untrusted, picture=facts)
+    views = (
+        View(guest, domain, _direct(domain), advice.case, known.qemu)
+        for guest, domain in zip(named, known.domains, strict=False)
+    )
+    machines = tuple(MachineAdvice.of(view, wish) for view in views for rule in all_rules() for wish in rule(view))
     tuners = (
         f"{tuner.name} runs{f' with profile {tuner.profile}' if tuner.profile else ''} and sets {tuner.sets}"
         for tuner in facts.tuners
     )
-    return Diagnosis(advice, (*filter(None, [unasked]), *tuners))
+    return Diagnosis(advice, machines, (*filter(None, [unasked]), *tuners))
+
+
+def _direct(domain: Domain) -> dict[str, bool]:
+    """Whether the file of a disk can be opened with O_DIRECT; block devices and the network's disks can."""
+    files = {disk.target: disk.source for disk in domain.disks if disk.type == "file" and disk.source}
+    return {target: takes_direct_io(Path(source).parent) for target, source in files.items()}
+
+
+def redefine(found: Diagnosis) -> Plan:
+    """The definitions as they are wished, as far as nobody has to decide; mostly they count from the next start on.
+
+    Errors as ``vm.edit``.
+    """
+    plan = Plan("")
+    for name in dict.fromkeys(each.name for each in found.machines if each.wish.edit and not each.wish.by_hand):
+        domain = Domain.parse(vm.definition(name))
+        for each in found.machines:
+            if each.name == name and each.wish.edit and not each.wish.by_hand:
+                each.wish.edit(domain)
+        plan += vm.edit(name, domain.text())
+    return plan

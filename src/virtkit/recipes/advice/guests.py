@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError, VirtkitError
 from virtkit.core.units import MIB
@@ -17,20 +17,27 @@ if TYPE_CHECKING:
     from virtkit.host.picture import HostFacts
     from virtkit.host.vms import Vm
     from virtkit.vm.domain import Domain
-    from virtkit.vm.machine import Machine
 
 _PAGE = 2 * MIB  # where the definition asks for huge pages and does not say of what size
 
 
-def defined() -> list[tuple[Guest, Domain]]:
+class Machines(NamedTuple):
+    guests: list[Guest]
+    domains: list[Domain]  # of their next start, in the same order; none where libvirt was not asked
+    qemu: tuple[int, int]  # major and minor version; (0, 0): not known
+
+
+def defined() -> Machines:
     """Libvirt's, with the definition of their next start; no daemon is started. MachineError, NotSupportedError."""
     with connection.open(start_daemon=False) as libvirt:
-        return [_of_machine(machine) for machine in libvirt.machines()]
-
-
-def _of_machine(machine: Machine) -> tuple[Guest, Domain]:
-    now, later = machine.now(), machine.next_start()
-    return guest(later, active=machine.active, now=now), later
+        machines = libvirt.machines()
+        domains = [machine.next_start() for machine in machines]
+        guests = [
+            guest(domain, active=machine.active, now=machine.now())
+            for machine, domain in zip(machines, domains, strict=True)
+        ]
+        version = libvirt.host.ask(int, "getVersion")  # 1000000 * major + 1000 * minor + release
+        return Machines(guests, domains, (version // 1_000_000, version // 1000 % 1000))
 
 
 def guest(domain: Domain, *, active: bool, now: Domain | None = None) -> Guest:
@@ -78,14 +85,14 @@ def _of_process(vm: Vm, cpus: CpuSet) -> Guest:
     return Guest(name, None, active=True, vcpus=len(vcpus), memory=taken, pins=pins if pins < cpus else frozenset())
 
 
-def known(facts: HostFacts, *, recorded: bool) -> tuple[list[tuple[Guest, Domain | None]], str]:
+def known(facts: HostFacts, *, recorded: bool) -> tuple[Machines, str]:
     """The machines, and why libvirt was not asked for them; empty: it was."""
     if recorded:
-        return [(each, None) for each in seen(facts)], "this is a record: machines are those that ran"
+        return Machines(seen(facts), [], (0, 0)), "this is a record: machines are those that ran"
     try:
-        return list(defined()), ""
+        return defined(), ""
     except VirtkitError as error:
-        return [(each, None) for each in seen(facts)], f"only machines that run are known: {error.message}"
+        return Machines(seen(facts), [], (0, 0)), f"only machines that run are known: {error.message}"
 
 
 def assigned(guests: Iterable[Guest], profiles: Mapping[str, Profile], rest: Profile | None) -> Iterator[Guest]:

@@ -23,6 +23,10 @@ _PINNED_ONLY = Evidence(
     "a spinning thread for 3 s beside a load of 10 on 2 CPUs, 3 rounds, kernel 6.18",
 )
 
+_ONE_THREAD = Evidence(
+    "measured", "taskset -cp 1 PID: 1 thread of 8 on CPU 1, the others on 0-1", "QEMU 7.2 under libvirt, kernel 6.18"
+)
+
 
 def apart(case: Case) -> CpuSet:
     """The whole cores that real-time machines are bound to, else all but one core of each node; never all of them."""
@@ -76,6 +80,20 @@ def pins_without_isolation(case: Case) -> Iterator[Finding]:
         )
 
 
+def main_thread_alone(case: Case) -> Iterator[Finding]:
+    """What ``taskset -p`` does: it binds one thread, and no vCPU is that one."""
+    for vm in case.facts.vms:
+        main = next((thread for thread in vm.threads if thread.tid == vm.pid), None)
+        free = [thread for thread in vm.threads if main is not None and not thread.cpus <= main.cpus]
+        if main is not None and len(free) == len(vm.threads) - 1 > 0:
+            yield Weighed(
+                "taskset against vcpupin",
+                f"{vm.name or vm.pid}: 1 of {len(vm.threads)} threads is bound to CPU {format_list(main.cpus)}; taskset"
+                " binds the main thread, and the vCPUs run where they like: virtkit vm pin binds them",
+                (_ONE_THREAD,),
+            )
+
+
 def too_small(case: Case) -> Iterator[Finding]:
     if case.suits(Profile.REALTIME) and not apart(case):
         cpus = len(case.facts.topology.cpus)
@@ -85,4 +103,4 @@ def too_small(case: Case) -> Iterator[Finding]:
         yield Weighed("real time against the size of the host", f"{settled}, and none is left to set apart")
 
 
-RULES: tuple[Rule, ...] = (at_boot, housekeeping, pins_without_isolation, too_small)
+RULES: tuple[Rule, ...] = (at_boot, housekeeping, pins_without_isolation, main_thread_alone, too_small)
