@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from guest import workshop
+from support.depth import deep
 from support.qemu import Machine
 from virtkit.core.errors import NotSupportedError
 
@@ -103,6 +104,33 @@ def test_a_new_volume_is_kept_by_undo_and_removed_when_asked(agent: Agent) -> No
     assert "new" in listed(agent)
     shell(agent, f"{undo} --disks")
     assert "new" not in listed(agent)
+
+
+REMOVE = """
+from virtkit.core.progress import silent
+from virtkit.core.system import System
+from virtkit.recipes.removal.volumes import removals
+disks = {"/dev/vg/web": "disk vda", "/dev/vda": "disk vdb", "/dev/vg/kept": "disk vdc"}
+steps, kept = removals(disks, System(), active=False)
+for step in steps:
+    print(step.describe())
+    step.apply(System(), silent)
+    step.verify(System())
+for path, why in kept.items():
+    print(path, why)
+"""
+
+
+@pytest.mark.skipif(deep(1) == 1, reason="10 s of LVM's own work: VIRTKIT_DEPTH=2")
+def test_the_volumes_of_a_removed_machine_go_and_what_would_take_more_along_stays(agent: Agent) -> None:
+    for command in ("create vg/web 8M", "create vg/kept 8M", "snapshot vg/kept of-it"):
+        virtkit(agent, f"lvm {command} -y")
+    said = shell(agent, f"python3 -c '{REMOVE}'")
+    assert "vg/web: remove the logical volume for good, disk vda, 8 MiB" in said
+    assert "/dev/vda disk vdb, a device: /dev/vda: no such logical volume" in said
+    assert "/dev/vg/kept disk vdc, a device: vg/kept: vg/of-it would go with it" in said
+    assert listed(agent).keys() == {"kept", "of-it"}
+    shell(agent, "lvremove -qqy vg/kept")
 
 
 def test_what_cannot_be_is_refused_before_lvm_is_asked(agent: Agent) -> None:

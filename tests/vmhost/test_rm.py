@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from virtkit.core.units import format_size
+from virtkit.recipes.seed import nocloud
 from virtkit.vm.blueprint import Disk, machine_xml
 from vmhost import hosts
 from vmhost.dying import die_at
@@ -43,7 +44,8 @@ def machine(kvm: Host, name: str) -> Iterator[str]:
     kvm.run("qemu-io", "-f", "qcow2", "-c", f"write -P 7 0 {SIZES[0]}", disks[0].path)
     kvm.run("qemu-io", "-f", "raw", "-c", f"write -P 7 0 {SIZES[1]}", disks[1].path)
     iso = Disk(kvm.disk("shared.iso", "1M", "raw").path, "raw", bus="sata", cdrom=True)
-    define(kvm, name, *disks, iso)
+    (kvm.images / f"{name}-seed.iso").write_bytes(nocloud.image(nocloud.Seed("web", "i-1", keys=("ssh-rsa AAAA",))))
+    define(kvm, name, *disks, Disk(f"{IMAGES}/{name}-seed.iso", "raw", read_only=True), iso)
     (kvm.folder / "var/log/libvirt/qemu" / f"{name}.log").write_text("said\n")
     try:
         yield name
@@ -89,6 +91,7 @@ def test_every_file_is_named_with_its_size_and_goes(kvm: Host, machine: str) -> 
     for file, what in ((f"{machine}.qcow2", "disk vda"), (f"{machine}-data.raw", "disk vdb")):
         assert f"- {IMAGES}/{file}: {what}, {taken(kvm.images / file)}\n" in said
     assert f"{machine}_VARS.fd: UEFI variables, 4 KiB" in said
+    assert f"{machine}-seed.iso: cloud-init seed, " in said
     assert f"shared.iso ({taken(kvm.images / 'shared.iso')}): disk sda only reads it" in said
     assert f"{machine}.log (4 KiB): a log" in said
     assert files(kvm, machine) == before
@@ -144,6 +147,11 @@ def test_clones_keep_what_they_stand_on_to_the_last(kvm: Host, machine: str) -> 
     assert f"{base} ({taken(kvm.images / base)}): machine {one} needs it (disk vda)" in said
     kvm.virtkit("vm", "rm", machine, "-y")
     assert {base, f"{machine}-data.raw"} <= files(kvm, machine)
+    kvm.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", f"{IMAGES}/{one}.qcow2", "-F", "qcow2", "/mnt/far.qcow2")
+    kvm.virsh("pool-create-as", "far", "dir", "--target", "/mnt")
+    assert "/mnt/far.qcow2 stands on it (disk vda)" in plan(kvm, one)
+    kvm.virsh("pool-destroy", "far")
+    kvm.run("rm", "/mnt/far.qcow2")
     kvm.virtkit("vm", "rm", one, "-y")
     assert kvm.run("qemu-img", "check", f"{IMAGES}/{two}.qcow2").returncode == 0
     assert f"{IMAGES}/{two}.qcow2 stands on it, and no snapshot of {two} made it" in plan(kvm, two)
@@ -157,7 +165,12 @@ def test_snapshots_go_with_their_overlays_and_the_trash_gives_all_of_it_back(kvm
         kvm.virtkit("vm", "snapshot", machine, *words, "-y")
     before, notes = files(kvm, machine), kvm.virsh("snapshot-list", machine, "--tree")
     xml = kvm.virsh("dumpxml", machine)
+    kvm.virsh("start", machine)
+    kvm.virsh("managedsave", machine)
+    before = files(kvm, machine)
     said = plan(kvm, machine, "--trash")
+    assert f"save/{machine}.save: saved memory, " in said
+    assert "undefine, with libvirt's notes of snapshot one, snapshot two" in said
     assert f"{machine}-vda.one-2.qcow2: disk vda" in said
     assert f"{machine}-vda.two.qcow2: left when the machine went back" in said or "of snapshot two" in said
     kvm.virtkit("vm", "rm", machine, "--trash", "-y")
@@ -167,7 +180,9 @@ def test_snapshots_go_with_their_overlays_and_the_trash_gives_all_of_it_back(kvm
     assert files(kvm, machine) == before
     assert kvm.virsh("snapshot-list", machine, "--tree") == notes
     assert kvm.virsh("dumpxml", machine) == xml
-    kvm.virtkit("vm", "rm", machine, "-y")
+    kvm.virsh("start", machine)
+    assert not (kvm.folder / f"var/lib/libvirt/qemu/save/{machine}.save").exists()  # it went on where it was
+    kvm.virtkit("vm", "rm", machine, "--force", "-y")
     assert files(kvm, machine) == set()
 
 
@@ -178,6 +193,7 @@ def test_backups_stay_and_bitmaps_and_inner_snapshots_are_named(kvm: Host, machi
     said = plan(kvm, machine)
     assert "with snapshots inner and bitmaps virtkit-" in said
     assert f"stays: {IMAGES}/backup: backups of {machine}" in said
+    assert "undefine, with libvirt's notes of checkpoint virtkit-" in said
     kvm.virtkit("vm", "rm", machine, "--keep-disks", "-y")
     assert f"{machine}.qcow2" in files(kvm, machine)
     assert not any(name.endswith("VARS.fd") for name in files(kvm, machine))

@@ -16,6 +16,7 @@ from virtkit.recipes.appliance import actions as appliance  # noqa: F401  the jo
 from virtkit.recipes.appliance import fitting  # noqa: F401  likewise
 from virtkit.recipes.backups import action as backups  # noqa: F401  likewise
 from virtkit.recipes.making import filesystem  # noqa: F401  likewise
+from virtkit.recipes.removal import volumes  # noqa: F401  likewise
 from virtkit.recipes.seed import actions as seed  # noqa: F401  likewise
 from virtkit.recipes.snapshots import overlays  # noqa: F401  likewise
 

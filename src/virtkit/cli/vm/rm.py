@@ -19,6 +19,9 @@ def build(parser: Arguments) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--keep-disks", action="store_true", help="its disks and their snapshots' images stay")
     what.add_argument("--trash", action="store_true", help="files only get hidden names: undo brings all of it back")
+    what.add_argument(
+        "--volumes", action="store_true", help="logical volumes that are its disks go, too: else they stay"
+    )
     parser.add_argument("--force", action="store_true", help="one that runs, too: its plug is pulled first")
     options.change(parser)
     parser.set_defaults(run=_rm)
@@ -27,7 +30,8 @@ def build(parser: Arguments) -> None:
 def _rm(args: argparse.Namespace, console: Console) -> int:
     from virtkit.cli.change import carry_out
     from virtkit.core.journal import Journal
-    from virtkit.recipes.removal import remove
+    from virtkit.core.system import System
+    from virtkit.recipes.removal import Way, remove
 
-    plan = remove(args.name, Journal.default(), keep_disks=args.keep_disks, force=args.force, trash=args.trash)
-    return carry_out(plan, args, console)
+    way = Way(args.keep_disks, args.volumes, args.trash, args.force)
+    return carry_out(remove(args.name, Journal.default(), way, System()), args, console)

@@ -1,5 +1,5 @@
 """A machine goes, with its files: what it has, who else needs it, and how it is taken away."""
 
-from virtkit.recipes.removal.plan import remove
+from virtkit.recipes.removal.plan import Way, remove
 
-__all__ = ["remove"]
+__all__ = ["Way", "remove"]

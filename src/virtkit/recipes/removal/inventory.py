@@ -36,6 +36,7 @@ class Inventory:
         self._machine, self._libvirt, self._shelf = machine, libvirt, shelf
         self.items: dict[str, Item] = {}  # by path, in the order in which a person thinks of them
         self.kept: dict[str, str] = {}  # path -> why
+        self.devices: dict[str, str] = {}  # path -> what it is
         self.missing: dict[str, str] = {}  # path -> what it was
         self._snapshots = of_machine(machine)
         for domain in self._definitions():
@@ -142,10 +143,12 @@ class Inventory:
         if not mode:
             if image:
                 self.missing[real] = what
+        elif stat.S_ISBLK(mode):
+            self.devices.setdefault(path, what)
         elif stat.S_ISREG(mode) or (folder and stat.S_ISDIR(mode)):
             self.items.setdefault(real, Item(real, what, image))
         else:
-            self.kept[path] = f"{what} is a device or a directory, and not a file"
+            self.kept[path] = f"{what} is a directory, or no file at all"
 
 
 def aside(path: str, uuid: str) -> str:

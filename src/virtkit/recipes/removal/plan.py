@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit import vm
 from virtkit.core.errors import BusyError, NotSupportedError
@@ -17,6 +17,7 @@ from virtkit.recipes.making import places
 from virtkit.recipes.removal import users
 from virtkit.recipes.removal.inventory import Inventory, Item, aside
 from virtkit.recipes.removal.shelf import Shelf
+from virtkit.recipes.removal.volumes import RemoveVolume, removals
 from virtkit.vm import actions, connection, homes, pools
 from virtkit.vm.migration import storage
 
@@ -29,15 +30,24 @@ if TYPE_CHECKING:
     from virtkit.vm.machine import Machine
 
 
-def remove(name: str, journal: Journal, *, keep_disks: bool = False, force: bool = False, trash: bool = False) -> Plan:
-    """``force``: one that runs is killed first. ``trash``: the files get other names and stay, and undo is whole.
+class Way(NamedTuple):
+    """How far it goes."""
+
+    keep_disks: bool = False
+    volumes: bool = False  # logical volumes go, too
+    trash: bool = False  # the files get other names and stay, and undo is whole
+    force: bool = False  # one that runs is killed first
+
+
+def remove(name: str, journal: Journal, way: Way, system: System) -> Plan:
+    """Each file is named, and what stays although the machine names it, with the reason.
 
     BusyError for one that runs, or of which another program has a disk open; NotSupportedError for a transient one.
     """
     with connection.open() as libvirt:
         places.require_local(libvirt)
         machine = libvirt.machine(name)
-        _require_removable(machine, force=force)
+        _require_removable(machine, force=way.force)
         shelf = Shelf()
         found = Inventory(machine, libvirt, shelf)
         targets = users.backups(journal, machine.name)
@@ -45,13 +55,14 @@ def remove(name: str, journal: Journal, *, keep_disks: bool = False, force: bool
             each for one in targets for each in users.points(one)
         }
         _sort_out(found, machine, libvirt, shelf, further)
-        if keep_disks:
-            for path in [path for path, item in found.items.items() if item.image or item.what.startswith("part of")]:
-                found.kept[path] = f"--keep-disks: {found.items.pop(path).what}"
+        if way.keep_disks:
+            _keep_disks(found)
+        volumes = _volumes(found, system, asked=way.volumes, active=machine.active)
         _require_closed(machine, found, shelf)
-        steps = _steps(machine, found, shelf, trash=trash)
+        steps = _steps(machine, found, shelf, volumes, trash=way.trash)
         steps += [actions.RefreshPool(pool) for pool in pools.over(libvirt, found.items)]
-        return Plan(f"remove machine {machine.name}", tuple(steps), tuple(_notes(machine, found, targets, trash=trash)))
+        notes = _notes(machine, found, targets, trash=way.trash)
+        return Plan(f"remove machine {machine.name}", tuple(steps), tuple(notes))
 
 
 def _require_removable(machine: Machine, *, force: bool) -> None:
@@ -69,16 +80,38 @@ def _sort_out(found: Inventory, machine: Machine, libvirt: Connection, shelf: Sh
     above = shelf.above({os.path.dirname(path) for path, item in found.items.items() if item.image} | further)
     found.take_left_overlays(above)
     own = {*found.items, *(aside(path, machine.uuid) for path in found.items)}
-    why = {path: f"{others[path]} needs it" for path in found.items if path in others}
-    for path in found.items:
-        if strangers := sorted(above.get(path, set()) - own):
-            why.setdefault(path, f"{strangers[0]} stands on it")
+    why: dict[str, str] = {}
+    for path in (*found.items, *found.devices):
+        real = os.path.realpath(path)  # of a link: who needs the file may name it by the link
+        if real in others:
+            why[path] = f"{others[real]} needs it"
+        elif strangers := sorted(above.get(real, set()) - own):
+            why[path] = f"{strangers[0]} stands on it"
     for path in [*why]:
         for under in shelf.below(path):
             if under in found.items:
                 why.setdefault(under, f"{path} stands on it, which stays")
     for path, reason in why.items():
-        found.kept[path] = f"{reason} ({found.items.pop(path).what})"
+        what = found.items.pop(path).what if path in found.items else found.devices.pop(path)
+        found.kept[path] = f"{reason} ({what})"
+
+
+def _keep_disks(found: Inventory) -> None:
+    for path, item in [*found.items.items()]:
+        if item.image or item.what.startswith(("part of", "link to")):
+            found.kept[path] = f"--keep-disks: {found.items.pop(path).what}"
+
+
+def _volumes(found: Inventory, system: System, *, asked: bool, active: bool) -> list[RemoveVolume]:
+    """Devices stay unless that is asked for; only LVM's can be removed."""
+    if not asked:
+        found.kept |= {
+            path: f"{what}, a device: --volumes removes logical ones" for path, what in found.devices.items()
+        }
+        return []
+    steps, kept = removals(found.devices, system, active=active)
+    found.kept |= kept
+    return steps
 
 
 def _require_closed(machine: Machine, found: Inventory, shelf: Shelf) -> None:
@@ -93,17 +126,19 @@ def _require_closed(machine: Machine, found: Inventory, shelf: Shelf) -> None:
                 raise BusyError(f"{path}: is in use by {user}, expected nobody", hint=f"virtkit disk info {path}")
 
 
-def _steps(machine: Machine, found: Inventory, shelf: Shelf, *, trash: bool) -> list[Action]:
+def _steps(
+    machine: Machine, found: Inventory, shelf: Shelf, volumes: list[RemoveVolume], *, trash: bool
+) -> list[Action]:
     steps: list[Action] = [actions.Stop(machine.name, force=True)] if machine.active else []
     moved = [
         SetAside(item.path, aside(item.path, machine.uuid), _told(item, shelf), _size(item.path, machine.uuid))
         for item in found.items.values()
     ]
-    steps += moved
+    steps += [*moved, *volumes]
     if moved and not trash:
         steps.append(DeleteFiles(machine.name, [each.aside for each in moved], sum(each.size for each in moved)))
     needed = [aside(item.path, machine.uuid) for item in found.items.values() if item.image]
-    return [*steps, *_unit(machine), actions.Forget(machine.name, needed)]
+    return [*steps, *_unit(machine), actions.Forget.of(machine, needed)]
 
 
 def _unit(machine: Machine) -> list[Action]:

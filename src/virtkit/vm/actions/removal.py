@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.vm.machine import Machine
 
+_SHOWN = 3  # of its notes, on the plan's line; the JSON has them all
 _REDEFINE = 1  # VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE
 
 
@@ -32,9 +33,21 @@ class Forget(MachineAction):
     sign: ClassVar[str] = "-"
 
     needed: list[str]
+    snapshots: list[str]
+    checkpoints: list[str]
+
+    @classmethod
+    def of(cls, machine: Machine, needed: list[str]) -> Forget:
+        snapshots = [one.name for one in kept.of_machine(machine)]
+        return cls(machine.name, needed, snapshots, [each.ask(str, "getName") for each in checkpoints(machine)])
 
     def describe(self) -> str:
-        return f"machine {self.name}: undefine, with libvirt's notes of its snapshots and checkpoints"
+        notes = [f"snapshot {name}" for name in self.snapshots] + [f"checkpoint {name}" for name in self.checkpoints]
+        shown = ", ".join(notes[:_SHOWN]) + (f" and {len(notes) - _SHOWN} more" if len(notes) > _SHOWN else "")
+        return f"machine {self.name}: undefine" + (f", with libvirt's notes of {shown}" if notes else "")
+
+    def details(self) -> list[str]:
+        return [*self.snapshots, *self.checkpoints]
 
     def capture(self, system: System) -> Json:
         with self._open() as libvirt:
