@@ -140,3 +140,18 @@ def test_ports_get_the_next_numbers() -> None:
 def test_what_cannot_be_is_said(edit: Callable[[Domain], None], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         edit(fresh())
+
+
+def test_a_serial_log_is_set_once_and_taken_away_and_a_screen_is_added_once() -> None:
+    domain = fresh()
+    for path in ("/a.log", "/b.log"):
+        edits.set_serial_log(domain, path)
+    assert [node.get("file") for node in domain.node.iter("log")] == ["/b.log"]
+    edits.set_serial_log(domain, "")
+    assert domain.text() == fresh().text()
+    with pytest.raises(UsageError, match="expected an absolute path"):
+        edits.set_serial_log(domain, "a.log")
+    edits.add_screen(domain)
+    assert [graphics.listen for graphics in domain.graphics] == ["socket"]
+    with pytest.raises(UsageError, match="has a screen already"):
+        edits.add_screen(domain)

@@ -20,14 +20,39 @@ from virtkit.vm.verbs.plugging import (
     unplug,
     unplug_cpu,
 )
-from virtkit.vm.verbs.reading import block_cache, execute, ip, list, log, os_info, qmp, show, threads, wait_for_agent  # noqa: A004  virsh's word
-from virtkit.vm.verbs.settings import definition, diff, edit, set_cpu, set_disk, set_memory, set_nic, set_ports
+from virtkit.vm.verbs.reading import (
+    block_cache,
+    execute,
+    ip,
+    list,  # noqa: A004  virsh's word
+    log,
+    os_info,
+    qmp,
+    screenshot,
+    show,
+    threads,
+    view,
+    wait_for_agent,
+)
+from virtkit.vm.verbs.settings import (
+    add_screen,
+    definition,
+    diff,
+    edit,
+    set_cpu,
+    set_disk,
+    set_memory,
+    set_nic,
+    set_ports,
+    set_serial_log,
+)
 from virtkit.vm.verbs.snapshots import create_snapshot, list_snapshots
 from virtkit.vm.verbs.templates import template
 from virtkit.vm.verbs.travel import journey, migrate
 from virtkit.vm.verbs.watching import load, metrics, watch
 
 __all__ = [
+    "add_screen",
     "attach",
     "autostart",
     "autostarts",
@@ -55,11 +80,13 @@ __all__ = [
     "os_info",
     "pin",
     "qmp",
+    "screenshot",
     "set_cpu",
     "set_disk",
     "set_memory",
     "set_nic",
     "set_ports",
+    "set_serial_log",
     "show",
     "start",
     "start_in_order",
@@ -69,6 +96,7 @@ __all__ = [
     "undefine",
     "unplug",
     "unplug_cpu",
+    "view",
     "wait_for_agent",
     "watch",
 ]

@@ -194,7 +194,7 @@ def _devices(plan: Blueprint) -> Element:
         element("serial", {"type": "pty"}, *log, element("target", {"port": "0"})),
         element("console", {"type": "pty"}, element("target", {"type": "serial", "port": "0"})),
         element("channel", {"type": "unix"}, agent),
-        *(_screen() if plan.screen else []),
+        *(screen() if plan.screen else []),
         *([_tpm()] if plan.tpm else []),
         element("rng", {"model": "virtio"}, element("backend", {"model": "random"}, text="/dev/urandom")),
         element("memballoon", {"model": "virtio"}, element("stats", {"period": "5"})),
@@ -244,7 +244,7 @@ def _nic(nic: Nic, mac: str) -> Element:
     )
 
 
-def _screen() -> list[Element]:
+def screen() -> list[Element]:
     """Standard VGA is what every installer can draw on; the tablet keeps the pointer where the viewer's is."""
     return [
         element("graphics", {"type": "vnc"}, element("listen", {"type": "socket"})),

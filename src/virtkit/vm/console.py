@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import VirtkitError
 from virtkit.vm import connection, library
@@ -13,12 +13,39 @@ from virtkit.vm import connection, library
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from virtkit.vm.machine import Machine
+
     Hear = Callable[[bytes], None]
 
 LEAVE = b"\x1d"  # ^], as telnet and virsh have it
 TICK = 100  # milliseconds: how late a time limit or Ctrl-C may be noticed
 _CHUNK = 1 << 16
 _WOULD_BLOCK = -2
+
+
+@contextmanager
+def line(name: str, *, force: bool = False, uri: str = "") -> Iterator[Line]:
+    """The line to a machine's console; BusyError if somebody else has it, unless ``force`` is set."""
+    library.events()  # has to be there before the connection is made
+    with connection.open(uri) as libvirt:
+        stream, machine = libvirt.stream(), libvirt.machine(name)
+        machine.open_console(stream, force=force)
+        yield Line(stream, machine)
+
+
+class Line(NamedTuple):
+    stream: library.Handle
+    machine: Machine
+
+    def talk(
+        self, hear: Hear, *, keyboard: int | None = None, seconds: float | None = None, leave: bytes = LEAVE
+    ) -> str:
+        """Pass on what the console says to ``hear`` and what is typed on the descriptor ``keyboard`` to the console.
+
+        Ends with ``leave`` from a terminal, whatever the guest does; with the keyboard's end of file if there is no
+        time limit; after ``seconds``; or when the machine goes off. Says which. Once for each line.
+        """
+        return _Session(self.stream, hear, keyboard, seconds, leave).run()
 
 
 def converse(
@@ -30,16 +57,9 @@ def converse(
     force: bool = False,
     uri: str = "",
 ) -> str:
-    """Pass on what the console says to ``hear`` and what is typed on the descriptor ``keyboard`` to the console.
-
-    Ends with ^] from a terminal, with the keyboard's end of file if there is no time limit, after ``seconds``, or
-    when the machine goes off; says which. BusyError if somebody else has the console, unless ``force`` is set.
-    """
-    library.events()  # has to be there before the connection is made
-    with connection.open(uri) as libvirt:
-        stream = libvirt.stream()
-        libvirt.machine(name).open_console(stream, force=force)
-        return _Session(stream, hear, keyboard, seconds).run()
+    """``line`` and ``talk`` at once."""
+    with line(name, force=force, uri=uri) as opened:
+        return opened.talk(hear, keyboard=keyboard, seconds=seconds)
 
 
 @contextmanager
@@ -57,8 +77,10 @@ def raw_terminal(descriptor: int) -> Iterator[None]:
 
 
 class _Session:
-    def __init__(self, stream: library.Handle, hear: Hear, keyboard: int | None, seconds: float | None) -> None:
-        self._stream, self._hear, self._keyboard = stream, hear, keyboard
+    def __init__(
+        self, stream: library.Handle, hear: Hear, keyboard: int | None, seconds: float | None, leave: bytes
+    ) -> None:
+        self._stream, self._hear, self._keyboard, self._leave = stream, hear, keyboard, leave
         self._end = None if seconds is None else time.monotonic() + seconds
         self._pending = b""  # typed, but the stream was full
         self._done = ""
@@ -116,7 +138,7 @@ class _Session:
             if self._end is None:
                 self._done = "end of input"
             return
-        before, leave, _ = typed.partition(LEAVE)
+        before, leave, _ = typed.partition(self._leave)
         self._pending += before
         self._send()
         if leave and os.isatty(self._keyboard or 0):

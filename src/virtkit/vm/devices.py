@@ -95,6 +95,17 @@ class Console(View):
     log = Text("log@file")
 
 
+class Graphics(View):
+    """How a screen is reached; of a running machine."""
+
+    type = Text("@type")  # vnc, spice, sdl ...
+    listen = Text("listen@type")  # address, network, socket, none
+    address = Text("listen@address")
+    socket = Text("listen@socket")
+    port = Text("@port")  # -1 or empty: none
+    tls_port = Text("@tlsPort")
+
+
 class Channel(View):
     name = Text("target@name")
     state = Text("target@state")  # of a running machine: connected, disconnected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from virtkit.vm.cpus import Cpus, format_cpus, parse_cpus
-from virtkit.vm.devices import Channel, Console, Disk, Nic
+from virtkit.vm.devices import Channel, Console, Disk, Graphics, Nic
 from virtkit.vm.xml import Bytes, Element, Integer, Items, Text, View, canonical, children, element, parse, remove, text
 
 AGENT = "org.qemu.guest_agent.0"
@@ -37,6 +37,7 @@ class Domain(View):
     consoles = Items("devices/console", Console)
     serials = Items("devices/serial", Console)
     channels = Items("devices/channel", Channel)
+    graphics = Items("devices/graphics", Graphics)
 
     @classmethod
     def parse(cls, document: str) -> Domain:
@@ -85,6 +86,11 @@ class Domain(View):
     def agent_connected(self) -> bool:
         """Whether a guest agent has opened its channel; it may still be too busy to answer."""
         return any(channel.name == AGENT and channel.state == "connected" for channel in self.channels)
+
+    @property
+    def has_screen(self) -> bool:
+        """Whether it has a video card; reached or not (``graphics``)."""
+        return any(node.get("type") != "none" for node in self.node.findall("devices/video/model"))
 
     @property
     def has_password(self) -> bool:

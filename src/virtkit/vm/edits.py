@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError, UsageError
 from virtkit.core.units import KIB, MIB, format_size
-from virtkit.vm import booting, nics
+from virtkit.vm import blueprint, booting, nics
 from virtkit.vm.xml import Text, element, remove
 
 if TYPE_CHECKING:
@@ -124,6 +124,28 @@ def set_nic(domain: Domain, mac: str, wanted: NicSettings) -> None:
         Text("driver@queues").write(nic, str(wanted.queues) if wanted.queues else "")
     if wanted.boot is not None:
         booting.set_order(domain, nic.node, wanted.boot)
+
+
+def set_serial_log(domain: Domain, path: str) -> None:
+    """What the first serial console says is kept in ``path``; empty: it is not kept. UsageError, NotFoundError."""
+    if path and not path.startswith("/"):
+        raise UsageError(f"{domain.name}: serial log is {path!r}, expected an absolute path")
+    serial = next(iter(domain.serials), None)
+    if serial is None:
+        raise NotFoundError(f"{domain.name}: has no serial console", hint=f"virtkit vm edit {domain.name}")
+    for holder in (serial, *(console for console in domain.consoles[:1] if console.log)):
+        for old in holder.node.findall("log"):
+            remove(holder.node, old)
+    if path:
+        serial.node.insert(0, element("log", {"file": path, "append": "on"}))
+
+
+def add_screen(domain: Domain) -> None:
+    """A video card and VNC on a socket file, what there is not yet. UsageError where there is all of it."""
+    if domain.has_screen and domain.graphics:
+        raise UsageError(f"{domain.name}: has a screen already", hint=f"virtkit vm view {domain.name}")
+    present = {node.tag for node in domain.devices if node.tag != "input"}
+    domain.devices.extend(each for each in blueprint.screen() if each.tag not in present)
 
 
 def _grow(domain: Domain, more: int) -> None:

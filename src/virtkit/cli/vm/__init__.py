@@ -36,7 +36,9 @@ VERBS = {
     "backup": "back a machine up, in full or what changed; list, verify, restore",
     "migrate": "move a machine to another host, while it runs",
     "top": "what machines do: CPU, steal, memory, disks, network; live, once, for Prometheus",
-    "console": "talk to a machine's serial console; ^] leaves",
+    "console": "talk to a machine's serial console, after what it said before; ^] leaves",
+    "screenshot": "a picture of what a machine's screen shows, as PNG",
+    "view": "open a machine's screen in the desktop's viewer, or say how to reach it",
 }
 
 

@@ -72,6 +72,16 @@ def _ports(parser: Arguments) -> None:
     parser.add_argument("count", metavar="N", type=int, help="so many more")
 
 
+def _serial(parser: Arguments) -> None:
+    log = parser.add_mutually_exclusive_group(required=True)
+    log.add_argument("--log", metavar="FILE", help="keeps what it says; vm console shows it first")
+    log.add_argument("--no-log", dest="log", action="store_const", const="", help="it is no longer kept")
+
+
+def _screen(_parser: Arguments) -> None:
+    """Nothing to choose."""
+
+
 def _set_cpu(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
@@ -122,10 +132,26 @@ def _set_ports(args: argparse.Namespace, console: Console) -> int:
     return carry_out(vm.set_ports(args.name, args.count), args, console, details=True)
 
 
+def _set_serial(args: argparse.Namespace, console: Console) -> int:
+    from virtkit import vm
+    from virtkit.cli.change import carry_out
+
+    return carry_out(vm.set_serial_log(args.name, args.log), args, console, details=True)
+
+
+def _set_screen(args: argparse.Namespace, console: Console) -> int:
+    from virtkit import vm
+    from virtkit.cli.change import carry_out
+
+    return carry_out(vm.add_screen(args.name), args, console, details=True)
+
+
 PARTS = {
     "cpu": (_cpu, _set_cpu, "how many vCPUs"),
     "memory": (_memory, _set_memory, "how much memory"),
     "disk": (_disk, _set_disk, "cache mode, io, discard, thread, limits, boot order, medium"),
     "nic": (_nic, _set_nic, "bridge, link, model, queues, boot order"),
+    "serial": (_serial, _set_serial, "whether what its serial console says is kept"),
+    "screen": (_screen, _set_screen, "a video card, and VNC on a socket file"),
     "ports": (_ports, _set_ports, "PCI Express ports for devices that are plugged in while it runs"),
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from virtkit.vm.blocks import BlockCache
     from virtkit.vm.logbook import Log
     from virtkit.vm.process import Thread
+    from virtkit.vm.screen import Address as ScreenAddress
     from virtkit.vm.summary import Details, Summary
 
 
@@ -110,3 +111,20 @@ def os_info(name: str) -> dict[str, str]:
 
     with connection.open() as libvirt:
         return Agent(libvirt.machine(name)).os_info()
+
+
+def screenshot(name: str, screen: int = 0) -> bytes:
+    """A PNG of what a running machine's ``screen`` shows."""
+    from virtkit.vm import connection
+    from virtkit.vm import screen as seen
+
+    with connection.open() as libvirt:
+        return seen.screenshot(libvirt, libvirt.machine(name), screen)
+
+
+def view(name: str) -> tuple[ScreenAddress, ...]:
+    """Where viewers reach a running machine's screen."""
+    from virtkit.vm import connection, screen
+
+    with connection.open() as libvirt:
+        return tuple(screen.addresses(libvirt.machine(name)))

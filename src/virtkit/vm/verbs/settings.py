@@ -71,6 +71,20 @@ def set_ports(name: str, count: int) -> Plan:
     return _plan(name, "PCI Express ports", lambda domain: edits.add_ports(domain, count), later=True)
 
 
+def set_serial_log(name: str, path: str) -> Plan:
+    """What its serial console says is kept in ``path`` from the next start; empty: no longer."""
+    from virtkit.vm import edits
+
+    return _plan(name, "serial log", lambda domain: edits.set_serial_log(domain, path), later=True)
+
+
+def add_screen(name: str) -> Plan:
+    """A video card, and VNC on a socket file that is no TCP port, from the next start."""
+    from virtkit.vm import edits
+
+    return _plan(name, "screen", edits.add_screen, later=True)
+
+
 def edit(name: str, xml: str) -> Plan:
     """The definition becomes ``xml``; what can change in the running machine changes there, too.
 
