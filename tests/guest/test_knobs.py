@@ -83,7 +83,7 @@ AMD = Guest(
 
 
 def _trials(agent: Agent, script: str) -> str:
-    return agent.shell(f". /lib/workshop; cd /run; sh /lib/drivers; {script}\npython3 -m bench.host.knobs || true")
+    return agent.shell(f". /lib/workshop; cd /run; sh /lib/drivers; {script}\npython3 -m bench.host.knobs 2>&1 || true")
 
 
 @pytest.fixture

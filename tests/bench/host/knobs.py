@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
-from unittest import mock
 
 from virtkit import host
 from virtkit.core import engine
@@ -146,6 +145,8 @@ def together(trials: list[Trial]) -> dict[str, str]:
 
 def booted(trials: list[Trial], journal: Journal) -> Iterator[str]:
     """First all is set, and set as it was: so the journal can take back in the end what the boot set."""
+    from unittest import mock  # a guest's small Python has none
+
     system, before = System(), state(System())
     wished = {name: value for name, value in together(trials).items() if setting(name).knob.scope is not Scope.IRQ}
     tune(system, journal, wished)
