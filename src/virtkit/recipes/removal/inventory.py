@@ -23,6 +23,20 @@ PROFILES = "/etc/apparmor.d/libvirt"  # virt-aa-helper writes libvirt-UUID there
 BOOT_FILES = {"kernel": "vmlinuz", "initrd": "initrd.img"}  # NAME-vmlinuz, as vm create --tree names them
 
 
+class _Told(NamedTuple):
+    attribute: str  # that names it; empty: the element's text does
+    why: str
+
+
+_BESIDE = {
+    "devices/filesystem/source": _Told("dir", "a directory that it shares with this host"),
+    "devices/memory/source/path": _Told("", "the content of its NVDIMM"),
+    "devices//encryption/secret": _Told("uuid", "a secret of libvirt's, its disk's passphrase: virsh secret-undefine"),
+    "devices/serial[@type='file']/source": _Told("path", "what its serial port said"),
+    "devices/console[@type='file']/source": _Told("path", "what its console said"),
+}
+
+
 class Item(NamedTuple):
     path: str  # real
     what: str
@@ -43,6 +57,7 @@ class Inventory:
             for each in domain.disks:
                 self._disk(each)
             self._firmware(domain)
+            self._beside(domain)
         self._of_snapshots()
         self._around()
         self._of_libvirt()
@@ -105,6 +120,13 @@ class Inventory:
                 self._add(path, f"its {tag}")
             elif path:
                 self.kept[path] = f"its {tag}, which others may boot, too"
+
+    def _beside(self, domain: Domain) -> None:
+        """What no disk is: it may hold anybody's data."""
+        for path, told in _BESIDE.items():
+            for node in domain.node.findall(path):
+                if named := node.get(told.attribute, "") if told.attribute else (node.text or "").strip():
+                    self.kept[named] = told.why
 
     def _of_snapshots(self) -> None:
         for one in self._snapshots:

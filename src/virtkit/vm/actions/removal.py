@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from virtkit.core.errors import BusyError, NotSupportedError, VerifyError
+from virtkit.core.errors import BusyError, ConflictError, NotSupportedError, VerifyError
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.backups.job import checkpoints
 from virtkit.vm.domain import Domain
@@ -85,6 +85,9 @@ class Forget(MachineAction):
             if machine is None:
                 self._require_files(system)
                 machine = libvirt.define(str(before["xml"]))
+            elif machine.uuid != Domain.parse(str(before["xml"])).uuid:
+                hint = f"virtkit vm show {self.name}"
+                raise ConflictError(f"{self.name}: is another machine by now, with UUID {machine.uuid}", hint=hint)
             machine.autostart = bool(before["autostart"])
             _note_again(machine, before)
 
