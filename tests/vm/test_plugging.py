@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from virtkit.core.errors import BusyError, ConflictError, NotFoundError, NotSupportedError, UsageError
-from virtkit.core.system import System
+from virtkit.core.errors import ConflictError, NotSupportedError, UsageError
 from virtkit.core.units import GIB, MIB
 from virtkit.vm import edits, plugging
 from virtkit.vm.blueprint import Blueprint, Disk, Nic, machine_xml
 from virtkit.vm.domain import Domain
 from virtkit.vm.xml import Text, View, parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PORTS = """\
 <domain><os><type machine='pc-q35-7.2'>hvm</type></os><devices>
@@ -71,46 +65,3 @@ def test_a_free_port_is_one_with_nothing_in_it() -> None:
 def test_a_pci_address_is_whole(wrong: str) -> None:
     with pytest.raises(UsageError, match="expected an address as in 0000:01:00.0"):
         plugging.pci(wrong)
-
-
-def test_a_pci_device_is_given_away_only_from_an_iommu_group(tmp_path: Path) -> None:
-    system, place = System(tmp_path), tmp_path / "sys/bus/pci/devices/0000:01:00.0"
-    with pytest.raises(NotFoundError, match="no such PCI device"):
-        plugging.check_pci("01:00.0", system)
-    place.mkdir(parents=True)
-    with pytest.raises(NotSupportedError, match="is in no IOMMU group"):
-        plugging.check_pci("01:00.0", system)
-    (place / "iommu_group").symlink_to("../../../kernel/iommu_groups/1")
-    (tmp_path / "sys/bus/pci/kernel/iommu_groups/1").mkdir(parents=True)
-    plugging.check_pci("0000:01:00.0", system)
-
-
-def test_a_pci_device_that_the_host_needs_is_not_given_away(tmp_path: Path) -> None:
-    system, bus = System(tmp_path), tmp_path / "sys/bus/pci/devices"
-    group = tmp_path / "sys/kernel/iommu_groups/1/devices"
-    for name in ("0000:01:00.0", "0000:01:00.1"):
-        (group / name).mkdir(parents=True)
-        (bus / name / "net").mkdir(parents=True)
-        (bus / name / "iommu_group").symlink_to(group.parent)
-    plugging.check_pci("01:00.0", system)
-    (bus / "0000:01:00.1/net/eth0").mkdir()
-    state = tmp_path / "sys/class/net/eth0/operstate"
-    state.parent.mkdir(parents=True)
-    state.write_text("down\n")
-    plugging.check_pci("01:00.0", system)
-    state.write_text("up\n")
-    with pytest.raises(BusyError, match="shares its IOMMU group with 0000:01:00.1, which is the network card eth0"):
-        plugging.check_pci("01:00.0", system)
-    with pytest.raises(BusyError, match="is the network card eth0, which is up: this host would lose it"):
-        plugging.check_pci("01:00.1", system)
-    state.write_text("down\n")
-    disk = tmp_path / "sys/devices/pci0000:00/0000:01:00.0/nvme/nvme0/nvme0n1"
-    disk.mkdir(parents=True)
-    (tmp_path / "sys/block").mkdir()
-    (tmp_path / "sys/block/nvme0n1").symlink_to(disk)
-    with pytest.raises(BusyError, match="has the disk nvme0n1"):
-        plugging.check_pci("01:00.0", system)
-    (tmp_path / "sys/block/nvme0n1").unlink()
-    (bus / "0000:01:00.0/boot_vga").write_text("1\n")
-    with pytest.raises(BusyError, match="is the console's graphics card"):
-        plugging.check_pci("01:00.0", system)

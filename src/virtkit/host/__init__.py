@@ -111,3 +111,20 @@ def ksm_status(system: System, journal: Journal) -> Merging:
     from virtkit.host import merging
 
     return merging.status(system, journal)
+
+
+def set_virtual_functions(system: System, device: str, count: int, *, persistent: bool = False) -> Plan:
+    """How many virtual functions a network card or PCI device has; ``persistent``: after restarts as well.
+
+    UsageError, NotFoundError, NotSupportedError; BusyError where one that would go is in use.
+    """
+    from virtkit.host import functions
+
+    return functions.plan(system, device, count, persistent=persistent)
+
+
+def bind_driver(system: System, device: str, driver: str) -> Plan:
+    """Which driver has a PCI device; empty: whichever the kernel chooses. BusyError where the host would lose it."""
+    from virtkit.host import functions
+
+    return functions.bind(system, device, driver)

@@ -109,3 +109,16 @@ class Graphics(View):
 class Channel(View):
     name = Text("target@name")
     state = Text("target@state")  # of a running machine: connected, disconnected
+
+
+class HostDevice(View):
+    """``<hostdev>``: a device of the host that the machine has."""
+
+    @property
+    def pci(self) -> str:
+        """``0000:09:00.0``; empty for what is no PCI device."""
+        found = self.node.find("source/address")
+        if found is None or self.node.get("type") != "pci":
+            return ""
+        domain, bus, slot, function = (int(found.get(key, "0"), 0) for key in ("domain", "bus", "slot", "function"))
+        return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from virtkit.vm.cpus import Cpus, format_cpus, parse_cpus
-from virtkit.vm.devices import Channel, Console, Disk, Graphics, Nic
+from virtkit.vm.devices import Channel, Console, Disk, Graphics, HostDevice, Nic
 from virtkit.vm.xml import Bytes, Element, Integer, Items, Text, View, canonical, children, element, parse, remove, text
 
 AGENT = "org.qemu.guest_agent.0"
@@ -38,6 +38,7 @@ class Domain(View):
     serials = Items("devices/serial", Console)
     channels = Items("devices/channel", Channel)
     graphics = Items("devices/graphics", Graphics)
+    host_devices = Items("devices/hostdev", HostDevice)
 
     @classmethod
     def parse(cls, document: str) -> Domain:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import BusyError, ConflictError, NotFoundError, NotSupportedError, UsageError
+from virtkit.core.errors import ConflictError, NotSupportedError, UsageError
 from virtkit.core.units import KIB, MIB, format_size
 from virtkit.vm.blueprint import derived_mac
 from virtkit.vm.xml import element
 
 if TYPE_CHECKING:
-    from virtkit.core.system import System
     from virtkit.vm.domain import Domain
     from virtkit.vm.xml import Element
 
@@ -108,38 +106,6 @@ def pci(address: str) -> Element:
     place = {"domain": f"0x{domain}", "bus": f"0x{bus}", "slot": f"0x{slot}", "function": f"0x{function}"}
     attributes = {"mode": "subsystem", "type": "pci", "managed": "yes"}
     return element("hostdev", attributes, element("source", {}, element("address", place)))
-
-
-def check_pci(address: str, system: System) -> None:
-    """NotFoundError, NotSupportedError where this host cannot give it away."""
-    full = address if address.count(":") > 1 else f"0000:{address}"
-    place = f"/sys/bus/pci/devices/{full.lower()}"
-    if not system.exists(place):
-        raise NotFoundError(f"{full}: no such PCI device on this host", hint="lspci -D")
-    if not system.exists(f"{place}/iommu_group"):
-        found = f"{full}: is in no IOMMU group, expected one: VFIO gives whole groups to guests"
-        raise NotSupportedError(
-            found, hint="boot the host with intel_iommu=on or amd_iommu=on, and VT-d or AMD-Vi set in its firmware"
-        )
-    own = full.lower()
-    for name in dict.fromkeys([own, *system.names(f"{place}/iommu_group/devices")]):
-        if use := _use(name, system):
-            whose = use if name == own else f"shares its IOMMU group with {name}, which {use}"
-            raise BusyError(f"{full}: {whose}: this host would lose it", hint=f"lspci -nnks {name}")
-
-
-def _use(name: str, system: System) -> str:
-    """What the host does with it: libvirt would take it from its driver unasked. A disk counts, mounted or not."""
-    place = f"/sys/bus/pci/devices/{name}"
-    if system.read_or(f"{place}/boot_vga", "0") == "1":
-        return "is the console's graphics card"
-    for link in system.names(f"{place}/net"):
-        if system.read_or(f"/sys/class/net/{link}/operstate", "unknown") != "down":
-            return f"is the network card {link}, which is up"
-    for block in system.names("/sys/block"):
-        if f"/{name}/" in os.path.realpath(system.path(f"/sys/block/{block}")):
-            return f"has the disk {block}"
-    return ""
 
 
 def check_room(domain: Domain, size: int) -> None:

@@ -88,10 +88,11 @@ def _plug_nic(args: argparse.Namespace, console: Console) -> int:
 
 
 def _plug_pci(args: argparse.Namespace, console: Console) -> int:
-    from virtkit import vm
     from virtkit.cli.change import carry_out
+    from virtkit.core.system import System
+    from virtkit.recipes.passthrough import hotplug
 
-    return carry_out(vm.hotplug_pci(args.name, args.address), args, console, details=True)
+    return carry_out(hotplug(args.name, args.address, System()), args, console, details=True)
 
 
 PARTS = {

@@ -24,9 +24,9 @@ _NO_NETWORK, _NO_INTERFACE = 43, 57  # VIR_ERR_NO_NETWORK, VIR_ERR_NO_INTERFACE
 
 def bound(domain: Domain) -> Iterator[Obstacle]:
     """What is a piece of this host."""
-    for node in domain.node.findall("devices/hostdev"):
+    for device in domain.host_devices:
+        node, address = device.node, device.pci
         kind = node.get("type", "device")
-        address = _pci_address(node)
         alias = f"virsh detach-device-alias {domain.name} {_alias(node)} --live"
         mend = f"virtkit vm unplug {domain.name} pci {address}" if address else alias
         yield Obstacle(f"host device: {kind} {address or _alias(node)} is passed through, expected none", mend)
@@ -73,15 +73,6 @@ def _link(nic: Nic, there: Connection, kind: str, mend: str) -> Iterator[Obstacl
         is_kind = False
     if not is_kind:
         yield Obstacle(f"network card {nic.mac}: {there.hostname} has no {kind} {nic.source}", f"{mend}, on that host")
-
-
-def _pci_address(hostdev: Element) -> str:
-    """``0000:09:00.0``; empty for what is no PCI device."""
-    found = hostdev.find("source/address")
-    if found is None or hostdev.get("type") != "pci":
-        return ""
-    domain, bus, slot, function = (int(found.get(key, "0"), 0) for key in ("domain", "bus", "slot", "function"))
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
 
 
 def _alias(device: Element) -> str:
