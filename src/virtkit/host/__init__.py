@@ -128,3 +128,19 @@ def bind_driver(system: System, device: str, driver: str) -> Plan:
     from virtkit.host import functions
 
     return functions.bind(system, device, driver)
+
+
+def set_hugepages(
+    system: System, size: int, count: int, node: int | None = None, *, run_time: bool = True, persistent: bool = True
+) -> Plan:
+    """So many pages of ``size`` bytes in that node's pool, as ``host/pools`` has it. UsageError, NotSupportedError."""
+    from virtkit.host import pools
+
+    return pools.set_aside(system, size, count, node, run_time=run_time, persistent=persistent)
+
+
+def free_hugepages(system: System, node: int | None = None) -> Plan:
+    """Give back what nobody uses or was promised, of one node or of all."""
+    from virtkit.host import pools
+
+    return pools.give_back(system, node)

@@ -23,6 +23,7 @@ from virtkit.vm.verbs.plugging import (
 from virtkit.vm.verbs.reading import (
     block_cache,
     execute,
+    huge_claims,
     ip,
     list,  # noqa: A004  virsh's word
     log,
@@ -68,6 +69,7 @@ __all__ = [
     "hotplug_memory",
     "hotplug_nic",
     "hotplug_pci",
+    "huge_claims",
     "ip",
     "journey",
     "kill",

@@ -22,6 +22,7 @@ VERBS = {
     "verify": "whether the knobs that were set are still so: run time, persistent, wanted; exit status 1 if not",
     "ksm": "merge like pages of machines, or take them apart; who gains by it, and what it costs",
     "pci": "PCI devices by IOMMU group, what keeps each from a guest; virtual functions, drivers",
+    "hugepages": "huge pages node by node: who uses them, which are stranded; set aside, or given back",
     "bench": "what a setting is worth on this host, measured in turns; no verdict where noise is larger",
 }
 

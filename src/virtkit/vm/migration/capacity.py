@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import VirtkitError
 from virtkit.core.units import KIB, format_size
 from virtkit.vm import library
+from virtkit.vm.backing import page_size
 from virtkit.vm.cpus import format_cpus, parse_cpus
 from virtkit.vm.migration.way import Obstacle
 from virtkit.vm.xml import parse, text
@@ -54,9 +55,8 @@ def processor(domain: Domain, here: Connection, there: Connection) -> Iterator[O
 
 def memory(domain: Domain, there: Connection) -> Iterator[Obstacle]:
     """Free, or in caches that the kernel gives back; huge pages are counted by themselves."""
-    pages = domain.node.find("memoryBacking/hugepages")
-    if pages is not None:
-        yield from _huge_pages(domain, there)
+    if size := page_size(domain):
+        yield from _huge_pages(domain, size // KIB, there)
         return
     found = there.host.ask(dict, "getMemoryStats", _ALL_CELLS, 0)
     free = sum(int(found.get(key, 0)) for key in ("free", "buffers", "cached")) * KIB
@@ -96,13 +96,8 @@ def version(number: int) -> str:
     return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
 
-def _huge_pages(domain: Domain, there: Connection) -> Iterator[Obstacle]:
-    page = domain.node.find("memoryBacking/hugepages/page")
-    size = (
-        2048
-        if page is None
-        else int(page.get("size", "2048")) * {"G": KIB * KIB, "M": KIB}.get(page.get("unit", "K")[0], 1)
-    )
+def _huge_pages(domain: Domain, size: int, there: Connection) -> Iterator[Obstacle]:
+    """``size`` is in KiB, as libvirt counts it."""
     cells = there.host.ask(dict, "getFreePages", [size], 0, 1)
     free = sum(int(count) for cell in cells.values() for count in cell.values()) * size * KIB
     if free < domain.memory:

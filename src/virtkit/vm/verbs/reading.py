@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from virtkit.core.plan import Json
     from virtkit.vm.addresses import Address
     from virtkit.vm.agent import Ran
+    from virtkit.vm.backing import HugeClaim
     from virtkit.vm.blocks import BlockCache
     from virtkit.vm.logbook import Log
     from virtkit.vm.process import Thread
@@ -59,6 +60,14 @@ def ip(name: str, system: System | None = None) -> tuple[Address, ...]:
 
     with connection.open() as libvirt:
         return tuple(addresses(libvirt.machine(name), system or System()))
+
+
+def huge_claims() -> tuple[HugeClaim, ...]:
+    """Every machine, running or not, that wants its memory in huge pages; root's libvirt is not started for it."""
+    from virtkit.vm import backing, connection
+
+    with connection.open(start_daemon=False) as libvirt:
+        return tuple(backing.claims(libvirt))
 
 
 def log(name: str, system: System | None = None) -> Log:
