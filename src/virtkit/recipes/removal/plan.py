@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit import vm
 from virtkit.core.errors import BusyError, NotSupportedError
 from virtkit.core.plan import Plan
-from virtkit.core.system import System
-from virtkit.core.units import format_size
 from virtkit.disk import locks
 from virtkit.recipes.files import DeleteFiles, SetAside
 from virtkit.recipes.making import places
-from virtkit.recipes.removal import users
-from virtkit.recipes.removal.inventory import Inventory, Item, aside
+from virtkit.recipes.removal import users, words
+from virtkit.recipes.removal.inventory import Inventory, aside
 from virtkit.recipes.removal.shelf import Shelf
 from virtkit.recipes.removal.volumes import RemoveVolume, removals
-from virtkit.vm import actions, connection, homes, pools
-from virtkit.vm.migration import storage
+from virtkit.vm import actions, connection, pools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from virtkit.core.journal import Journal
     from virtkit.core.plan import Action
+    from virtkit.core.system import System
     from virtkit.vm.connection import Connection
     from virtkit.vm.machine import Machine
 
@@ -51,17 +46,14 @@ def remove(name: str, journal: Journal, way: Way, system: System) -> Plan:
         shelf = Shelf()
         found = Inventory(machine, libvirt, shelf)
         targets = users.backups(journal, machine.name)
-        further = {pool.path for pool in pools.started(libvirt)} | {
-            each for one in targets for each in users.points(one)
-        }
-        _sort_out(found, machine, libvirt, shelf, further)
+        _sort_out(found, machine, libvirt, shelf, users.directories(libvirt, targets))
         if way.keep_disks:
             _keep_disks(found)
         volumes = _volumes(found, system, asked=way.volumes, active=machine.active)
         _require_closed(machine, found, shelf)
         steps = _steps(machine, found, shelf, volumes, trash=way.trash)
         steps += [actions.RefreshPool(pool) for pool in pools.over(libvirt, found.items)]
-        notes = _notes(machine, found, targets, trash=way.trash)
+        notes = words.notes(machine, found, targets, system, trash=way.trash)
         return Plan(f"remove machine {machine.name}", tuple(steps), tuple(notes))
 
 
@@ -131,7 +123,9 @@ def _steps(
 ) -> list[Action]:
     steps: list[Action] = [actions.Stop(machine.name, force=True)] if machine.active else []
     moved = [
-        SetAside(item.path, aside(item.path, machine.uuid), _told(item, shelf), _size(item.path, machine.uuid))
+        SetAside(
+            item.path, aside(item.path, machine.uuid), words.told(item, shelf), words.size(item.path, machine.uuid)
+        )
         for item in found.items.values()
     ]
     steps += [*moved, *volumes]
@@ -145,56 +139,3 @@ def _unit(machine: Machine) -> list[Action]:
     """With the last machine that has an order the unit goes that starts them."""
     off = vm.autostart(machine.name, enabled=False)
     return [step for step in off.actions if isinstance(step, actions.AutostartUnit)]
-
-
-def _told(item: Item, shelf: Shelf) -> str:
-    """With what is inside an image: it goes, too."""
-    info = shelf.look(item.path) if item.image else None
-    if info is None:
-        return item.what
-    bitmaps = (info.facts.specific or {}).get("bitmaps")
-    inside = {
-        "snapshots": [str(each.get("name")) for each in info.facts.snapshots],
-        "bitmaps": [str(each.get("name")) for each in bitmaps] if isinstance(bitmaps, (list, tuple)) else [],
-    }
-    told = " and ".join(f"{kind} {', '.join(names)}" for kind, names in inside.items() if names)
-    return f"{item.what} with {told} in it" if told else item.what
-
-
-def _size(path: str, uuid: str = "") -> int:
-    """Bytes on the file system, of a directory with all that is in it; whichever name it has."""
-    if uuid and not os.path.lexists(path):
-        path = aside(path, uuid)
-    files = [path, *(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)]
-    return sum(os.lstat(file).st_blocks * 512 for file in files if os.path.lexists(file))
-
-
-def _notes(machine: Machine, found: Inventory, targets: tuple[str, ...], *, trash: bool) -> Iterator[str]:
-    if machine.active:
-        yield "its plug is pulled: what the guest has not written yet is lost"
-    for path, why in found.kept.items():
-        yield f"stays: {path}{_in_brackets(path)}: {why}"
-    for path in found.items:
-        if (kind := storage.file_system(path, System())) in storage.SHARED:
-            yield f"{path}: is on {kind}, and machines of other hosts that stand on it are not seen from here"
-    yield from (f"is not there: {path}, {what}" for path, what in found.missing.items())
-    yield from (f"stays: {path}{_in_brackets(path)}: a log" for path in _logs(machine))
-    yield from (f"stays: {target}: backups of {machine.name}" for target in targets)
-    if trash:
-        folders = sorted({os.path.dirname(path) for path in found.items})
-        room = " ".join(f"{folder}/.*.removed-{machine.uuid[:8]}" for folder in folders)
-        yield f"undo brings all of it back; the room is free after: rm -r {room}"
-    elif found.items:
-        yield "final once the files are deleted; --trash only renames them, and undo brings all of it back"
-
-
-def _logs(machine: Machine) -> list[str]:
-    home = homes.of(machine.uri)
-    name = glob.escape(machine.name)
-    of_serial = [node.get("file", "") for node in machine.next_start().node.findall("devices//log")]
-    found = [*glob.glob(f"{home.logs}/{name}.log*"), *glob.glob(f"{home.tpm_logs}/{name}-swtpm.log*")]
-    return [path for path in dict.fromkeys([*found, *of_serial]) if os.path.exists(path)]
-
-
-def _in_brackets(path: str) -> str:
-    return f" ({format_size(_size(path))})" if os.path.isfile(path) else ""

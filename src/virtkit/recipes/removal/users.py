@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import VirtkitError
 from virtkit.recipes.backups import store
+from virtkit.vm import pools
 from virtkit.vm.snapshots.snapshot import of_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from virtkit.core.journal import Journal
     from virtkit.recipes.removal.shelf import Shelf
@@ -41,13 +42,18 @@ def backups(journal: Journal, name: str) -> tuple[str, ...]:
     return tuple(sorted(path for path in found if os.path.isdir(path)))
 
 
-def points(target: str) -> Iterator[str]:
-    """The directories of a backup's images."""
+def directories(libvirt: Connection, targets: Iterable[str]) -> set[str]:
+    """Where images may stand on those of a machine besides their own directories: in pools, and in its backups."""
+    return {pool.path for pool in pools.started(libvirt) if pool.path}.union(*map(_points, targets))
+
+
+def _points(target: str) -> list[str]:
+    """The directories of a backup's images; none of what is somebody else's by now."""
     try:
-        yield from (store.folder(target, point.number) for point in store.points(target))
-        yield from (os.path.join(target, name) for name in store.unfinished(target))
-    except (VirtkitError, OSError):  # somebody else's by now
-        return
+        whole = [store.folder(target, point.number) for point in store.points(target)]
+        return whole + [os.path.join(target, name) for name in store.unfinished(target)]
+    except (VirtkitError, OSError):
+        return []
 
 
 def _named(machine: Machine) -> Iterator[tuple[str, str]]:
