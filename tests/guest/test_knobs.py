@@ -75,10 +75,19 @@ INTEL = Guest(
     ),
 )
 AMD = Guest(
-    ("-cpu", "EPYC,+svm,+npt", "-m", "512", "-smp", "2"),
+    ("-cpu", "EPYC,+svm,+npt", "-m", "3072", "-smp", "2"),
     workshop.Kit((), (), ("kvm", "kvm_amd"), ("arch/x86/kvm/*", "virt/*", "drivers/crypto/ccp/*"), FILES),
     "",
-    frozenset(("kvm.halt_poll_ns", "kvm.nx_huge_pages", "ksm.pages_to_scan", "thp.enabled", "cpuidle.governor")),
+    frozenset(
+        (
+            "kvm.halt_poll_ns",
+            "kvm.nx_huge_pages",
+            "ksm.pages_to_scan",
+            "thp.enabled",
+            "cpuidle.governor",
+            "hugepages.1G",
+        )
+    ),
 )
 
 
