@@ -36,6 +36,8 @@ FORMS: dict[str, Json] = {
     "mac": "52:54:00:00:00:01",
     "vcpus": {"0": "1"},
     "emulator": "0-1",
+    "iothreads": {"1": "0-1"},
+    "nodes": "0",
     "xml": "<domain type='qemu'><name>a</name><vcpu>1</vcpu></domain>",
 }
 LOAD = """

@@ -15,6 +15,7 @@ from virtkit.core import engine
 from virtkit.core.errors import UsageError, VerifyError
 from virtkit.core.journal import Journal
 from virtkit.core.system import System
+from virtkit.recipes.placement import auto
 from virtkit.vm import connection, library, pinning
 from virtkit.vm.actions import Pin
 from virtkit.vm.pinning import Pins
@@ -86,7 +87,7 @@ def test_a_change_killed_half_way_is_put_back_by_another_process(guest: str, tmp
 
 
 def test_auto_gives_each_vcpu_a_cpu_of_its_own(guest: str, journal: Journal) -> None:
-    number = machines.carry_out(vm.pin(guest, "auto"), journal)
+    number = machines.carry_out(auto.pin(guest), journal)
     seen = affinities(guest)
     assert len(seen["CPU 0/TCG"] | seen["CPU 1/TCG"]) == 2
     engine.undo(journal, number, System())

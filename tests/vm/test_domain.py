@@ -13,7 +13,7 @@ TUNED = "<domain><name>x</name><cputune><shares>9</shares><vcpupin vcpu='0' cpus
 @given(st.dictionaries(st.integers(0, 7), cpu_sets), st.just(()) | cpu_sets)
 def test_pins_are_replaced_whole_and_read_back(vcpus: dict[int, tuple[int, ...]], emulator: tuple[int, ...]) -> None:
     domain = Domain.parse(TUNED)
-    domain.set_pins(vcpus, emulator)
+    domain.set_pins(vcpus, emulator, {})
     again = Domain.parse(domain.text())
     assert again.pins == vcpus
     assert bool(again.emulator_pin) == bool(emulator)
@@ -23,8 +23,8 @@ def test_pins_are_replaced_whole_and_read_back(vcpus: dict[int, tuple[int, ...]]
 def test_pins_that_go_leave_no_trace() -> None:
     bare = Domain.parse("<domain><name>x</name></domain>")
     before = bare.text()
-    bare.set_pins({0: (1,)}, (0,))
-    bare.set_pins({}, ())
+    bare.set_pins({0: (1,)}, (0,), {})
+    bare.set_pins({}, (), {})
     assert bare.text() == before
 
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from virtkit.core.errors import UsageError
 from virtkit.core.system import System
 from virtkit.vm.cpus import format_cpus
-from virtkit.vm.pinning import HostCpus, Pins, check, host_cpus, parse_pins, spread
+from virtkit.vm.domain import Domain
+from virtkit.vm.pinning import HostCpus, Pins, check, host_cpus, of_domain, parse_pins
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOST = HostCpus(online=(0, 1, 2, 3), allowed=(0, 1, 2), limit="/cpuset", first_core=(0, 1))
+HOST = HostCpus(online=(0, 1, 2, 3), allowed=(0, 1, 2), limit="/cpuset")
 
 cpu_sets = st.frozensets(st.integers(0, 200), min_size=1, max_size=6).map(lambda cpus: tuple(sorted(cpus)))
 
@@ -37,23 +38,32 @@ def test_what_is_no_pinning_is_refused(text: str) -> None:
         parse_pins(text)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 2))
-def test_vcpus_are_spread_evenly_over_what_is_allowed(vcpus: int, cpus: int, threads: int) -> None:
-    host = HostCpus(tuple(range(cpus)), tuple(range(cpus)), "", tuple(range(min(threads, cpus))))
-    pins = spread(vcpus, host)
-    places = [cpu for allowed in pins.vcpus.values() for cpu in allowed]
-    loads = [places.count(cpu) for cpu in set(places)]
-    assert len(places) == vcpus
-    assert max(loads) - min(loads) <= 1
-    assert set(places) | set(pins.emulator) <= set(host.allowed)
+def test_neighbours_on_the_same_cpus_are_told_together() -> None:
+    pins = Pins({0: (4,), 1: (5,), 2: (6, 7), 3: (6, 7)}, (0, 1), {1: (0, 1)}, (1,))
+    assert str(pins) == (
+        "vCPU 0 on CPU 4, vCPU 1 on CPU 5, vCPUs 2-3 on CPU 6-7, emulator on CPU 0-1, I/O thread 1 on CPU 0-1, "
+        "memory on node 1 (strict)"
+    )
 
 
-@given(st.integers(1, 40), st.integers(2, 40))
-def test_the_first_core_is_left_to_the_emulator_where_there_are_enough(vcpus: int, cpus: int) -> None:
-    pins = spread(vcpus, HostCpus(tuple(range(cpus)), tuple(range(cpus)), "", (0,)))
-    alone = all(0 not in allowed for allowed in pins.vcpus.values())
-    assert alone == (vcpus < cpus)
-    assert pins.emulator == ((0,) if alone else tuple(range(cpus)))
+def test_what_the_xml_says_is_read_back_as_it_was_written() -> None:
+    domain = Domain.parse("<domain><name>m</name><iothreads>2</iothreads></domain>")
+    domain.set_pins({0: (1,), 1: (2, 3)}, (0,), {2: (0,)})
+    domain.numatune = "<numatune><memory mode='preferred' nodeset='1'/></numatune>"
+    read = of_domain(Domain.parse(domain.text()))
+    assert read == Pins({0: (1,), 1: (2, 3)}, (0,), {2: (0,)}, (1,), "preferred")
+    assert domain.iothread_numbers == (1, 2)
+    domain.set_pins({}, (), {})
+    domain.numatune = ""
+    assert domain.text() == "<domain><name>m</name><iothreads>2</iothreads></domain>"
+
+
+def test_pins_are_within_others_only_with_all_their_parts() -> None:
+    shown = Pins({0: (1,), 1: (2,)}, (0,), {1: (0,)}, (0,))
+    assert Pins({0: (1,)}).within(shown)
+    assert not Pins({0: (1,)}, iothreads={1: (1,)}).within(shown)
+    assert not Pins({}, nodes=(0, 1)).within(shown)
+    assert not Pins({}, nodes=(0,), mode="preferred").within(shown)
 
 
 def test_a_cpu_that_is_offline_is_refused_and_the_online_ones_are_named() -> None:
@@ -80,15 +90,14 @@ def test_the_machines_cpuset_limits_what_is_allowed_in_either_version_of_cgroups
         tmp_path,
         {
             "sys/devices/system/cpu/online": "0-7",
-            "sys/devices/system/cpu/cpu2/topology/thread_siblings_list": "2,6",
             limit: "2-6",
         },
     )
     host = host_cpus(system)
-    assert (host.online, host.allowed, host.first_core) == (tuple(range(8)), (2, 3, 4, 5, 6), (2, 6))
+    assert (host.online, host.allowed) == (tuple(range(8)), (2, 3, 4, 5, 6))
     assert host.limit == f"/{limit}"
 
 
 def test_without_cgroups_all_online_cpus_are_allowed(tmp_path: Path) -> None:
     host = host_cpus(tree(tmp_path, {"sys/devices/system/cpu/online": "0-2"}))
-    assert (host.allowed, host.limit, host.first_core) == ((0, 1, 2), "", (0,))
+    assert (host.allowed, host.limit) == ((0, 1, 2), "")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit import host
+from virtkit.host.placement.wish import Wish
+from virtkit.recipes.placement import auto
 from virtkit.recipes.workload import disk_policy
 from virtkit.vm import pinning
 from virtkit.vm.blueprint import Blueprint, Disk, Nic, derived_mac, machine_xml
@@ -49,15 +51,27 @@ def work_out(document: Document, name: str, system: System) -> Wanted:
     )
     domain = Domain.parse(machine_xml(blueprint))
     notes = (f"{name}: cache {policy.cache}, io {policy.io} for workload {machine.workload}: {policy.why}",)
-    return Wanted(machine, directory / image.source, disk, domain, _pins(name, machine, system), notes)
+    pins, why = _pins(name, document, system)
+    return Wanted(machine, directory / image.source, disk, domain, pins, (*notes, *why))
 
 
-def _pins(name: str, machine: Machine, system: System) -> Pins | None:
+def _pins(name: str, document: Document, system: System) -> tuple[Pins | None, tuple[str, ...]]:
+    """The pins, and what is to be said of them."""
+    machine = document.spec.machines[name]
     if machine.pin == "none":
-        return None
-    available = pinning.host_cpus(system)
+        return None, ()
     if machine.pin == "auto":
-        return pinning.spread(machine.cpus, available)
+        chosen = _chosen(document, system)[name]
+        return (chosen.pins if chosen.pins.pinned else None), tuple(f"{name}: {note}" for note in chosen.notes)
+    available = pinning.host_cpus(system)
     pins = pinning.Pins({vcpu: (cpu,) for vcpu, cpu in machine.pin.items()})
     pinning.check(name, pins, machine.cpus, available)
-    return pins
+    return pins, ()
+
+
+def _chosen(document: Document, system: System) -> dict[str, auto.Auto]:
+    """For all machines of the file together, so that none gets what another gets."""
+    host_, known = auto.look(system)
+    machines = {name: machine for name, machine in document.spec.machines.items() if machine.pin == "auto"}
+    wishes = [Wish(name, machine.cpus, machine.memory) for name, machine in machines.items()]
+    return auto.of_wishes(wishes, known, host_, stay=True)

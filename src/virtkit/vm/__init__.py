@@ -10,7 +10,7 @@ from __future__ import annotations
 from virtkit.vm.verbs.autostart import autostart, autostarts, start_in_order
 from virtkit.vm.verbs.cards import attach
 from virtkit.vm.verbs.life import define, kill, start, stop, undefine
-from virtkit.vm.verbs.pins import pin
+from virtkit.vm.verbs.pins import pin, pin_all, unpin
 from virtkit.vm.verbs.plugging import (
     hotplug_cpu,
     hotplug_disk,
@@ -81,6 +81,7 @@ __all__ = [
     "migrate",
     "os_info",
     "pin",
+    "pin_all",
     "qmp",
     "screenshot",
     "set_cpu",
@@ -96,6 +97,7 @@ __all__ = [
     "template",
     "threads",
     "undefine",
+    "unpin",
     "unplug",
     "unplug_cpu",
     "view",

@@ -16,6 +16,11 @@ class VcpuPin(View):
     cpus = Text("@cpuset")
 
 
+class IoThreadPin(View):
+    iothread = Integer("@iothread")
+    cpus = Text("@cpuset")
+
+
 class Domain(View):
     type = Text("@type")  # kvm or qemu (emulation, TCG)
     name = Text("name")
@@ -32,6 +37,7 @@ class Domain(View):
     cpu_model = Text("cpu/model")
     emulator_pin = Text("cputune/emulatorpin@cpuset")
     vcpu_pins = Items("cputune/vcpupin", VcpuPin)
+    iothread_pins = Items("cputune/iothreadpin", IoThreadPin)
     disks = Items("devices/disk", Disk)
     nics = Items("devices/interface", Nic)
     consoles = Items("devices/console", Console)
@@ -84,6 +90,25 @@ class Domain(View):
         return {pin.vcpu: parse_cpus(pin.cpus) for pin in self.vcpu_pins}
 
     @property
+    def iothread_numbers(self) -> tuple[int, ...]:
+        """As libvirt counts them, from 1 unless the XML says otherwise."""
+        own = [Integer("@id").__get__(View(node), View) for node in self.node.findall("iothreadids/iothread")]
+        return tuple(own) or tuple(range(1, self.iothreads + 1))
+
+    @property
+    def numatune(self) -> str:
+        """Its XML; empty if nothing says where its memory is to be."""
+        found = self.node.find("numatune")
+        return "" if found is None else text(found).strip()
+
+    @numatune.setter
+    def numatune(self, wanted: str) -> None:
+        for old in self.node.findall("numatune"):
+            remove(self.node, old)
+        if wanted:
+            self.node.append(parse(wanted))
+
+    @property
     def agent_connected(self) -> bool:
         """Whether a guest agent has opened its channel; it may still be too busy to answer."""
         return any(channel.name == AGENT and channel.state == "connected" for channel in self.channels)
@@ -114,17 +139,19 @@ class Domain(View):
             f"network cards {', '.join(nics)}",
         )
 
-    def set_pins(self, vcpus: dict[int, Cpus], emulator: Cpus) -> None:
+    def set_pins(self, vcpus: dict[int, Cpus], emulator: Cpus, iothreads: dict[int, Cpus]) -> None:
         """Pin exactly these; no CPUs at all means: not pinned."""
         tune = self.node.find("cputune")
         if tune is None:
             tune = element("cputune")
             self.node.append(tune)
-        for old in [*tune.findall("vcpupin"), *tune.findall("emulatorpin")]:
+        for old in [*tune.findall("vcpupin"), *tune.findall("emulatorpin"), *tune.findall("iothreadpin")]:
             remove(tune, old)
         for vcpu, cpus in sorted(vcpus.items()):
             tune.append(element("vcpupin", {"vcpu": str(vcpu), "cpuset": format_cpus(cpus)}))
         if emulator:
             tune.append(element("emulatorpin", {"cpuset": format_cpus(emulator)}))
+        for number, cpus in sorted(iothreads.items()):
+            tune.append(element("iothreadpin", {"iothread": str(number), "cpuset": format_cpus(cpus)}))
         if not len(tune):
             remove(self.node, tune)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import BusyError, MachineError
 from virtkit.vm import library, schedule
+from virtkit.vm.cpus import format_cpus
 from virtkit.vm.domain import Domain
 from virtkit.vm.xml import text
 
@@ -133,6 +134,18 @@ class Machine(library.Handle):
 
     def emulator_pin(self, impact: int) -> Cpus:
         return _numbers(self.ask(tuple, "emulatorPinInfo", impact))
+
+    def iothread_pins(self, impact: int) -> dict[int, Cpus]:
+        """By I/O thread's number."""
+        return {int(number): _numbers(allowed) for number, allowed in self.ask(list, "ioThreadInfo", impact)}
+
+    def pin_iothread(self, number: int, cpus: Cpus, impact: int) -> None:
+        self.tell("pinIOThread", number, _map(cpus), impact)
+
+    def set_memory_nodes(self, nodes: Cpus, mode: str) -> None:
+        """For the next start. ``mode`` is strict or preferred (virDomainNumatuneMemMode)."""
+        values = {"numa_nodeset": format_cpus(nodes), "numa_mode": ("strict", "preferred").index(mode)}
+        self.tell("setNumaParameters", values, library.CONFIG)
 
     def pin_vcpu(self, vcpu: int, cpus: Cpus, impact: int) -> None:
         self.tell("pinVcpuFlags", vcpu, _map(cpus), impact)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError, VerifyError
 from virtkit.vm import library
 from virtkit.vm.cpus import Cpus, format_cpus, parse_cpus
-from virtkit.vm.process import EMULATOR, VCPU, allow, process_id, threads
+from virtkit.vm.process import EMULATOR, IOTHREAD, VCPU, allow, pinned, process_id, threads
+from virtkit.vm.xml import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from virtkit.core.system import System
     from virtkit.vm.connection import Connection
+    from virtkit.vm.domain import Domain
     from virtkit.vm.machine import Machine
 
 _CPU = "/sys/devices/system/cpu"
+_NODES, _MODE = Text("numatune/memory@nodeset"), Text("numatune/memory@mode")
 _CPUSETS = (  # the nearest first; Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/cpusets.rst
     "/sys/fs/cgroup/machine.slice/cpuset.cpus.effective",
     "/sys/fs/cgroup/cpuset.cpus.effective",
@@ -30,31 +32,54 @@ _CPUSETS = (  # the nearest first; Documentation/admin-guide/cgroup-v2.rst and c
 class Pins(NamedTuple):
     vcpus: Mapping[int, Cpus]  # by vCPU; those that are not named stay as they are
     emulator: Cpus = ()  # empty: stays as it is
+    iothreads: Mapping[int, Cpus] = {}  # by I/O thread, likewise
+    nodes: Cpus = ()  # NUMA nodes of its memory from the next start on; empty: stays as it is
+    mode: str = "strict"  # or preferred: libvirt's words for how much the nodes are meant
+
+    @property
+    def pinned(self) -> bool:
+        """Whether they tie any thread."""
+        return bool(self.vcpus or self.emulator or self.iothreads)
 
     def within(self, shown: Pins) -> bool:
         """Whether ``shown`` has all of these."""
         vcpus = all(shown.vcpus.get(vcpu) == cpus for vcpu, cpus in self.vcpus.items())
-        return vcpus and self.emulator in ((), shown.emulator)
+        iothreads = all(shown.iothreads.get(number) == cpus for number, cpus in self.iothreads.items())
+        nodes = not self.nodes or (self.nodes, self.mode) == (shown.nodes, shown.mode)
+        return vcpus and iothreads and nodes and self.emulator in ((), shown.emulator)
 
     def __str__(self) -> str:
-        words = [f"vCPU {vcpu} on CPU {format_cpus(cpus)}" for vcpu, cpus in sorted(self.vcpus.items())]
-        return ", ".join([*words, f"emulator on CPU {format_cpus(self.emulator)}"] if self.emulator else words)
+        """Neighbours on the same CPUs together: ``vCPUs 0-3 on CPU 0-7``."""
+        words = _words("vCPU", self.vcpus)
+        if self.emulator:
+            words.append(f"emulator on CPU {format_cpus(self.emulator)}")
+        words += _words("I/O thread", self.iothreads)
+        if self.nodes:
+            words.append(f"memory on node {format_cpus(self.nodes)} ({self.mode})")
+        return ", ".join(words)
+
+
+def _words(what: str, pins: Mapping[int, Cpus]) -> list[str]:
+    alike: dict[Cpus, list[int]] = {}
+    for number, cpus in sorted(pins.items()):
+        alike.setdefault(cpus, []).append(number)
+    return [
+        f"{what}{'s' if len(numbers) > 1 else ''} {format_cpus(numbers)} on CPU {format_cpus(cpus)}"
+        for cpus, numbers in alike.items()
+    ]
 
 
 class HostCpus(NamedTuple):
     online: Cpus
     allowed: Cpus  # of those, the ones that the machines' cpuset leaves
     limit: str  # the file that says so; empty if nothing limits
-    first_core: Cpus  # the first CPU and its siblings: where the host's own interrupts and daemons mostly are
 
 
 def host_cpus(system: System) -> HostCpus:
     online = parse_cpus(system.read(f"{_CPU}/online"))
     limit = next((path for path in _CPUSETS if system.read_or(path, "")), "")
     allowed = parse_cpus(system.read(limit)) if limit else online
-    usable = tuple(cpu for cpu in online if cpu in allowed)
-    siblings = system.read_or(f"{_CPU}/cpu{usable[0]}/topology/thread_siblings_list", str(usable[0]))
-    return HostCpus(online, usable, limit, tuple(cpu for cpu in parse_cpus(siblings) if cpu in usable))
+    return HostCpus(online, tuple(cpu for cpu in online if cpu in allowed), limit)
 
 
 def parse_pins(text: str) -> dict[int, Cpus]:
@@ -73,20 +98,13 @@ def parse_pins(text: str) -> dict[int, Cpus]:
     return {vcpu: parse_cpus(",".join(parts)) for vcpu, parts in lists.items()}
 
 
-def spread(vcpus: int, host: HostCpus) -> Pins:
-    """Each vCPU a CPU of its own, round robin; the first core is left to the emulator where there are enough."""
-    rest = tuple(cpu for cpu in host.allowed if cpu not in host.first_core)
-    enough = len(rest) >= vcpus
-    places = cycle(rest if enough else host.allowed)
-    return Pins({vcpu: (next(places),) for vcpu in range(vcpus)}, host.first_core if enough else host.allowed)
-
-
 def check(name: str, pins: Pins, vcpus: int, host: HostCpus) -> None:
     """UsageError for a vCPU that the machine has not, and for CPUs that are offline or not allowed."""
     for vcpu in pins.vcpus:
         if vcpu >= vcpus:
             raise UsageError(f"{name}: vCPU is {vcpu}, expected 0 to {vcpus - 1}")
-    for cpu in sorted({cpu for cpus in (*pins.vcpus.values(), pins.emulator) for cpu in cpus}):
+    named = (*pins.vcpus.values(), pins.emulator, *pins.iothreads.values())
+    for cpu in sorted({cpu for cpus in named for cpu in cpus}):
         if cpu not in host.online:
             raise UsageError(
                 f"{name}: CPU {cpu} is not online, expected one of {format_cpus(host.online)} ({_CPU}/online)",
@@ -104,6 +122,8 @@ def set_pins(machine: Machine, pins: Pins, system: System) -> None:
     """For the next start, and for every thread that runs now."""
     if machine.persistent:
         _tell(machine, pins, library.CONFIG)
+        if pins.nodes:
+            machine.set_memory_nodes(pins.nodes, pins.mode)
     if machine.active:
         set_live(machine, pins, system)
 
@@ -116,23 +136,36 @@ def set_live(machine: Machine, pins: Pins, system: System) -> None:
                 allow(thread, pins.emulator)
 
 
-def restore_next_start(connection: Connection, machine: Machine, pins: Pins) -> None:
-    """Exactly ``pins``, with no trace of others: what libvirt's calls alone cannot do."""
+def restore_next_start(connection: Connection, machine: Machine, pins: Pins, numatune: str | None = None) -> None:
+    """Exactly ``pins``, with no trace of others: what libvirt's calls alone cannot do.
+
+    ``numatune``: its XML as it was; None: stays as it is.
+    """
     domain = machine.next_start(secrets=True)
-    if domain.pins != dict(pins.vcpus) or parse_cpus(domain.emulator_pin) != pins.emulator:
-        domain.set_pins(dict(pins.vcpus), pins.emulator)
+    before = domain.digest
+    domain.set_pins(dict(pins.vcpus), pins.emulator, dict(pins.iothreads))
+    if numatune is not None:
+        domain.numatune = numatune
+    if domain.digest != before:
         connection.define(domain.text())
 
 
 def present(machine: Machine, impact: int) -> Pins:
     """What libvirt holds, where "not pinned" is all CPUs; ``impact`` is library.LIVE or library.CONFIG."""
-    return Pins(dict(enumerate(machine.vcpu_pins(impact))), machine.emulator_pin(impact))
+    vcpus = dict(enumerate(machine.vcpu_pins(impact)))
+    return Pins(vcpus, machine.emulator_pin(impact), machine.iothread_pins(impact))
+
+
+def of_domain(domain: Domain) -> Pins:
+    """What the XML says, and no more."""
+    iothreads = {pin.iothread: parse_cpus(pin.cpus) for pin in domain.iothread_pins}
+    nodes = parse_cpus(_NODES.read(domain))
+    return Pins(domain.pins, parse_cpus(domain.emulator_pin), iothreads, nodes, _MODE.read(domain) or "strict")
 
 
 def done(machine: Machine, pins: Pins, system: System) -> bool:
     """Whether all of it is so already: pinned for the next start, and every running thread is where it belongs."""
-    domain = machine.next_start()
-    if machine.persistent and not pins.within(Pins(domain.pins, parse_cpus(domain.emulator_pin))):
+    if machine.persistent and not pins.within(of_domain(machine.next_start())):
         return False
     return not machine.active or not misplaced(machine, pins, system)
 
@@ -143,12 +176,17 @@ def verify(machine: Machine, pins: Pins, system: System) -> None:
         raise VerifyError(f"{machine.name}: pin", "; ".join(found))
 
 
+def pinned_threads(machine: Machine, system: System) -> tuple[int, int]:
+    """How many of a running machine's threads may not run everywhere, and how many it has."""
+    found = threads(system, process_id(system, machine.name))
+    return pinned(found, host_cpus(system).allowed), len(found)
+
+
 def misplaced(machine: Machine, pins: Pins, system: System) -> list[str]:
     found = []
     for thread in threads(system, process_id(system, machine.name)):
-        wanted = pins.vcpus.get(thread.number) if thread.role == VCPU else None
-        if thread.role == EMULATOR:
-            wanted = pins.emulator or None
+        by_role = {VCPU: pins.vcpus.get(thread.number), IOTHREAD: pins.iothreads.get(thread.number)}
+        wanted = by_role.get(thread.role, pins.emulator)
         if wanted and thread.cpus != wanted:
             may = f"thread {thread.tid} ({thread.name}) may run on CPU {format_cpus(thread.cpus)}"
             found.append(f"{may}, expected {format_cpus(wanted)}")
@@ -160,3 +198,5 @@ def _tell(machine: Machine, pins: Pins, impact: int) -> None:
         machine.pin_vcpu(vcpu, cpus, impact)
     if pins.emulator:
         machine.pin_emulator(pins.emulator, impact)
+    for number, cpus in pins.iothreads.items():
+        machine.pin_iothread(number, cpus, impact)

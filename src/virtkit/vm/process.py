@@ -14,6 +14,8 @@ from virtkit.core.errors import MachineError, SystemCallError
 from virtkit.vm.cpus import Cpus, parse_cpus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtkit.core.system import System
 
 VCPU, IOTHREAD, EMULATOR = "vcpu", "iothread", "emulator"
@@ -58,6 +60,11 @@ def threads(system: System, pid: int) -> list[Thread]:
             found.append(Thread(int(tid), status["Name"], role, number, parse_cpus(status["Cpus_allowed_list"])))
     order = (VCPU, IOTHREAD, EMULATOR)
     return sorted(found, key=lambda thread: (order.index(thread.role), thread.number, thread.tid))
+
+
+def pinned(found: Sequence[Thread], online: Cpus) -> int:
+    """How many of a machine's threads may not run everywhere: after ``taskset -cp 0 PID`` it is one."""
+    return sum(thread.cpus != online for thread in found)
 
 
 def allow(thread: Thread, cpus: Cpus) -> None:

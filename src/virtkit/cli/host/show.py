@@ -41,7 +41,7 @@ def build(parser: Arguments) -> None:
 
 def show(args: argparse.Namespace, console: Console) -> int:
     from virtkit import host
-    from virtkit.host.drawing import draw
+    from virtkit.host.drawing import Scene, draw
 
     with source.host_of(args) as system:
         facts = host.facts(system)
@@ -55,7 +55,7 @@ def show(args: argparse.Namespace, console: Console) -> int:
     machines = list(_machines(overcommit)) if overcommit else [("libvirt", libvirt)]
     _section(console, "host", _host(facts))
     _section(console, "CPU", _cpu(facts))
-    for line in draw(facts.topology):
+    for line in draw(Scene(facts.topology)):
         console.line(f"    {line}")
     _section(console, "memory", _memory(facts))
     _section(console, "disks", [(disk.name, _disk(disk)) for disk in facts.disks])

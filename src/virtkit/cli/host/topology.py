@@ -16,23 +16,31 @@ if TYPE_CHECKING:
 
 
 def build(parser: Arguments) -> None:
-    options.output(parser)
     source.add(parser)
+    options.output(parser)
     parser.set_defaults(run=topology)
 
 
 def topology(args: argparse.Namespace, console: Console) -> int:
-    from virtkit.host.drawing import draw
+    from virtkit.host.drawing import Scene, draw
     from virtkit.host.kernel import Kernel
+    from virtkit.host.painting import paint, tenants
+    from virtkit.host.pci import read_pci
     from virtkit.host.picture import data
+    from virtkit.host.programs import read_programs
     from virtkit.host.topology import read_topology
+    from virtkit.host.vms import read_vms
 
     with source.host_of(args) as system:
-        found = read_topology(Kernel(system))
+        kernel = Kernel(system)
+        found, devices = read_topology(kernel), read_pci(kernel)
+        machines = tenants(read_vms(kernel, read_programs(kernel)), found.cpus)
     if console.json:
-        console.data(data(found))
+        listed = [data(machine) for machine in machines]
+        console.data({**data(found), "devices": [data(device) for device in devices], "machines": listed})
         return 0
+    painting = paint(machines, found.cpus)
     console.line(counts(found))
-    for line in draw(found):
+    for line in (*draw(Scene(found, painting.marks, devices)), *painting.legend):
         console.line(f"  {line}")
     return 0

@@ -32,15 +32,23 @@ class Found(NamedTuple):
     proved: bool  # no plan has a lesser score
 
 
-def search(room: Room, wishes: Sequence[Wish], present: Mapping[Wish, Choice], steps: int = STEPS) -> Found:
+def search(
+    room: Room,
+    wishes: Sequence[Wish],
+    present: Mapping[Wish, Choice],
+    *,
+    stay: frozenset[Wish] = frozenset(),
+    steps: int = STEPS,
+) -> Found:
+    """``stay``: those that keep what they have at present, whatever it costs the others."""
     rules = Rules(room, {wish: _alone(room, wish) for wish in wishes}, present)
-    hunt = _Hunt(rules, sorted(wishes, key=lambda wish: _rank(room, wish)), steps)
+    hunt = _Hunt(rules, sorted(wishes, key=lambda wish: _rank(room, wish)), stay, steps)
     bound = lower_bound(rules, wishes)
     hunt.greedy()
     if hunt.best > bound:
         hunt.mend(bound)
-    complete = hunt.best > bound and len(wishes) <= EXACT and hunt.exhaust(bound)
-    if complete:
+    complete = hunt.best > bound and len(hunt.free) <= EXACT and hunt.exhaust(bound)
+    if complete and not stay:
         bound = hunt.best
     return Found(hunt.choices, hunt.best, bound, hunt.best == bound)
 
@@ -62,15 +70,23 @@ def _rank(room: Room, wish: Wish) -> tuple[bool, bool, float, str]:
 
 
 class _Hunt:
-    def __init__(self, rules: Rules, wishes: Sequence[Wish], steps: int) -> None:
+    def __init__(self, rules: Rules, wishes: Sequence[Wish], stay: frozenset[Wish], steps: int) -> None:
         self.rules, self.wishes, self.steps = rules, wishes, steps
-        self.state = State(rules.room)
+        self.free = [wish for wish in wishes if wish not in stay]
+        self._stay = stay
+        self.state = self._start()
         self.best = Score(unplaced=len(wishes) + 1)
         self.choices: dict[Wish, Choice] = {}
         self._marks = _marks(rules, wishes)
 
+    def _start(self) -> State:
+        state = State(self.rules.room)
+        for wish in self._stay:
+            state.put(wish, self.rules.present[wish])
+        return state
+
     def greedy(self) -> None:
-        for wish in self.wishes:
+        for wish in self.free:
             self._place(wish, Budget(_LOOKS))
         self._keep()
 
@@ -82,9 +98,9 @@ class _Hunt:
 
     def exhaust(self, bound: Score) -> bool:
         """Try all ways; False if the steps did not suffice."""
-        self.state = State(self.rules.room)
+        self.state = self._start()
         budget = Budget(self.steps)
-        self._descend(0, (0, 0, 0, 0, 0), bound, budget)
+        self._descend(0, self.rules.score(self.state, list(self._stay))[:5], bound, budget)
         return not budget.spent
 
     def _keep(self) -> bool:
@@ -112,10 +128,10 @@ class _Hunt:
 
     def _groups(self) -> Iterator[tuple[Wish, ...]]:
         """A machine that fares badly, and others that might make room; few first."""
-        bad = [wish for wish in self.wishes if self._fares_badly(wish)]
+        bad = [wish for wish in self.free if self._fares_badly(wish)]
         for size in range(3):
             for wish in bad:
-                others = [other for other in self.wishes if other != wish and other in self.choices]
+                others = [other for other in self.free if other != wish and other in self.choices]
                 for group in combinations(others, size):
                     yield (wish, *group)
 
@@ -140,10 +156,10 @@ class _Hunt:
         return False
 
     def _descend(self, depth: int, faults: tuple[int, ...], bound: Score, budget: Budget) -> None:
-        if depth == len(self.wishes):
+        if depth == len(self.free):
             self._keep()
             return
-        wish = self.wishes[depth]
+        wish = self.free[depth]
         for choice in self._options(wish, budget):
             own = self.rules.faults(wish, choice)
             total = (faults[0], *(sum(pair) for pair in zip(faults[1:], own, strict=True)))

@@ -23,6 +23,7 @@ class Shortage(NamedTuple):
     name: str
     limits: tuple[str, ...]  # what is too little, with how much is there
     nearest: Wish | None  # the most of the same that fits; None: nothing does
+    shared_fits: bool  # the same without cores of its own
 
     def __str__(self) -> str:
         return f"{self.name}: does not fit: {'; '.join(self.limits)}"
@@ -43,7 +44,8 @@ def explain(room: Room, choices: Mapping[Wish, Choice], wish: Wish) -> Shortage:
         limits.append(_memory(state, wish))
     fewer = _most(wish.vcpus - 1, lambda count: _fits(state, wish._replace(vcpus=count)))
     less = _most((wish.memory - 1) // page, lambda count: _fits(state, wish._replace(memory=count * page)))
-    return Shortage(wish.name, tuple(limits), _nearest(state, wish, fewer, less * page))
+    shared = wish.own_cores and _fits(state, wish._replace(policy="shared"))
+    return Shortage(wish.name, tuple(limits), _nearest(state, wish, fewer, less * page), shared)
 
 
 def _nearest(state: State, wish: Wish, vcpus: int, memory: int) -> Wish | None:
@@ -55,9 +57,7 @@ def _nearest(state: State, wish: Wish, vcpus: int, memory: int) -> Wish | None:
     page = wish.page_size or _PORTION
     fewer = _most(wish.vcpus, lambda count: _fits(state, wish._replace(vcpus=count, memory=page)))
     if not fewer:
-        return (
-            wish._replace(policy="shared") if wish.own_cores and _fits(state, wish._replace(policy="shared")) else None
-        )
+        return None
     less = _most(wish.memory // page, lambda count: _fits(state, wish._replace(vcpus=fewer, memory=count * page)))
     return wish._replace(vcpus=fewer, memory=less * page)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from virtkit.vm.actions.cards import Attach, Reach
 from virtkit.vm.actions.life import Autostart, Define, Start, Stop, Undefine, check_undefine, undefine
-from virtkit.vm.actions.pins import Pin
+from virtkit.vm.actions.pins import Pin, Unpin
 from virtkit.vm.actions.plugs import Plug, Unplug
 from virtkit.vm.actions.pools import RefreshPool
 from virtkit.vm.actions.removal import Forget
@@ -40,6 +40,7 @@ __all__ = [
     "TakeSnapshot",
     "Tune",
     "Undefine",
+    "Unpin",
     "Unplug",
     "check_undefine",
     "undefine",
