@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from virtkit.cli.columns import width
 from virtkit.core.units import format_size
 
 if TYPE_CHECKING:
@@ -16,18 +17,12 @@ COLUMNS = ("id", "name", "machine's state", "date", "clock")
 def lines(snapshots: Iterable[Mapping[str, object]]) -> list[str]:
     """Columns aligned by display width; without rich, whose import would take longer than all else of ``info``."""
     table = [COLUMNS, *_rows(snapshots)]
-    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(width, column)) for column in zip(*table, strict=True)]
     return ["   ".join(map(_padded, row, widths)).rstrip() for row in table]
 
 
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-def _width(text: str) -> int:
-    from unicodedata import east_asian_width
-
-    return len(text) if text.isascii() else sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+def _padded(text: str, columns: int) -> str:
+    return text + " " * (columns - width(text))
 
 
 def _rows(snapshots: Iterable[Mapping[str, object]]) -> list[tuple[str, ...]]:

@@ -16,6 +16,7 @@ VERBS = {
     "facts": "everything that is known about the host, as text, JSON or a record that can be asked elsewhere",
     "doctor": "how it is set, against what its machines need: each knob with its reason and who says so",
     "tune": "do what the doctor advises and needs no reboot, now and over restarts",
+    "explain": "long texts, in English and Chinese: cache modes, huge pages, KSM, pins ... or one knob",
     "topology": "nodes, packages, caches, cores and threads, devices, and the machines that run on them",
     "place": "which machine runs on which CPUs: planned with the caches and nodes in view, shown, then done",
     "knobs": "what can be tuned: how it is set, what is legal, what it risks, who says so",
