@@ -15,7 +15,7 @@ VERBS = {
     "list": "all machines, running or not",
     "show": "one machine: state, CPUs, memory, disks, network cards, addresses",
     "ip": "a running machine's addresses, and who says so",
-    "create": "make a machine from an image, an installer, the network or nothing",
+    "create": "make a machine from an image, a directory tree, an installer, the network or nothing",
     "import": "make a machine from an OVA, OVF, VMX or .vbox: converted, with its networks mapped",
     "clone": "make another machine like it: its disks copied, shared or stood upon",
     "template": "make a machine something that others are cloned from, and that is never written to",

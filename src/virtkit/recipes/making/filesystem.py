@@ -12,6 +12,7 @@ from virtkit.core.units import KIB, format_size
 from virtkit.disk.actions import NewImage
 
 if TYPE_CHECKING:
+    from virtkit.core.plan import Json
     from virtkit.core.progress import Sink
     from virtkit.core.system import System
 
@@ -51,6 +52,12 @@ class TreeDisk(NewImage):
         found = disk.info(str(system.path(self.target)), self.format)
         if found.virtual_size != self.size:
             raise VerifyError(self.describe(), f"its size is {found.virtual_size} bytes, expected {self.size}")
+
+    def undo(self, system: System, before: Json) -> None:
+        """With the raw file that a kill left."""
+        super().undo(system, before)
+        if before is None:
+            system.remove(self._raw)
 
     @property
     def _raw(self) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+import virtkit
 from virtkit.core.errors import SystemCallError
 from virtkit.vm.connection import SESSION
 
@@ -18,6 +19,7 @@ _TEXT = """\
 # Written by virtkit vm autostart for machines with an order, and removed with the last of them.
 [Unit]
 Description=Start virtual machines by their order
+RequiresMountsFor={code}
 {after}
 [Service]
 Type=simple
@@ -53,7 +55,8 @@ def place(uri: str) -> Place:
     else:
         folder, after, target = "/etc/systemd/system", _AFTER, "multi-user.target"
     quoted = " ".join(quote(word) for word in command)
-    text = _TEXT.format(after=after, path=quote(f"PYTHONPATH={modules}"), command=quoted, target=target)
+    code = quote(os.path.dirname(os.path.abspath(virtkit.__file__)))
+    text = _TEXT.format(code=code, after=after, path=quote(f"PYTHONPATH={modules}"), command=quoted, target=target)
     return Place(f"{folder}/{NAME}", f"{folder}/{target}.wants/{NAME}", text)
 
 
