@@ -333,3 +333,21 @@ def test_a_pci_device_goes_into_a_definition(speaking: Host, idle: str) -> None:
     undo(speaking, taken)
     undo(speaking, number)
     assert "hostdev" not in speaking.virsh("dumpxml", idle)
+
+
+def test_a_restart_makes_what_waited_count(kvm: Host, name: str) -> None:
+    kvm.define(machine_xml(hosts.idle(name, kvm.disk(f"{name}.qcow2"))))
+    kvm.virsh("start", name)
+    try:
+        kvm.virtkit("vm", "set", name, "disk", "vda", "--cache", "directsync", "-y")
+        before = kvm.virsh("domid", name)
+        told = kvm.virtkit("vm", "restart", name, "--force", "--plan", check=False).stdout
+        assert "what waited for it counts then: disk[vda]/driver@cache" in told
+        kvm.virtkit("vm", "restart", name, "--force", "-y")
+        assert kvm.virsh("domid", name) != before
+        assert Domain.parse(kvm.virsh("dumpxml", name)).disks[0].cache == "directsync"
+        kvm.virsh("destroy", name)
+        kvm.virtkit("vm", "restart", name, "-y")
+        assert kvm.virsh("domstate", name) == "running"
+    finally:
+        kvm.remove(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from virtkit.vm.verbs.autostart import autostart, autostarts, start_in_order
 from virtkit.vm.verbs.cards import attach
-from virtkit.vm.verbs.life import define, kill, start, stop, undefine
+from virtkit.vm.verbs.life import define, kill, restart, start, stop, undefine
 from virtkit.vm.verbs.pins import pin, pin_all, unpin
 from virtkit.vm.verbs.plugging import (
     hotplug_cpu,
@@ -83,6 +83,7 @@ __all__ = [
     "pin",
     "pin_all",
     "qmp",
+    "restart",
     "screenshot",
     "set_cpu",
     "set_disk",

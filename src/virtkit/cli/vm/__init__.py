@@ -22,6 +22,7 @@ VERBS = {
     "log": "what QEMU said: libvirt's log of the machine, with its last start marked",
     "start": "start a machine",
     "stop": "ask the guest to shut down, by its agent or ACPI, and wait for it",
+    "restart": "off and on again, by a new QEMU: what waits for the next start counts then",
     "kill": "pull a machine's plug; what the guest has not written is lost",
     "rm": "remove a machine and its files: each is named first, what others need stays",
     "autostart": "start a machine with the host, in an order, or list those that do",

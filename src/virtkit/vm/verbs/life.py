@@ -31,6 +31,33 @@ def stop(name: str, *, seconds: int = 60, force: bool = False) -> Plan:
         return Plan(f"{'force off' if force else 'stop'} machine {machine.name}", steps, tuple(notes))
 
 
+def restart(name: str, *, seconds: int = 60, force: bool = False) -> Plan:
+    """Off and on again, by a new QEMU: what waits for the next start counts then. As ``stop``; one that is off starts.
+
+    NotSupportedError for a machine that libvirt forgets once it is off.
+    """
+    from virtkit.vm import actions, connection
+    from virtkit.vm.drift import of_machine
+
+    with connection.open() as libvirt:
+        machine = libvirt.machine(name)
+        if not machine.active:
+            return start(machine.name)
+        if not machine.persistent:
+            found = f"{machine.name}: is transient, expected a defined machine: once off, libvirt forgets it"
+            raise NotSupportedError(
+                found, hint=f"virsh dumpxml {machine.name} >{machine.name}.xml, and virsh define it"
+            )
+        waiting = [change.path for change in of_machine(machine)]
+        stopped = stop(machine.name, seconds=seconds, force=force)
+        notes = [f"what waited for it counts then: {', '.join(waiting)}"] if waiting else []
+        return Plan(
+            f"restart machine {machine.name}",
+            (*stopped.actions, actions.Start(machine.name)),
+            (*stopped.notes, *notes),
+        )
+
+
 def kill(name: str) -> Plan:
     return stop(name, force=True)
 
