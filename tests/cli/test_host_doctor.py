@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from host.server import stand
+from host.trees import plant
 from virtkit import host
 from virtkit.core.system import System
 
@@ -79,12 +80,15 @@ def test_why_tells_all_about_one_knob(record: str) -> None:
 
 
 def test_a_host_that_nothing_is_left_to_do_for_ends_with_0(tmp_path: Path) -> None:
+    host.save_record(plant(tmp_path, {"/proc/sys/vm/swappiness": "10"}), str(tmp_path / "tuned.json"))
+    done = doctor("--profile", "web", "--from", str(tmp_path / "tuned.json"))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "✓ this host suits web machines (1 setting looked at)")
+
+
+def test_a_record_without_knobs_is_not_called_tuned(tmp_path: Path) -> None:
     host.save_record(System(tmp_path), str(tmp_path / "empty.json"))
     done = doctor("--profile", "web", "--from", str(tmp_path / "empty.json"))
-    assert (done.returncode, done.stdout.splitlines()[0]) == (
-        0,
-        "✓ this host suits web machines (0 settings looked at)",
-    )
+    assert (done.returncode, "shows no knob" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from host.trees import NODES
 from virtkit import host
 from virtkit.core import engine
 from virtkit.core.journal import Journal
-from virtkit.core.units import MIB
+from virtkit.core.units import GIB, MIB
 from virtkit.host.advice.case import Profile
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ def test_a_host_is_tuned_once_and_put_back_to_the_byte(tmp_path: Path, profile: 
 
 
 def test_what_takes_memory_comes_last_and_leaves_the_host_its_own(tmp_path: Path) -> None:
-    greedy = machine(memory=1 << 40, page_size=2 * MIB)
-    plan = tuned(server(tmp_path), Profile.DATABASE, guests=[greedy])
+    guests = [machine("m1", memory=GIB, page_size=2 * MIB), machine("m2", memory=1 << 40, page_size=2 * MIB)]
+    plan = tuned(server(tmp_path), Profile.DATABASE, guests=guests)
     names = [line.split()[1] for line in plan.lines() if " -> " in line]
-    assert [name for name in names if name.startswith("hugepages")] == names[-2:]
+    assert [name for name in names if name.startswith("hugepages")] == [names[-1]] == ["hugepages.2M@0:"]
     (said,) = [note for note in plan.notes if note.startswith("huge pages against what the host needs")]
-    assert "m1: 524288 more pages of 2 MiB are asked for (1 TiB); the nodes can spare 44.8 GiB" in said
+    assert "m2: 524288 pages of 2 MiB are asked for (1 TiB), and the nodes can spare 44.8 GiB" in said
     short = {
         f"{NODES}/node{node}/meminfo": f"Node {node} MemTotal: 100 kB\nNode {node} MemFree: 9 kB\n" for node in (0, 1)
     }
-    poor = tuned(server(tmp_path / "poor", short), Profile.DATABASE, guests=[greedy])
+    poor = tuned(server(tmp_path / "poor", short), Profile.DATABASE, guests=guests)
     assert not any("hugepages" in line for line in poor.lines())
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
+    from virtkit.core.errors import VirtkitError
     from virtkit.recipes.advice.diagnosis import Diagnosis
 
 ADVICE = 1  # exit status: something is to be done
@@ -39,6 +40,8 @@ def _run(args: argparse.Namespace, console: Console) -> int:
 
     with source.host_of(args) as system:
         found = diagnose(purpose.asked(args), system, recorded=args.recorded is not None)
+    if not found.advice.case.rows:
+        raise _nothing(args.recorded)
     if console.json:
         console.data(found.data())
     elif args.why:
@@ -48,6 +51,15 @@ def _run(args: argparse.Namespace, console: Console) -> int:
     else:
         console.lines(_told(found, args, verbose=console.verbose))
     return 0 if found.tuned else ADVICE
+
+
+def _nothing(recorded: str | None) -> VirtkitError:
+    from virtkit.core.errors import UsageError
+
+    subject = f"--from {recorded}" if recorded else "this host"
+    return UsageError(
+        f"{subject}: shows no knob, expected some of /proc/sys and /sys", hint="virtkit host facts --save FILE.json"
+    )
 
 
 def _told(found: Diagnosis, args: argparse.Namespace, *, verbose: bool) -> Iterator[str]:
@@ -70,7 +82,7 @@ def _result(found: Diagnosis, args: argparse.Namespace) -> str:
     case = found.advice.case
     purposes = ", ".join(case.profiles) if case.chosen else "any"
     whose = f"{purposes} machines" + (" of tenants that do not trust each other" if case.untrusted else "")
-    settings = f"{len(case.rows)} settings looked at"
+    settings = f"{count(len(case.rows), 'setting')} looked at"
     knobs = len({each.row.setting.knob.name for each in found.advice.recommendations})
     wishes = len(found.machines)
     if not (knobs or wishes):

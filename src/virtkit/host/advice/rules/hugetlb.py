@@ -10,7 +10,7 @@ from virtkit.host.advice.finding import Recommendation, Weighed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from virtkit.host.advice.case import Case
+    from virtkit.host.advice.case import Case, Guest
     from virtkit.host.advice.finding import Finding, Rule
     from virtkit.host.listing import Row
 
@@ -18,38 +18,53 @@ _KNOBS = {2 * MIB: "hugepages.2M", GIB: "hugepages.1G"}
 
 
 def pools(case: Case) -> Iterator[Finding]:
+    room = {str(node): max(spare, 0) for node, spare in (case.room or {}).items()}  # bytes, less what is given below
     for size, knob in _KNOBS.items():
         rows = case.at(knob)
-        needed = sum(divide_up(guest.memory, size) for guest in case.guests if guest.page_size == size)
         there = sum(int(row.now) for row in rows)
+        asking = [guest for guest in case.guests if guest.page_size == size]
+        fitting, left = _fitting(asking, size, there + sum(spare // size for spare in room.values()))
+        needed = sum(divide_up(guest.memory, size) for guest in fitting)
+        if rows and left:
+            yield Weighed("huge pages against what the host needs", _lacking(case, left, size))
         if rows and needed > there:
-            yield from _more(case, rows, needed, size)
-        elif rows and there > needed and case.guests:
+            yield from _more(room, rows, fitting, needed - there, size)
+        elif rows and there > needed and case.guests and not left:
             yield from _fewer(case, rows, there - needed, size)
 
 
-def _more(case: Case, rows: list[Row], needed: int, size: int) -> Iterator[Finding]:
+def _fitting(guests: list[Guest], size: int, pages: int) -> tuple[list[Guest], list[Guest]]:
+    """Which start with so many pages, those that run first, then the small ones; half a pool starts no machine."""
+    fitting: list[Guest] = []
+    left: list[Guest] = []
+    for guest in sorted(guests, key=lambda guest: (not guest.active, guest.memory)):
+        needed = divide_up(guest.memory, size)
+        (fitting if needed <= pages else left).append(guest)
+        pages -= needed if needed <= pages else 0
+    return fitting, left
+
+
+def _more(room: dict[str, int], rows: list[Row], guests: list[Guest], missing: int, size: int) -> Iterator[Finding]:
     """From the node that can spare most on, so that a machine finds its pages on as few nodes as can be."""
-    missing = needed - sum(int(row.now) for row in rows)
-    names = ", ".join(guest.name for guest in case.guests if guest.page_size == size)
-    wanted = missing
-    for row in sorted(rows, key=lambda row: -_spare(case, row, size)):
-        given = min(missing, _spare(case, row, size))
+    names = ", ".join(guest.name for guest in guests)
+    for row in sorted(rows, key=lambda row: -room.get(row.setting.place, 0)):
+        given = min(missing, room.get(row.setting.place, 0) // size)
         if given:
             missing -= given
-            why = f"{names}: definitions ask for {needed} pages of {format_size(size)}"
+            room[row.setting.place] -= given * size
+            why = f"{names}: asked for by definition, in pages of {format_size(size)}"
             cost = f"{format_size(given * size)} that only such machines can use: not swapped, merged or ballooned"
             yield Recommendation(row, str(int(row.now) + given), why, cost)
-    if missing:
-        yield Weighed("huge pages against what the host needs", _lacking(case, names, wanted, missing, size))
 
 
-def _lacking(case: Case, names: str, wanted: int, missing: int, size: int) -> str:
+def _lacking(case: Case, guests: list[Guest], size: int) -> str:
+    names = ", ".join(guest.name for guest in guests)
+    asked = sum(divide_up(guest.memory, size) for guest in guests)
     room = sum(max(spare, 0) for spare in (case.room or {}).values())
     return (
-        f"{names}: {wanted} more pages of {format_size(size)} are asked for ({format_size(wanted * size)}); the nodes"
-        f" can spare {format_size(room)} of their memory, with a reserve kept for the host: {missing} pages"
-        f" ({format_size(missing * size)}) are not given. Stop a machine first, or set them aside at boot"
+        f"{names}: {asked} pages of {format_size(size)} are asked for ({format_size(asked * size)}), and the nodes can"
+        f" spare {format_size(room)}, with a reserve kept for the host. None are set aside for that: half a pool starts"
+        " no machine. Stop another machine first, or set the pages aside at boot"
     )
 
 
@@ -78,11 +93,6 @@ def _free(case: Case, size: int) -> Mapping[str, int]:
                 promised -= kept
                 free[str(node.number)] = (pool.free or 0) - kept
     return free
-
-
-def _spare(case: Case, row: Row, size: int) -> int:
-    """Pages that the node can give besides; 0 where it does not say what it has."""
-    return max((case.room or {}).get(int(row.setting.place), 0) // size, 0)
 
 
 def against_overcommit(case: Case) -> Iterator[Finding]:

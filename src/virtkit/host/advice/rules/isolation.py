@@ -95,7 +95,7 @@ def main_thread_alone(case: Case) -> Iterator[Finding]:
 
 
 def too_small(case: Case) -> Iterator[Finding]:
-    if case.suits(Profile.REALTIME) and not apart(case):
+    if case.suits(Profile.REALTIME) and case.facts.topology.cpus and not apart(case):
         cpus = len(case.facts.topology.cpus)
         settled = (
             f"this host has {cpus} CPUs in {len(case.facts.topology.cores)} cores; one core of each node keeps house"
