@@ -141,6 +141,7 @@ def test_a_host_is_recorded_and_asked_again_from_the_file(tmp_path: Path) -> Non
     assert _virtkit("host", "knobs", "hugetlb", "--from", file).stdout == _virtkit("host", "knobs", "hugetlb").stdout
     again = json.loads(_virtkit("host", "facts", "--from", file, "--output", "json").stdout)
     assert again["pci"] == _host("pci")
+    assert again["knobs"]["thp.enabled"] == _host("thp", "enabled", "value")
 
 
 @pytest.mark.parametrize(("content", "said"), [("{", "is no JSON"), ("[]", "format is not"), (None, "no such file")])

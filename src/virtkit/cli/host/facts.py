@@ -31,7 +31,8 @@ def facts(args: argparse.Namespace, console: Console) -> int:
     with source.host_of(args) as system:
         if args.save is not None:
             return _save(args.save, system, console)
-        found = host.facts(system).data()
+        knobs: dict[str, Json] = {row.setting.name: row.now for row in host.list_knobs(system)}
+        found = {**host.facts(system).data(), "knobs": knobs}
     if console.json:
         console.data(found)
         return 0
