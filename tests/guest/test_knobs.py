@@ -64,7 +64,14 @@ INTEL = Guest(
     SLICES,
     frozenset(
         (
-            *("smt.control", "hugepages.2M", "slice.machine.cpus", "slice.machine.partition", "slice.system.cpus"),
+            *(
+                "smt.control",
+                "cpu.online",
+                "hugepages.2M",
+                "slice.machine.cpus",
+                "slice.machine.partition",
+                "slice.system.cpus",
+            ),
             *(
                 "slice.user.cpus",
                 "kernel.numa_balancing",

@@ -97,6 +97,19 @@ def test_smt_stays_on_under_a_machine_that_is_pinned_to_a_second_thread(tmp_path
     assert refusal(kernel, "", "off") == ""
 
 
+def test_cpus_stay_where_a_cpuset_of_version_1_would_lose_them(tmp_path: Path) -> None:
+    """Seen in a guest: 0-7, then 0-4,6-7 for good after CPU 5 had gone and come back."""
+    mount = "/sys/fs/cgroup/cpuset"
+    files = {"/proc/mounts": f"cgroup {mount} cgroup rw,cpuset 0 0\n", f"{mount}/cpuset.cpus": "0-3"}
+    kernel = planted(tmp_path, files)
+    refusal = setting("cpu.online@1").knob.refusal
+    assert refusal is not None
+    assert refusal(kernel, "1", "0") == ""
+    kernel = planted(tmp_path, {f"{mount}/machine/cpuset.cpus": "0-3"})
+    assert f"{mount}/machine is of version 1" in refusal(kernel, "1", "0")
+    assert refusal(kernel, "1", "1") == ""
+
+
 def test_ksm_keeps_its_trees_while_pages_are_merged(tmp_path: Path) -> None:
     kernel = planted(tmp_path, {"/sys/kernel/mm/ksm/pages_shared": "7"})
     refusal = setting("ksm.merge_across_nodes").knob.refusal
