@@ -137,9 +137,9 @@ def test_a_quick_machine_is_not_merged_where_ksm_runs_for_others() -> None:
 
 
 def test_pins_wait_for_isolated_cpus_and_the_emulator_gets_out_of_the_way() -> None:
-    assert "promise nothing" in asked(xml(), REALTIME)["vCPUs", "one CPU each"].wish.by_hand
+    assert "promise nothing" in asked(xml(), REALTIME)["vCPUs", "a core each"].wish.by_hand
     apart = {"/sys/devices/system/cpu/isolated": "4-7"}
-    assert not asked(xml(), REALTIME, changed=apart)["vCPUs", "one CPU each"].wish.by_hand
+    assert not asked(xml(), REALTIME, changed=apart)["vCPUs", "a core each"].wish.by_hand
     pins = "".join(f"<vcpupin vcpu='{cpu}' cpuset='{cpu + 4}'/>" for cpu in range(4))
     each = asked(xml(rest=f"<cputune>{pins}</cputune>"), DATABASE)["emulator", "CPU 0-3,8-15"]
     assert each.wish.typed == "virtkit vm pin m1 --emulator 0-3,8-15"

@@ -56,12 +56,12 @@ def pins(view: View) -> Iterator[Wish]:
         yield Wish(
             "vCPUs",
             "on any CPU",
-            "one CPU each",
-            "a vCPU that moves finds cold caches, and one that shares its CPU waits",
+            "a core each",
+            "a vCPU that moves finds cold caches, and one that shares its core waits",
             (_PINNED_ONLY,),
             None,
-            f"virtkit vm pin {view.guest.name} auto",
-            cost="the CPUs are this machine's, busy or not",
+            f"virtkit host place {view.guest.name}=isolate",
+            cost="the cores are this machine's, busy or not",
             by_hand=by_hand,
         )
 
