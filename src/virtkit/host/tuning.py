@@ -51,7 +51,7 @@ def set_knobs(system: System, wanted: Mapping[str, str], *, run_time: bool = Tru
     files = Keeping(kernel).files((wish.setting, wish.value) for wish in later)
     _contest(system, files, later)
     actions = [
-        *(_SETS.get(wish.name, SetKnob)(wish.name, wish.value, wish.now or "") for wish in now),
+        *(_SETS.get(wish.name, SetKnob)(wish.name, wish.value, wish.now or "none") for wish in now),
         *(_persist(system, writing) for writing in files),
     ]
     notes = [*_notes(kernel, wishes), *(_boot_notes(kernel, wishes, files) if persistent else ())]
@@ -98,7 +98,7 @@ def _boot_notes(kernel: Kernel, wishes: Iterable[Wish], files: Iterable[Writing]
         if _of_this_boot(wish) and not wish.met:
             yield f"{wish.name}: until the next boot, which may number interrupts otherwise"
         if not wish.writable and not wish.met:
-            yield f"{wish.name}: counts from the next boot on: a reboot is needed, now it stays {wish.now}"
+            yield f"{wish.name}: counts from the next boot on: a reboot is needed, now it stays {wish.now or 'unset'}"
     if any("/tuned/" in file.path for file, *_ in files):
         active = kernel.text("/etc/tuned/active_profile")
         yield (
@@ -183,7 +183,7 @@ def _notes(kernel: Kernel, wishes: Iterable[Wish]) -> Iterator[str]:
         knob, file = wish.setting.knob, wish.setting.file
         if wish.met:
             continue
-        if knob.risk is not Risk.SAFE:
+        if knob.risk not in {Risk.SAFE, Risk.REBOOT} or (knob.risk is Risk.REBOOT and knob.danger):
             yield f"{wish.name}: {knob.risk}" + (f": {knob.danger.en}" if knob.danger else "")
         yield from (f"{wish.name}: {tuner.name} runs and may set it anew" for tuner in tuners if tuner.writes(file))
 

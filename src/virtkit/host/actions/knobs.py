@@ -34,7 +34,8 @@ class SetKnob(Action):
     was: str = ""  # for the plan's line
 
     def describe(self) -> str:
-        return f"{self.name}: {self.was} -> {self.value}" if self.was else f"{self.name}: {self.value}"
+        value = self.value or "none"
+        return f"{self.name}: {self.was} -> {value}" if self.was else f"{self.name}: {value}"
 
     def capture(self, system: System) -> Json:
         kernel, here = Kernel(system), setting(self.name)
