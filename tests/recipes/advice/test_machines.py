@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from host.server import MM, case
+from virtkit import host
+from virtkit.core.system import System
 from virtkit.core.units import GIB, MIB
 from virtkit.host.advice.case import Profile
 from virtkit.recipes.advice import guests
@@ -86,6 +88,20 @@ def test_a_database_behind_writethrough_gets_none_and_native_with_the_reason_and
 )
 def test_the_cache_is_where_the_work_wants_it(driver: str, profile: Profile | None, wanted: str) -> None:
     assert disk(xml(driver), profile) == wanted
+
+
+def test_nothing_is_unsafe_beside_tenants() -> None:
+    domain = Domain.parse(xml("cache='unsafe'"))
+    guest = guests.guest(domain, active=True)._replace(profile=BUILD)
+    view = View(guest, domain, {}, case(guests=[guest], untrusted=True), (10, 0))
+    assert "writeback, threads" in {wish.want for rule in all_rules() for wish in rule(view)}
+
+
+def test_another_hosts_libvirt_is_not_asked_about_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "qemu+ssh://node7/system")
+    machines, why = guests.known(host.facts(System()), recorded=False)
+    assert not machines.domains
+    assert "libvirt of node7 is another host's" in why
 
 
 @pytest.mark.parametrize("profile", [None, WEB, DESKTOP])

@@ -14,12 +14,13 @@ from virtkit.recipes.workload import takes_direct_io
 from virtkit.vm.domain import Domain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from virtkit.core.plan import Json
     from virtkit.core.system import System
     from virtkit.host.advice.advising import Advice
     from virtkit.host.advice.case import Profile
+    from virtkit.host.picture import HostFacts
     from virtkit.recipes.advice.wish import Rule
 
 
@@ -66,7 +67,13 @@ def diagnose(question: Question, system: System, *, recorded: bool = False) -> D
         f"{tuner.name} runs{f' with profile {tuner.profile}' if tuner.profile else ''} and sets {tuner.sets}"
         for tuner in facts.tuners
     )
-    return Diagnosis(advice, machines, (*filter(None, [unasked]), *tuners))
+    return Diagnosis(advice, machines, (*_slow(facts), *filter(None, [unasked]), *tuners))
+
+
+def _slow(facts: HostFacts) -> Iterator[str]:
+    """No knob makes up for it."""
+    if not facts.kvm.usable:
+        yield f"KVM cannot be used: {facts.kvm.why}; machines run several times slower, under TCG. {facts.kvm.advice}"
 
 
 def _direct(domain: Domain) -> dict[str, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from virtkit.core.errors import UsageError, VirtkitError
 from virtkit.core.units import MIB
@@ -89,6 +90,10 @@ def known(facts: HostFacts, *, recorded: bool) -> tuple[Machines, str]:
     """The machines, and why libvirt was not asked for them; empty: it was."""
     if recorded:
         return Machines(seen(facts), [], (0, 0)), "this is a record: machines are those that ran"
+    if there := urlsplit(connection.default_uri()).hostname:
+        return Machines(
+            seen(facts), [], (0, 0)
+        ), f"libvirt of {there} is another host's: only machines that run are known"
     try:
         return defined(), ""
     except VirtkitError as error:
