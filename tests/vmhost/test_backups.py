@@ -186,8 +186,8 @@ def test_where_qemu_cannot_write_is_refused_before_anything_happens(kvm: Host, s
     closed.mkdir(mode=0o700)
     try:
         said = kvm.virtkit("vm", "backup", still, f"{IMAGES}/closed/{still}", "--plan", check=False).stderr
-        assert f"may not pass {IMAGES}/closed (drwx------)" in said
-        assert f"chmod o+x {IMAGES}/closed" in said
+        assert f"may not pass {IMAGES}/closed (drwx------ root:root)" in said
+        assert f"x {IMAGES}/closed, or another directory" in said
     finally:
         closed.rmdir()
 

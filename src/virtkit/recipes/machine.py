@@ -15,6 +15,7 @@ from virtkit.core.units import format_size
 from virtkit.disk.actions import Convert
 from virtkit.recipes.wanted import work_out
 from virtkit.vm import connection, pinning
+from virtkit.vm.access import explain
 from virtkit.vm.actions import Attach, Autostart, Define, Pin, Start
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def _plan_machine(document: Document, name: str, system: System) -> Plan:
         machine = libvirt.find(name)
         actions = _changed(name, wanted, machine, system) if machine else _new(name, wanted, system)
         running = machine is not None and machine.active
+        if any(isinstance(action, Start) for action in actions):
+            explain.require(libvirt, machine.next_start() if machine else wanted.domain, system)
     redefined = any(isinstance(action, Define) for action in actions)
     notes = (f"{name}: runs; the new definition counts from its next start",) if running and redefined else ()
     return plan + Plan("", tuple(actions), (*(wanted.notes if machine is None else ()), *notes))

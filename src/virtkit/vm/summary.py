@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.vm import library, nics
+from virtkit.vm import labels, library, nics
 from virtkit.vm.addresses import addresses
 from virtkit.vm.blueprint import MADE_BY
 from virtkit.vm.drift import of_machine
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from virtkit.vm.cpus import Cpus
     from virtkit.vm.difference import Change
     from virtkit.vm.domain import Domain
+    from virtkit.vm.labels import Label
     from virtkit.vm.machine import Machine
     from virtkit.vm.process import Thread
 
@@ -76,6 +77,7 @@ class Details(NamedTuple):
     agent: bool  # whether an agent has opened its channel
     console: str  # the pseudo terminal, while it runs
     serial_log: str
+    labels: tuple[Label, ...]  # sVirt
     drift: tuple[Change, ...]  # what the next start will have otherwise
 
 
@@ -117,6 +119,7 @@ def describe(machine: Machine, libvirt: Connection, system: System) -> Details:
         agent=domain.agent_connected,
         console=next((console.path for console in domain.consoles), ""),
         serial_log=next((serial.log for serial in domain.serials), ""),
+        labels=labels.read(machine, libvirt),
         drift=of_machine(machine),
     )
 

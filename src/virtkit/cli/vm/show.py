@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
     from virtkit.core.plan import Json
+    from virtkit.vm.labels import Label
     from virtkit.vm.process import Thread
     from virtkit.vm.summary import Details, DiskLine
 
@@ -55,6 +56,7 @@ def _lines(details: Details) -> list[tuple[str, str]]:
         *_headed("disks", [_disk(disk) for disk in details.disks]),
         *_headed("network cards", [line for nic in details.nics for line in _nic(details, nic.mac)]),
         ("guest agent", "connected" if details.agent else "not connected"),
+        *_headed("security", [_label(label) for label in details.labels if label.driver != "none"]),
         ("autostart", "yes" if machine.autostart else "no"),
         *_headed("next start", [f"{change}" for change in details.drift]),
         ("serial log", details.serial_log),
@@ -102,10 +104,16 @@ def _nic(details: Details, mac: str) -> list[str]:
     return [f"{mac}: {where}, {nic.model}{tap}, link {nic.link}", *mine]
 
 
+def _label(label: Label) -> str:
+    """A machine that is off gets its label when it starts."""
+    ways = {True: ", enforced", False: ", only complains", None: ""}
+    return f"{label.driver}: {label.label or 'given at its start'}{ways[label.enforced]}"
+
+
 def _data(details: Details) -> dict[str, Json]:
     """The summary's keys and those of the rest, on one level."""
     rest = details._asdict()
     del rest["summary"]
-    listed = ("threads", "disks", "nics", "addresses", "drift")
+    listed = ("threads", "disks", "nics", "addresses", "labels", "drift")
     rest |= {key: [dict(entry._asdict()) for entry in rest[key]] for key in listed}
     return {**details.summary._asdict(), **rest}

@@ -18,6 +18,7 @@ from virtkit.recipes.appliance.package import open_package
 from virtkit.recipes.making import cards, places, variables
 from virtkit.recipes.workload import disk_policy
 from virtkit.vm import connection, offer
+from virtkit.vm.access import explain
 from virtkit.vm.actions import Define, Start
 from virtkit.vm.blueprint import Blueprint, Disk, Nic, check, derived_mac, machine_xml
 from virtkit.vm.domain import Domain
@@ -72,11 +73,13 @@ def plan_import(ask: Ask, system: System) -> Plan:
         offer.require(blueprint, offer.read(libvirt, blueprint.chipset, kvm=blueprint.kvm))
         directory = ask.directory or str(places.directory(libvirt))
         steps = Disks(package, found, directory, name, ask.format).steps(libvirt, system)
-        barred = places.barred(libvirt, f"{directory}/{name}", system)
         policy = disk_policy(ask.workload, Path(directory))
         disks = [Disk(step.target, ask.format, policy.cache, policy.io, _bus(found, ask)) for step in steps]
         xml = machine_xml(replace(blueprint, disks=tuple(disks)))
         left = variables.fresh(Domain.parse(xml), libvirt, system)
+        if ask.start:
+            explain.require(libvirt, Domain.parse(xml), system)
+        barred = explain.notes(libvirt, explain.files(Domain.parse(xml)), system)
     proven = [CheckManifest(ask.path)] if manifest.find(package) and not ask.ignore_manifest else []
     virtio = _bus(found, ask) == "virtio"
     fitted = _fitted(name, xml, ask, system, kvm=blueprint.kvm) if virtio and fitting.is_linux(found) else []

@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from virtkit import disk
-from virtkit.core.errors import BusyError, ConflictError, NotSupportedError, SystemCallError, UsageError
+from virtkit.core.errors import BusyError, ConflictError, NotFoundError, NotSupportedError, SystemCallError, UsageError
 from virtkit.core.plan import Plan
+from virtkit.core.system import System
 from virtkit.core.units import format_size
 from virtkit.recipes.backups import store
 from virtkit.recipes.backups.action import BackUp, prefix
-from virtkit.recipes.backups.reach import refuse_unreachable
 from virtkit.recipes.snapshots.chains import TRUSTED, check_local
 from virtkit.vm import connection
+from virtkit.vm.access import explain
 from virtkit.vm.agent import Agent
 from virtkit.vm.backups import job
 from virtkit.vm.snapshots import kinds
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from virtkit.recipes.backups.store import Point
+    from virtkit.vm.connection import Connection
     from virtkit.vm.devices import Disk
     from virtkit.vm.machine import Machine
 
@@ -45,7 +47,7 @@ def backup(name: str, target: str, *, incremental: bool = False, pull: bool = Fa
             raise UsageError(f"{machine.name}: has no disk that it may write, expected one")
         earlier = store.points(target) if os.path.isdir(target) else ()
         if not (pull or compress):
-            refuse_unreachable(machine.name, target)
+            _refuse_unreachable(libvirt, machine, target)
         last = earlier[-1] if earlier else None
         if last and last.uuid != machine.uuid:
             found = f"{target}: holds backups of {last.machine} ({last.uuid}), expected those of {machine.name}"
@@ -55,6 +57,15 @@ def backup(name: str, target: str, *, incremental: bool = False, pull: bool = Fa
         step = replace(step, pull=pull or compress, compress=compress)
         _refuse_full(machine, disks, step)
         return Plan(f"back up machine {machine.name}", (step,), tuple(_notes(machine, step)))
+
+
+def _refuse_unreachable(libvirt: Connection, machine: Machine, target: str) -> None:
+    """QEMU runs as a user of its own: it must be able to pass every directory down to where it writes."""
+    above = os.path.dirname(target)
+    if not os.path.isdir(above):
+        raise NotFoundError(f"{machine.name}: {above} is not there", hint=f"mkdir -p {above}")
+    if found := explain.stopped(libvirt, f"{target}/image", System(), machine.next_start()):
+        raise NotSupportedError(f"{machine.name}: {found[0]}", hint=f"{found[1]}, or another directory, or --pull")
 
 
 def _step(

@@ -13,6 +13,7 @@ from virtkit.recipes.making import login, places, volumes
 from virtkit.recipes.making.copies import Copies
 from virtkit.recipes.making.twin import twin, warnings
 from virtkit.vm import connection, templating
+from virtkit.vm.access import explain
 from virtkit.vm.actions import Define, Start
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ def plan_clone(name: str, new: str, way: Way, system: System) -> Plan:
         copies = Copies(old, made, way, libvirt, system)
         steps: list[Action] = [*copies.disks(), *copies.variables()]
         seed = _seed(made, way, libvirt, system)
+        if way.start:
+            explain.require(libvirt, made, system)
+        barred = explain.notes(libvirt, explain.files(made), system, made)
         listed = volumes.refreshes(libvirt, [each.source for each in made.disks if each.source])
     steps += [*([seed] if seed else []), *listed, Define(new, made.text()), *([Start(new)] if way.start else [])]
-    notes = [*warnings(made), *_snapshots(old), _identity(old.name, new, seeded=seed is not None)]
+    notes = [*warnings(made), *barred, *_snapshots(old), _identity(old.name, new, seeded=seed is not None)]
     return Plan(f"clone machine {old.name} as {new}", tuple(steps), tuple(notes))
 
 

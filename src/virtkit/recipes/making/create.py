@@ -16,6 +16,7 @@ from virtkit.recipes.making import cards, login, places, storage, variables, vol
 from virtkit.recipes.seed import iso9660
 from virtkit.recipes.workload import disk_policy
 from virtkit.vm import connection, offer, osinfo
+from virtkit.vm.access import explain
 from virtkit.vm.actions import Autostart, Define, Start
 from virtkit.vm.blueprint import Blueprint, Disk, check, derived_mac, machine_xml
 from virtkit.vm.domain import Domain
@@ -50,11 +51,15 @@ def plan_create(order: Order, system: System) -> Plan:
         seed = _seed(order, blueprint.uuid, made, libvirt, system)
         xml = machine_xml(replace(blueprint, disks=_disks(order, blueprint, made, seed, guest)))
         left = variables.fresh(Domain.parse(xml), libvirt, system)
+        below = [order.storage.image] if order.storage.by == "overlay" else []
+        if order.start:
+            explain.require(libvirt, Domain.parse(xml), system, below)
+        barred = explain.notes(libvirt, [*explain.files(Domain.parse(xml)), *below], system)
         listed = volumes.refreshes(libvirt, [made.path]) if made.actions else []
     steps: list[Action] = [*made.actions, *([seed] if seed else []), *listed, *left, Define(order.name, xml)]
     steps += [Autostart(order.name, enabled=True)] if order.autostart else []
     steps += [Start(order.name)] if order.start else []
-    notes = (*_notes(order, guest, blueprint, system), *made.notes)
+    notes = (*_notes(order, guest, blueprint, system), *made.notes, *barred)
     return Plan(f"create machine {order.name}", tuple(steps), notes)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,17 +103,3 @@ def _below(path: str) -> set[str]:
     except VirtkitError:
         return set()
     return {os.path.realpath(each.filename) for each in chain[1:]}
-
-
-def barred(libvirt: Connection, path: str, system: System) -> list[str]:
-    """A note where QEMU, which root's libvirt runs as a user of its own, cannot get to ``path``."""
-    if libvirt.uri == SESSION:
-        return []
-    for above in reversed(Path(path).parents):
-        try:
-            mode = system.path(str(above)).stat().st_mode
-        except OSError:
-            return []
-        if not mode & stat.S_IXOTH:
-            return [f"{above}: others may not enter it, and QEMU's user is one: chmod o+x {above}, or another place"]
-    return []

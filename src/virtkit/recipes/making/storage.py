@@ -62,7 +62,7 @@ def _planted(name: str, wanted: Storage, size: int, libvirt: Connection, system:
     for path in filter(None, (target, found.kernel, found.initrd)):
         places.require_free(libvirt, path, system)
     note = f"{name}: boots {found.kernel}, whatever kernel the guest installs later: virtkit vm edit {name}"
-    return Made(target, wanted.format, found.actions, (note, *places.barred(libvirt, target, system)), found)
+    return Made(target, wanted.format, found.actions, (note,), found)
 
 
 def _copy(name: str, wanted: Storage, found: _Image, libvirt: Connection, system: System) -> Made:
@@ -96,7 +96,7 @@ def _overlay(name: str, wanted: Storage, found: _Image, libvirt: Connection, sys
     create = Create(target, wanted.size, "qcow2", found.path, found.format)
     made = _made(target, "qcow2", create, libvirt, system)
     note = f"{found.path}: nothing may write to it, move or delete it as long as {name} stands on it"
-    return made._replace(notes=(*made.notes, note, *places.barred(libvirt, found.path, system)))
+    return made._replace(notes=(*made.notes, note))
 
 
 def _in_place(name: str, wanted: Storage, found: _Image, libvirt: Connection, system: System) -> Made:
@@ -107,7 +107,7 @@ def _in_place(name: str, wanted: Storage, found: _Image, libvirt: Connection, sy
         hint = f"virtkit disk resize {found.path} {wanted.size}"
         raise UsageError(f"{name}: size is given, and the image is used as it is", hint=hint)
     places.require_unused(libvirt, found.path)
-    return Made(found.path, found.format, (), tuple(places.barred(libvirt, found.path, system)))
+    return Made(found.path, found.format, ())
 
 
 _WAYS = {"copy": _copy, "reflink": _reflink, "overlay": _overlay, "in-place": _in_place}
@@ -132,4 +132,4 @@ def _target(name: str, wanted: Storage, form: str, libvirt: Connection) -> str:
 
 
 def _made(target: str, form: str, action: Action, libvirt: Connection, system: System) -> Made:
-    return Made(target, form, (action,), tuple(places.barred(libvirt, target, system)))
+    return Made(target, form, (action,))

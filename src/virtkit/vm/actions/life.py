@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from virtkit.core.errors import BusyError, ConflictError, MachineError, NotSupportedError, VerifyError
 from virtkit.core.progress import silent
+from virtkit.vm.access.explain import explained
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.domain import Domain
 from virtkit.vm.lifecycle import STOP_SECONDS, ask_to_stop, destroy, stop_or_destroy
@@ -117,7 +118,8 @@ class Start(MachineAction):
         with self._open() as libvirt:
             machine = libvirt.named(self.name)
             if not machine.active:
-                machine.start()
+                with explained(machine):
+                    machine.start()
 
     def verify(self, system: System) -> None:
         with self._open() as libvirt:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virtkit.core.errors import VerifyError
 from virtkit.core.progress import Note, silent
 from virtkit.vm import library, sights
+from virtkit.vm.access.explain import explained
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.difference import devices
 from virtkit.vm.machine import POLL
@@ -77,7 +78,8 @@ class Plug(_Plugging):
         with self._open() as libvirt:
             machine = libvirt.named(self.name)
             before = sights.seen(machine, self.device)
-            _put_in(machine, self.device, self.description)
+            with explained(machine):
+                _put_in(machine, self.device, self.description)
             report(Note(self.describe(), _look(machine, self.device, report, before)))
 
     def verify(self, system: System) -> None:

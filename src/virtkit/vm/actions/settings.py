@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from virtkit.core.errors import ConflictError, VerifyError
 from virtkit.vm import knobs, secrets
+from virtkit.vm.access.explain import explained
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.difference import Change, changes, devices, flatten, lines, said
 from virtkit.vm.domain import Domain
@@ -130,7 +131,8 @@ class Tune(MachineAction):
         return knobs.load(self.knob).read(machine, self.device, self.values)
 
     def _write(self, machine: Machine, values: dict[str, Json]) -> None:
-        knobs.load(self.knob).write(machine, self.device, {path: str(value) for path, value in values.items()})
+        with explained(machine):
+            knobs.load(self.knob).write(machine, self.device, {path: str(value) for path, value in values.items()})
 
     def _settled(self, machine: Machine, wanted: dict[str, Json]) -> dict[str, str]:
         """What it has once it has what is ``wanted``, or when the time is over."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import VirtkitError
 from virtkit.vm import schedule, templating
+from virtkit.vm.access.explain import explained
 from virtkit.vm.agent import Agent
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def _start(machine: Machine, wanted: Schedule, *, wait: bool) -> Start:
         if machine.active:
             return Start(machine.name, wanted.order, started=False, fault="", note="runs already")
         templating.refuse(machine.next_start())
-        machine.start()
+        with explained(machine):
+            machine.start()
     except VirtkitError as error:
         return Start(machine.name, wanted.order, started=False, fault=error.message)
     return Start(machine.name, wanted.order, started=True, fault="", note=_wait(machine, wanted) if wait else "")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from virtkit.core.errors import ConflictError, NotSupportedError, UsageError
 from virtkit.core.plan import Plan
+from virtkit.core.system import System
 
 
-def start(name: str) -> Plan:
+def start(name: str, system: System | None = None) -> Plan:
     """NotSupportedError for a template."""
     from virtkit.vm import actions, connection, templating
+    from virtkit.vm.access import explain
 
     with connection.open() as libvirt:
         machine = libvirt.machine(name)
-        templating.refuse(machine.next_start())
-        notes = ("it goes on from its saved memory image",) if machine.saved else ()
-        steps = () if machine.active else (actions.Start(machine.name),)
-        return Plan(f"start machine {machine.name}", steps, notes if steps else ())
+        wanted = machine.next_start()
+        templating.refuse(wanted)
+        if machine.active:
+            return Plan(f"start machine {machine.name}")
+        notes = ["it goes on from its saved memory image"] if machine.saved else []
+        notes += explain.notes(libvirt, explain.files(wanted), system or System(), wanted)
+        return Plan(f"start machine {machine.name}", (actions.Start(machine.name),), tuple(notes))
 
 
 def stop(name: str, *, seconds: int = 60, force: bool = False) -> Plan:
