@@ -46,9 +46,9 @@ def test_what_was_said_before_comes_first_and_a_paused_guest_is_left(kvm: Host, 
     except NotSupportedError as error:
         pytest.skip(error.message)
     kvm.define(machine_xml(plain))
-    kvm.virtkit("vm", "set", name, "serial", "--log", f"{hosts.IMAGES}/serial.log", "-y")
+    kvm.virtkit("vm", "set", name, "serial", "--log", "/var/log/libvirt/qemu/serial.log", "-y")
     kvm.virsh("start", name)
-    log, end = kvm.images / "serial.log", time.monotonic() + 30
+    log, end = kvm.folder / "var/log/libvirt/qemu/serial.log", time.monotonic() + 30
     while b"Command line" not in log.read_bytes() and time.monotonic() < end:
         time.sleep(0.1)
     kvm.virsh("suspend", name)
