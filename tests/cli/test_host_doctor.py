@@ -1,22 +1,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from host.server import stand
 from host.trees import plant
 from virtkit import host
+from virtkit.cli.main import main
 from virtkit.core.system import System
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-NO_LIBVIRT = "qemu+unix:///system?socket=/nonexistent"
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +23,21 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(place / "server.json")
 
 
-def doctor(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(
-        [sys.executable, "-m", "virtkit", "host", "doctor", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment | {"LIBVIRT_DEFAULT_URI": NO_LIBVIRT},
-    )
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_the_table_of_a_recorded_host_reads_well_in_80_columns(record: str) -> None:
+@pytest.fixture
+def doctor(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    def run(*arguments: str) -> Done:
+        return Done(main(["host", "doctor", *arguments]), *capsys.readouterr())
+
+    return run
+
+
+def test_the_table_of_a_recorded_host_reads_well_in_80_columns(doctor: Callable[..., Done], record: str) -> None:
     done = doctor("--profile", "database", "--from", record, "-v")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
@@ -48,7 +48,9 @@ def test_the_table_of_a_recorded_host_reads_well_in_80_columns(record: str) -> N
     assert "runs at full speed at once" in lines[lines.index(row) + 1]
 
 
-def test_what_needs_a_reboot_or_a_person_stands_apart_with_what_to_type(record: str) -> None:
+def test_what_needs_a_reboot_or_a_person_stands_apart_with_what_to_type(
+    doctor: Callable[..., Done], record: str
+) -> None:
     told = doctor("--profile", "realtime", "--untrusted", "--from", record).stdout
     reboot, person = told.index("counts after a reboot"), told.index("for you to decide")
     assert (
@@ -58,7 +60,7 @@ def test_what_needs_a_reboot_or_a_person_stands_apart_with_what_to_type(record: 
     assert "type: virtkit host set smt.control=off" in told
 
 
-def test_json_has_the_same_and_the_status_too(record: str) -> None:
+def test_json_has_the_same_and_the_status_too(doctor: Callable[..., Done], record: str) -> None:
     done = doctor("--profile", "web", "--from", record, "--output", "json")
     data = json.loads(done.stdout)
     assert (done.returncode, data["tuned"], data["profiles"]) == (1, False, ["web"])
@@ -71,7 +73,7 @@ def test_json_has_the_same_and_the_status_too(record: str) -> None:
     }
 
 
-def test_why_tells_all_about_one_knob(record: str) -> None:
+def test_why_tells_all_about_one_knob(doctor: Callable[..., Done], record: str) -> None:
     told = doctor("--profile", "desktop", "--from", record, "--why", "block.scheduler@sda").stdout
     for part in ("block.scheduler@sda: none -> bfq", "why: ", "evidence: ", "type: virtkit host set"):
         assert part in told
@@ -79,13 +81,13 @@ def test_why_tells_all_about_one_knob(record: str) -> None:
     assert "nothing speaks against it as it is" in quiet.stdout
 
 
-def test_a_host_that_nothing_is_left_to_do_for_ends_with_0(tmp_path: Path) -> None:
+def test_a_host_that_nothing_is_left_to_do_for_ends_with_0(doctor: Callable[..., Done], tmp_path: Path) -> None:
     host.save_record(plant(tmp_path, {"/proc/sys/vm/swappiness": "10"}), str(tmp_path / "tuned.json"))
     done = doctor("--profile", "web", "--from", str(tmp_path / "tuned.json"))
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "✓ this host suits web machines (1 setting looked at)")
 
 
-def test_a_record_without_knobs_is_not_called_tuned(tmp_path: Path) -> None:
+def test_a_record_without_knobs_is_not_called_tuned(doctor: Callable[..., Done], tmp_path: Path) -> None:
     host.save_record(System(tmp_path), str(tmp_path / "empty.json"))
     done = doctor("--profile", "web", "--from", str(tmp_path / "empty.json"))
     assert (done.returncode, "shows no knob" in done.stderr) == (2, True)
@@ -99,11 +101,13 @@ def test_a_record_without_knobs_is_not_called_tuned(tmp_path: Path) -> None:
         (("--profile", "gaming"), "invalid choice: 'gaming'"),
     ],
 )
-def test_wrong_usage_ends_with_2(record: str, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage_ends_with_2(
+    doctor: Callable[..., Done], record: str, arguments: tuple[str, ...], said: str
+) -> None:
     done = doctor(*arguments, "--from", record)
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
-def test_an_unknown_knob_says_where_to_look(record: str) -> None:
+def test_an_unknown_knob_says_where_to_look(doctor: Callable[..., Done], record: str) -> None:
     done = doctor("--from", record, "--why", "vm.swapiness")
     assert (done.returncode, "virtkit host knobs" in done.stderr) == (1, True)

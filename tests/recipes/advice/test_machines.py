@@ -215,3 +215,20 @@ def test_machines_of_a_libvirt_are_in_the_doctors_table_and_their_definitions_in
     without = json.loads(virtkit("tune", "--machine", "m1=database", "--plan", "--output", "json").stdout)
     assert not any("m1" in action["text"] for action in without["actions"])
     assert any("virtkit vm set m1 disk vda --cache none --io native" in note for note in without["notes"])
+
+
+def test_a_machine_that_libvirt_does_not_know_is_a_machine_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain = xml().replace("type='kvm'", "type='test'").replace("</vcpu>", "</vcpu><os><type>hvm</type></os>")
+    (tmp_path / "node.xml").write_text(f"<node>{domain}</node>")
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", f"test://{tmp_path}/node.xml")
+    threads = {9: "qemu-system-x86", 10: "CPU 0/KVM"}
+    running = {"/proc/9/comm": "qemu-system-x86", "/proc/9/cmdline": "qemu-system-x86_64\0-name\0guest=m2\0"}
+    running |= {
+        f"/proc/9/task/{tid}/status": f"Name:\t{name}\nCpus_allowed_list:\t2\n" for tid, name in threads.items()
+    }
+    machines, why = guests.known(case(changed=running).facts, recorded=False)
+    assert [(each.name, each.vcpus) for each in machines.guests] == [("m1", 4), ("m2", 1)]
+    assert len(machines.domains) == 1
+    assert not why

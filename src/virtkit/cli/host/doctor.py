@@ -67,7 +67,7 @@ def _told(found: Diagnosis, args: argparse.Namespace, *, verbose: bool) -> Itera
     from virtkit.host.advice.finding import Need
 
     advice = found.advice
-    yield _result(found, args)
+    yield from table.indented(_result(found), "")
     yield from (line for note in found.notes for line in table.indented(note, "note: "))
     for sign, title, needs in _SECTIONS:
         yield from table.section(title, sign, advice.needing(*map(Need, needs)), verbose=verbose)
@@ -76,7 +76,7 @@ def _told(found: Diagnosis, args: argparse.Namespace, *, verbose: bool) -> Itera
     yield from _next(found, args)
 
 
-def _result(found: Diagnosis, args: argparse.Namespace) -> str:
+def _result(found: Diagnosis) -> str:
     from virtkit.cli.host.words import count
 
     case = found.advice.case
@@ -99,8 +99,9 @@ def _next(found: Diagnosis, args: argparse.Namespace) -> Iterator[str]:
     if not advice.case.chosen:
         yield "\nthis is what suits every profile; for more, say what the host is for:"
         yield "  virtkit host doctor --profile database     (web, realtime, desktop, build)"
-    if advice.needing(Need.NOTHING) and args.recorded is None:
-        yield "\nto do what is marked ~ (a plan first; virtkit undo takes it back):"
+    if advice.needing(Need.NOTHING):
+        there = "" if args.recorded is None else ", there"
+        yield f"\nto do what is marked ~{there} (a plan first; virtkit undo takes it back):"
         yield f"  virtkit host tune{purpose_}"
     if advice.recommendations:
         yield f"more about one: virtkit host doctor{purpose_} --why {advice.recommendations[0].row.setting.knob.name}"

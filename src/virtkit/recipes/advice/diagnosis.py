@@ -73,7 +73,7 @@ def diagnose(question: Question, system: System, *, recorded: bool = False) -> D
 def _slow(facts: HostFacts) -> Iterator[str]:
     """No knob makes up for it."""
     if not facts.kvm.usable:
-        yield f"KVM cannot be used: {facts.kvm.why}; machines run several times slower, under TCG. {facts.kvm.advice}"
+        yield f"KVM cannot be used: {facts.kvm.why}; machines run several times slower, under TCG; {facts.kvm.advice}"
 
 
 def _direct(domain: Domain) -> dict[str, bool]:

@@ -24,7 +24,7 @@ _PAGE = 2 * MIB  # where the definition asks for huge pages and does not say of 
 
 class Machines(NamedTuple):
     guests: list[Guest]
-    domains: list[Domain]  # of their next start, in the same order; none where libvirt was not asked
+    domains: list[Domain]  # of the next start of the first of them: those that libvirt knows
     qemu: tuple[int, int]  # major and minor version; (0, 0): not known
 
 
@@ -88,16 +88,18 @@ def _of_process(vm: Vm, cpus: CpuSet) -> Guest:
 
 def known(facts: HostFacts, *, recorded: bool) -> tuple[Machines, str]:
     """The machines, and why libvirt was not asked for them; empty: it was."""
+    running = Machines(seen(facts), [], (0, 0))
     if recorded:
-        return Machines(seen(facts), [], (0, 0)), "this is a record: machines are those that ran"
+        return running, "this is a record: machines are those that ran"
     if there := urlsplit(connection.default_uri()).hostname:
-        return Machines(
-            seen(facts), [], (0, 0)
-        ), f"libvirt of {there} is another host's: only machines that run are known"
+        return running, f"libvirt of {there} is another host's: only machines that run are known"
     try:
-        return defined(), ""
+        found = defined()
     except VirtkitError as error:
-        return Machines(seen(facts), [], (0, 0)), f"only machines that run are known: {error.message}"
+        return running, f"only machines that run are known: {error.message}"
+    names = {each.name for each in found.guests}
+    strangers = [each for each in running.guests if each.name not in names]  # QEMU that somebody else started
+    return found._replace(guests=[*found.guests, *strangers]), ""
 
 
 def assigned(guests: Iterable[Guest], profiles: Mapping[str, Profile], rest: Profile | None) -> Iterator[Guest]:
