@@ -74,7 +74,7 @@ def test_the_knobs_of_the_recorded_host_are_set_as_there_and_as_writable_as_ther
         there = {row.setting.name: row for row in host.list_knobs(system)}
     assert here.keys() == there.keys()
     assert {name: row.writable for name, row in here.items()} == {name: row.writable for name, row in there.items()}
-    assert sum(here[name] != there[name] for name in here) < 3  # another test may set one meanwhile
+    assert sum(here[name] != there[name] for name in here) < 6  # of 100: another test may set some meanwhile
 
 
 def test_the_kvm_of_the_recorded_host_answers_as_it_did(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A Debian with systemd and GRUB is tuned, rebooted, verified, and put back: what our files keep, they keep.
 
 By hand, as root, ten minutes under TCG: ``PYTHONPATH=src:tests python -m bench.host.reboot DIRECTORY``. The directory
-keeps the disk's tree (mmdebstrap, 500 MB) for the next time.
+keeps the disk's tree (mmdebstrap, 500 MB) for the next time, and a record of the host before all that.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def main(place: Path) -> int:
     with Machine(place, [*MACHINE, "-drive", f"if=virtio,format=raw,file={disk}"]) as machine:
         agent = machine.agent(BOOTED)
         before = _knobs(agent)
+        _virtkit(agent, "host facts --save host.json")
+        (place / "host.json").write_text(agent.shell("cat /root/host.json"))
         _say(_virtkit(agent, f"host set {' '.join(WISHES)} -y"))
         _say(_virtkit(agent, f"host set --persistent {' '.join(AT_BOOT)} -y"))
         _say(_virtkit(agent, "host verify"))
