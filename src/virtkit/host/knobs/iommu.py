@@ -27,7 +27,7 @@ KNOBS = (
     Knob(
         name="iommu.passthrough",
         file="/proc/cmdline",
-        legal=Given("iommu", Words(("pt", "nopt", "strict", "off")), unset="unset"),
+        legal=Given("iommu", Words(("pt", "nopt", "off")), unset="unset"),
         risk=Risk.REBOOT,
         parameter="iommu={value}",
         explain=Says(
