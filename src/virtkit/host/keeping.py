@@ -59,6 +59,11 @@ class Keeping:
         found = [kept for kept in self.all(setting, *rivals) if kept.value != "0" or not rivals]
         return found[-1] if found and found[-1].name == setting.name else None
 
+    def said(self, path: str, setting: Setting) -> str | None:
+        """What this one file sets it to."""
+        found = [kept.value for kept in self.all(setting) if kept.where.rpartition(":")[0] == path]
+        return found[-1] if found else None
+
     def _read(self, name: str) -> list[Entry]:
         if name not in self._entries:
             self._entries[name] = self.kinds[name].entries(self.kernel)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import posixpath
 import shlex
+from base64 import b64decode
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from virtkit.core import files
-from virtkit.core.errors import VerifyError
+from virtkit.core.errors import ConflictError, NotFoundError, VerifyError
 from virtkit.core.plan import Action
 from virtkit.host.keeping import Keeping
 from virtkit.host.kernel import Kernel
@@ -26,7 +27,11 @@ _REFRESH_SECONDS = 300  # update-grub asks every disk for other systems
 
 @dataclass(frozen=True)
 class PersistKnobs(Action):
-    """State: the file, or None in ``file``, and the directories above it that were not there."""
+    """State: the file, or None in ``file``, and the directories above it that were not there.
+
+    Several changes may write one file. Each answers for its own lines: undo brings the file back to the byte where
+    nobody else wrote there since, else it takes its lines out and puts those back that they replaced.
+    """
 
     kind: ClassVar[str] = "host.persist_knobs"
     stands_alone: ClassVar[bool] = True
@@ -35,7 +40,7 @@ class PersistKnobs(Action):
     values: dict[str, str] = field(default_factory=dict)  # settings that the file is to keep
     whole: bool = True  # no other file has to follow before they are kept
     refresh: str = ""  # the command that the next boot depends on
-    was: str = ""  # the file's text before, for the plan
+    was: str = ""  # the file's text before
 
     def describe(self) -> str:
         kept = ", ".join(f"{name}={value}" for name, value in self.values.items())
@@ -47,12 +52,38 @@ class PersistKnobs(Action):
         return [line for line in lines if not line.startswith(("---", "+++"))]
 
     def capture(self, system: System) -> Json:
-        return {"file": files.capture(system, self.path), "missing": _missing(system, self.path)}
+        found: dict[str, Json] = {"file": files.capture(system, self.path), "missing": _missing(system, self.path)}
+        return found | {"sets": self._sets(system)}
 
     def fingerprint(self, state: Json) -> Json:
-        return state["file"] if isinstance(state, dict) else None
+        """What the file sets of our settings, and which lines are there of those that this wrote, and replaced."""
+        if not isinstance(state, dict):
+            return None
+        there, (ours, replaced) = _lines(state["file"]), self._own()
+        lines: list[Json] = [[line in there for line in ours], [line in there for line in replaced]]
+        return {"sets": state.get("sets"), "lines": lines}
+
+    def difference(self, left: Json, now: Json, system: System) -> str:
+        there = (files.text_of(system, self.path) or "").splitlines()
+        lost = [line for line in self._own()[0] if line not in there]
+        return f"{self.path} does not say any more: {'; '.join(lost)}"
+
+    def _sets(self, system: System) -> dict[str, Json]:
+        keeping = Keeping(Kernel(system))
+        found: dict[str, Json] = {}
+        for name in self.values:
+            with suppress(NotFoundError):  # no knob: what virtual functions a card has
+                found[name] = keeping.said(self.path, setting(name))
+        return found
+
+    def _own(self) -> tuple[list[str], list[str]]:
+        was, text = self.was.splitlines(), self.text.splitlines()
+        ours = [line for line in text if line not in was and not line.startswith(_FRAME)]
+        return ours, [line for line in was if line not in text and not line.startswith(_FRAME)]
 
     def apply(self, system: System, report: Sink) -> None:
+        if (files.text_of(system, self.path) or "") != self.was:
+            raise ConflictError(f"{self.path}: was changed since the plan was made")
         system.path(posixpath.dirname(self.path)).mkdir(parents=True, exist_ok=True)
         files.rewrite(system, self.path, self.text.encode("utf-8", "surrogateescape"))
         self._refresh(system)
@@ -72,14 +103,29 @@ class PersistKnobs(Action):
     def undo(self, system: System, before: Json) -> None:
         if not isinstance(before, dict):
             return
-        if before["file"] is not None:
-            system.path(posixpath.dirname(self.path)).mkdir(parents=True, exist_ok=True)
-        files.restore(system, self.path, before["file"])
+        now = files.text_of(system, self.path)
+        if now is None or now in {self.text, self.was}:
+            if before["file"] is not None:
+                system.path(posixpath.dirname(self.path)).mkdir(parents=True, exist_ok=True)
+            files.restore(system, self.path, before["file"])
+        else:
+            self._take_out(system, now)
         missing = before.get("missing")
         for folder in missing if isinstance(missing, list) else ():
             with suppress(OSError):  # not empty, or gone
                 system.path(str(folder)).rmdir()
         self._refresh(system)
+
+    def _take_out(self, system: System, now: str) -> None:
+        """Ours from among the others' lines; a file that then says nothing goes."""
+        ours, replaced = self._own()
+        there = now.splitlines()
+        back = [line for line in replaced if line not in there]
+        kept = [line for line in there if line not in ours] + back
+        if all(line.startswith(_FRAME) or not line for line in kept):
+            system.remove(self.path)
+        else:
+            files.rewrite(system, self.path, ("\n".join(kept) + "\n").encode("utf-8", "surrogateescape"))
 
     def _refresh(self, system: System) -> None:
         if self.refresh:
@@ -96,4 +142,11 @@ def _missing(system: System, path: str) -> list[str]:
     return found
 
 
+def _lines(file: Json) -> list[str]:
+    """Of a captured file."""
+    content = b64decode(str(file["content"])) if isinstance(file, dict) else b""
+    return content.decode("utf-8", "surrogateescape").splitlines()
+
+
 _WIDTH = 100  # columns of a plan's line
+_FRAME = ("#", "[", "summary=", "include=")  # what stands around the lines that set something
