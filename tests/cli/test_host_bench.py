@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -22,8 +23,8 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def told(*pairs: Pair) -> list[str]:
-    setup = Setup("a", "b", "/", 0, "read")
-    return list(_lines(Measured("cache", "us", setup, list(pairs), judge(pairs)), len(pairs)))
+    setup = Setup("a", "b", "/srv", 0, "read")
+    return list(_lines(Measured("cache", "us", setup, list(pairs), judge(pairs))))
 
 
 def test_a_flush_that_is_thrown_away_costs_less_than_one_that_is_made(tmp_path: Path) -> None:
@@ -37,7 +38,8 @@ def test_a_flush_that_is_thrown_away_costs_less_than_one_that_is_made(tmp_path: 
 
 
 def test_what_is_not_known_is_refused_with_what_is() -> None:
-    assert "expected one of cache, jitter, memory, scheduler" in bench("luck").stderr
+    assert "bench: 'luck' is asked for, expected one of cache, jitter, memory, scheduler" in bench("luck").stderr
+    assert "look for the disk of /nowhere" in bench("scheduler", "--directory", "/nowhere").stderr
     assert "side is 'fast', expected one of none, writeback" in bench("cache", "none", "fast").stderr
     assert "expected two" in bench("cache", "none").stderr
     assert "both sides are none" in bench("cache", "none", "none").stderr
@@ -61,6 +63,10 @@ def test_a_verdict_is_told_with_its_bounds() -> None:
 def test_where_there_is_no_verdict_it_says_what_would_give_one() -> None:
     lines = told(*[Pair(100, 90)] * 6, *[Pair(100, 110)] * 2)
     assert lines[0] == "✗ cache: no verdict between a and b: the noise is larger than the difference"
-    assert lines[-1].startswith("  as it looks, ")
-    assert "--rounds" in lines[-1]
+    found = re.fullmatch(
+        r"  as it looks, (\d+) more rounds would tell: virtkit host bench cache a b --directory=/srv --load=read"
+        r" --rounds (\d+)", lines[-1],
+    )  # fmt: skip
+    assert found
+    assert int(found[2]) == 8 + int(found[1])
     assert "more than 1000 more rounds" in told(*[Pair(100, 100)] * 8)[-1]

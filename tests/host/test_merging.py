@@ -58,19 +58,20 @@ class Ksmd(Imitation):
     """Takes pages apart while it is written to, as the kernel does; ``stops`` with so many left where memory ends."""
 
     stops: int = 0
+    takes: float = 0.0  # seconds for each of PARTS
 
     def write(self, absolute: str, text: str) -> None:
         if (absolute, text) == (f"{KSM}/run", "2"):
             whole = int(self.read(f"{KSM}/pages_sharing"))
             for part in reversed(range(PARTS)):
-                time.sleep(0.08)
+                time.sleep(self.takes)
                 self.path(f"{KSM}/pages_sharing").write_text(str(max(whole * part // PARTS, self.stops)))
         super().write(absolute, text)
 
 
-def ksmd(root: Path, files: dict[str, str], stops: int = 0) -> Ksmd:
+def ksmd(root: Path, files: dict[str, str], stops: int = 0, takes: float = 0.0) -> Ksmd:
     plant(root, FILES | files)
-    return Ksmd(root, stops=stops)
+    return Ksmd(root, stops=stops, takes=takes)
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_the_plan_tells_what_is_lost_with_figures(tmp_path: Path) -> None:
 
 
 def test_off_takes_apart_what_is_merged_and_tells_how_far_it_is(tmp_path: Path, journal: Journal) -> None:
-    system = ksmd(tmp_path, {f"{KSM}/run": "1", f"{KSM}/pages_sharing": "900"})
+    system = ksmd(tmp_path, {f"{KSM}/run": "1", f"{KSM}/pages_sharing": "900"}, takes=0.11)
     events: list[Event] = []
     engine.run(host.ksm(system, on=False, persistent=False), system, journal, events.append)
     assert values(system, "run", "pages_sharing") == ["2", "0"]

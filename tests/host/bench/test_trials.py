@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from host.trees import plant
-from virtkit.core.errors import NotSupportedError, SystemCallError
+from virtkit.core.errors import NotSupportedError, SystemCallError, UsageError
 from virtkit.core.progress import Advanced, Finished, Started
 from virtkit.core.system import System
 from virtkit.core.units import MIB
@@ -69,6 +69,12 @@ def test_memory_borrows_what_the_host_lacks(tmp_path: Path) -> None:
     assert memory.TRIAL.borrows(system, setup("4K", "hugetlb")) == {"hugepages.2M@0": "38"}
     system.write(f"{POOL}/free_hugepages", "32")
     assert memory.TRIAL.borrows(system, setup("4K", "hugetlb")) == {}
+
+
+@pytest.mark.parametrize(("size", "why"), [(0, "multiple of 2 MiB"), (3 * MIB, "multiple"), (1 << 60, "can spare")])
+def test_a_walk_is_through_as_much_as_there_is(size: int, why: str) -> None:
+    with pytest.raises((UsageError, NotSupportedError), match=f"--size is .*{why}"):
+        memory.TRIAL.borrows(System(), setup("4K", "THP")._replace(size=size))
 
 
 @pytest.mark.parametrize("load", ["commit", "write", "read"])

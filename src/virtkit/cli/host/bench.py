@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
-from virtkit.core.units import GIB, parse_size
+from virtkit.core.units import GIB, MIB, parse_size
 
 if TYPE_CHECKING:
     import argparse
@@ -15,22 +15,26 @@ if TYPE_CHECKING:
     from virtkit.cli.show import Console
     from virtkit.core.plan import Plan
     from virtkit.host.bench.trial import Setup
-    from virtkit.host.bench.verdict import Verdict
     from virtkit.recipes.measuring import Measured
 
 NO_VERDICT = 1  # exit status
 _ROUNDS = 12
+_DIRECTORY = "/var/tmp"  # noqa: S108  what is made there has no name
+_LOADS = ("commit", "write", "read")
 
 
 def build(parser: Arguments) -> None:
     about = "memory (4K THP hugetlb), cache (none writeback writethrough directsync unsafe), scheduler, jitter"
-    parser.add_argument("what", metavar="WHAT", help=about)
+    parser.mixed = True
+    parser.add_argument("what", metavar="WHAT", nargs="?", default="", help=about)
     parser.add_argument("sides", metavar="A B", nargs="*", help="what is compared; else the first two there are")
     parser.add_argument("--rounds", type=_rounds, default=_ROUNDS, metavar="N", help=f"pairs ({_ROUNDS}); at least 6")
     parser.add_argument("--size", type=parse_size, default=GIB, metavar="SIZE", help="memory: walked through (1G)")
-    parser.add_argument("--directory", default="/var/tmp", metavar="DIR", help="cache, scheduler: where (/var/tmp)")  # noqa: S108  the file has no name
-    loads = ("commit", "write", "read")
-    parser.add_argument("--load", choices=loads, default="commit", help="cache: a write and its flush (default) ...")
+    parser.add_argument(
+        "--directory", default=_DIRECTORY, metavar="DIR", help=f"cache, scheduler: where ({_DIRECTORY})"
+    )
+    load = "cache: what is asked for; commit (default) is a write and its flush"
+    parser.add_argument("--load", choices=_LOADS, default=_LOADS[0], help=load)
     options.change(parser)
     parser.set_defaults(run=_bench)
 
@@ -66,17 +70,18 @@ def _bench(args: argparse.Namespace, console: Console) -> int:
     if console.json:
         console.data(found.data())
     else:
-        console.lines(_lines(found, args.rounds))
+        console.lines(_lines(found))
     return 0 if found.verdict.concluded else NO_VERDICT
 
 
 def _setup(args: argparse.Namespace) -> Setup:
-    from virtkit.core.errors import NotFoundError, UsageError
+    from virtkit.core.errors import UsageError
     from virtkit.host.bench.trial import Setup
     from virtkit.recipes.measuring import whats
 
     if args.what not in whats():
-        raise NotFoundError(f"{args.what}: cannot be measured, expected one of {', '.join(whats())}")
+        found = f"{args.what!r} is asked for" if args.what else "what to measure is not said"
+        raise UsageError(f"bench: {found}, expected one of {', '.join(whats())}", hint="virtkit host bench --help")
     if len(args.sides) not in {0, 2}:
         raise UsageError(f"sides are {' '.join(args.sides)}, expected two, or none for the first two there are")
     a, b = args.sides or ("", "")
@@ -89,7 +94,7 @@ def _agreed(plan: Plan, console: Console) -> bool:
     return agreed(plan.title, [*plan.lines(), *plan.notes], console)
 
 
-def _lines(found: Measured, rounds: int) -> Iterator[str]:
+def _lines(found: Measured) -> Iterator[str]:
     setup, verdict = found.setup, found.verdict
     if verdict.concluded:
         yield f"✓ {found.what}: {setup.b} takes {_part(verdict.change)} {setup.a}"
@@ -99,7 +104,7 @@ def _lines(found: Measured, rounds: int) -> Iterator[str]:
     medians = f"{setup.a} {verdict.a:.4g}, {setup.b} {verdict.b:.4g} {found.unit}"
     yield f"  medians of {verdict.pairs} pairs in turns: {medians}"
     if not verdict.concluded:
-        yield f"  {_next(found.what, setup, verdict, rounds)}"
+        yield f"  {_next(found)}"
 
 
 def _part(change: float) -> str:
@@ -113,10 +118,21 @@ def _factor(change: float) -> str:
     return f"{abs(change) * 100:.2g} % {'more' if change > 0 else 'less'}"
 
 
-def _next(what: str, setup: Setup, verdict: Verdict, rounds: int) -> str:
+def _next(found: Measured) -> str:
     from virtkit.host.bench.verdict import MOST
 
+    setup, verdict = found.setup, found.verdict
     if verdict.more is None:
         return f"more than {MOST} more rounds would be needed: the sides are too like, or the host is too busy"
-    command = f"virtkit host bench {what} {setup.a} {setup.b} --rounds {rounds + verdict.more}"
-    return f"as it looks, {verdict.more} more rounds would tell: {command}"
+    words = [found.what, setup.a, setup.b, *_flags(found.what, setup), "--rounds", str(verdict.pairs + verdict.more)]
+    return f"as it looks, {verdict.more} more rounds would tell: virtkit host bench {' '.join(words)}"
+
+
+def _flags(what: str, setup: Setup) -> Iterator[str]:
+    """What was asked for besides, and matters for this."""
+    if what == "memory" and setup.size != GIB:
+        yield f"--size={setup.size // MIB}M"
+    if what in {"cache", "scheduler"} and setup.directory != _DIRECTORY:
+        yield f"--directory={setup.directory}"
+    if what == "cache" and setup.load != _LOADS[0]:
+        yield f"--load={setup.load}"

@@ -11,6 +11,7 @@ import ctypes
 import mmap
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, SystemCallError
@@ -41,18 +42,24 @@ def walk(size: int, pages: str, seed: int) -> float:
     """
     loop = _Loop()
     before = _in_huge_pages()
-    with _memory(size, pages) as memory:
+    memory = _memory(size, pages)
+    try:
         start = _lay(memory, size, seed)
-        got = _in_huge_pages() - before
-        if pages == TRANSPARENT and got < size * _ALMOST:
-            found = f"the kernel gave {format_size(max(got, 0))} of {format_size(size)} in huge pages"
-            raise NotSupportedError(
-                f"THP: {found}: free memory is in pieces", hint="echo 1 > /proc/sys/vm/compact_memory"
-            )
+        if pages == TRANSPARENT:
+            _check(_in_huge_pages() - before, size)
         loop(start, _STEPS // 10)
         began = time.perf_counter_ns()
         loop(start, _STEPS)
         return (time.perf_counter_ns() - began) / _STEPS
+    finally:
+        with suppress(BufferError):  # numpy looks at it still, where Ctrl-C came in between
+            memory.close()
+
+
+def _check(got: int, size: int) -> None:
+    if got < size * _ALMOST:
+        found = f"the kernel gave {format_size(max(got, 0))} of {format_size(size)} in huge pages"
+        raise NotSupportedError(f"THP: {found}: free memory is in pieces", hint="echo 1 > /proc/sys/vm/compact_memory")
 
 
 class _Loop:

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import NotSupportedError
+from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import format_size
 from virtkit.host.bench.walk import HUGE, HUGETLB, SMALL, TRANSPARENT, walk
 from virtkit.host.kernel import Kernel
-from virtkit.host.memory import read_thp
+from virtkit.host.memory import read_thp, spare
 from virtkit.host.numa import read_nodes
 
 if TYPE_CHECKING:
@@ -29,8 +29,11 @@ class Memory:
 
     def borrows(self, system: System, setup: Setup) -> dict[str, str]:
         kernel = Kernel(system)
-        if setup.size % HUGE:
-            raise NotSupportedError(f"memory: size is {format_size(setup.size)}, expected a multiple of 2 MiB")
+        if setup.size % HUGE or not setup.size:
+            raise UsageError(f"memory: --size is {format_size(setup.size)}, expected a multiple of 2 MiB")
+        if (room := spare(kernel)) is not None and setup.size > room:
+            most = f"expected at most the {format_size(max(room, 0))} that the host can spare"
+            raise NotSupportedError(f"memory: --size is {format_size(setup.size)}, {most}")
         wishes: dict[str, str] = {}
         if TRANSPARENT in {setup.a, setup.b}:
             wishes |= _transparent(kernel)

@@ -12,7 +12,7 @@ from random import Random
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from virtkit.core.errors import NotSupportedError
+from virtkit.core.errors import NotSupportedError, SystemCallError
 from virtkit.core.progress import silent
 from virtkit.core.units import MIB
 from virtkit.host.bench.scratch import BLOCK, aligned, opened_again, scratch
@@ -69,7 +69,10 @@ class Scheduler:
 
 def disk_below(system: System, directory: str) -> str:
     """The whole disk that holds ``directory``, as in /sys/block; NotSupportedError where it is not one disk alone."""
-    device = os.stat(directory).st_dev
+    try:
+        device = os.stat(directory).st_dev
+    except OSError as error:
+        raise SystemCallError(f"look for the disk of {directory}", error) from error
     link = system.path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
     if not link.exists():
         raise NotSupportedError(f"{directory}: is on no disk of its own, expected a file system on a disk")
