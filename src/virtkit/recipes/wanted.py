@@ -9,7 +9,7 @@ from virtkit import host
 from virtkit.host.placement.wish import Wish
 from virtkit.recipes.placement import auto
 from virtkit.recipes.workload import disk_policy
-from virtkit.vm import pinning
+from virtkit.vm import connection, homes, pinning
 from virtkit.vm.blueprint import Blueprint, Disk, Nic, derived_mac, machine_xml
 from virtkit.vm.domain import Domain
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.recipes.spec import Document, Machine
     from virtkit.vm.pinning import Pins
-
-IMAGES = Path("/var/lib/libvirt/images")  # libvirt's default pool: labelled for QEMU by SELinux and AppArmor
 
 
 class Wanted(NamedTuple):
@@ -35,7 +33,8 @@ def work_out(document: Document, name: str, system: System) -> Wanted:
     machine = document.spec.machines[name]
     directory = document.path.resolve().parent
     image = machine.image
-    disk = directory / image.path if image.path else IMAGES / f"{name}.{image.format}"
+    images = Path(homes.images(connection.default_uri()))
+    disk = directory / image.path if image.path else images / f"{name}.{image.format}"
     policy = disk_policy(machine.workload, disk.parent)
     accelerator = host.kvm(system).accelerator if machine.accelerator == "auto" else machine.accelerator
     blueprint = Blueprint(

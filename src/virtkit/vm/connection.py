@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from virtkit.core.errors import MachineError, NotFoundError, VirtkitError
@@ -17,8 +19,35 @@ _LOCAL = frozenset({SYSTEM, SESSION})
 
 
 def default_uri() -> str:
-    """LIBVIRT_DEFAULT_URI, as virsh reads it; else root's machines for root and the user's own for anybody else."""
-    return os.environ.get("LIBVIRT_DEFAULT_URI") or (SYSTEM if os.geteuid() == 0 else SESSION)
+    """Whose machines are meant, by virsh's own rule, so that both always speak of the same ones.
+
+    LIBVIRT_DEFAULT_URI, then ``uri_default`` of libvirt.conf (https://libvirt.org/uri.html), then root's for root and
+    the user's own for anybody else: also for a member of the group libvirt, who would have root's for the asking, but
+    whose ``web1`` must not become another machine on the day that somebody adds them to a group.
+    """
+    root = os.geteuid() == 0
+    return os.environ.get("LIBVIRT_DEFAULT_URI") or _configured(root=root) or (SYSTEM if root else SESSION)
+
+
+def _configured(*, root: bool) -> str:
+    own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    folder = "/etc" if root else own
+    try:
+        text = Path(f"{folder}/libvirt/libvirt.conf").read_text(errors="replace")
+    except OSError:
+        return ""
+    found = re.search(r'^\s*uri_default\s*=\s*"([^"]*)"', text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def whose(uri: str) -> str:
+    """SYSTEM or SESSION for this host's own, however it is written; else ``uri``: another host's, or on its own socket.
+
+    https://libvirt.org/uri.html: ``qemu+unix:///session`` and ``qemu:///session?mode=direct`` are the session, too.
+    """
+    address, _, query = uri.partition("?")
+    plain = address.replace("qemu+unix:", "qemu:", 1)
+    return plain if plain in _LOCAL and "socket=" not in query else uri
 
 
 def wake(uri: str = "") -> str | None:
@@ -27,7 +56,7 @@ def wake(uri: str = "") -> str | None:
     None where it answered already, or where another is meant or another user asks. Errors as ``daemon.ensure_running``.
     """
     library.libvirt()  # that it is not installed is no reason to start a daemon
-    if (uri or default_uri()) != SYSTEM or os.geteuid() != 0:
+    if whose(uri or default_uri()) != SYSTEM or os.geteuid() != 0:
         return None
     from virtkit.core.system import System
     from virtkit.vm import daemon
@@ -47,7 +76,7 @@ def open(uri: str = "", *, start_daemon: bool = True) -> Connection:  # noqa: A0
     try:
         return Connection(uri)
     except MachineError as refused:
-        hint = _REFUSED.get(uri, f"virsh --connect {uri} version")
+        hint = _REFUSED.get(whose(uri), f"virsh --connect {uri} version")
         raise MachineError(refused.message, hint=hint) from refused
 
 
@@ -77,9 +106,12 @@ _REFUSED = {
 }
 
 
+_OTHERS = {SESSION: f"virtkit vm list   (root's: LIBVIRT_DEFAULT_URI={SYSTEM} virtkit vm list)"}
+
+
 class Connection:
     def __init__(self, uri: str) -> None:
-        self.uri = uri
+        self.uri = whose(uri)
         self._libvirt = library.Handle(library.libvirt().raw, uri)
         self._handle = library.Handle(self._libvirt.ask(object, "open", uri), uri)
 
@@ -98,6 +130,11 @@ class Connection:
     def host(self) -> library.Handle:
         """For what is asked of the host itself, or told it: its pools, networks, CPU, memory."""
         return self._handle
+
+    @property
+    def session(self) -> bool:
+        """Whether the machines are an ordinary user's own: no network, bridge or device of the host is theirs."""
+        return self.uri == SESSION
 
     @property
     def hostname(self) -> str:
@@ -120,7 +157,7 @@ class Connection:
     def named(self, name: str) -> Machine:
         """As ``find``; NotFoundError if there is none."""
         if (machine := self.find(name)) is None:
-            raise NotFoundError(f"{name}: no such machine at {self.uri}", hint="virtkit vm list")
+            raise NotFoundError(f"{name}: no such machine at {self.uri}", hint=_OTHERS.get(self.uri, "virtkit vm list"))
         return machine
 
     def machine(self, key: str) -> Machine:

@@ -9,7 +9,7 @@ import os
 from typing import NamedTuple
 
 from virtkit.core.errors import NotSupportedError
-from virtkit.vm.connection import SESSION, SYSTEM
+from virtkit.vm.connection import SESSION, SYSTEM, whose
 
 
 class Homes(NamedTuple):
@@ -33,6 +33,7 @@ _ROOT = Homes(
 
 def of(uri: str) -> Homes:
     """NotSupportedError for another host's libvirt."""
+    uri = whose(uri)
     if uri == SYSTEM:
         return _ROOT
     if uri != SESSION:
@@ -42,6 +43,13 @@ def of(uri: str) -> Homes:
     kept = _base("XDG_CONFIG_HOME", "~/.config") + "/libvirt/qemu"
     logs = _base("XDG_CACHE_HOME", "~/.cache") + "/libvirt/qemu/log"
     return Homes(f"{kept}/nvram", f"{kept}/save", f"{kept}/swtpm", logs, logs)
+
+
+def images(uri: str) -> str:
+    """The directory for disks: libvirt's default pool, or virt-install's place for an ordinary user's."""
+    if whose(uri) == SESSION:
+        return _base("XDG_DATA_HOME", "~/.local/share") + "/libvirt/images"
+    return "/var/lib/libvirt/images"  # labelled for QEMU by SELinux and AppArmor
 
 
 def variables(uri: str, name: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Log(NamedTuple):
 
 def place(uri: str, name: str) -> str:
     """Where the log of machine ``name`` is; NotSupportedError for the machines of another host."""
-    if uri in (connection.SYSTEM, connection.SESSION):
+    if connection.whose(uri) in (connection.SYSTEM, connection.SESSION):
         return f"{homes.of(uri).logs}/{name}.log"
     hint = f"virtkit vm log {name}   (on that host)"
     raise NotSupportedError(f"{name}: its log is at {uri}, and libvirt hands out no logs", hint=hint)

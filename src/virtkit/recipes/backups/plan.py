@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from virtkit import disk
 from virtkit.core.errors import BusyError, ConflictError, NotFoundError, NotSupportedError, SystemCallError, UsageError
 from virtkit.core.plan import Plan
-from virtkit.core.system import System
+from virtkit.core.system import System, is_root
 from virtkit.core.units import format_size
 from virtkit.recipes.backups import store
 from virtkit.recipes.backups.action import BackUp, prefix
@@ -41,6 +41,7 @@ def backup(name: str, target: str, *, incremental: bool = False, pull: bool = Fa
     with connection.open() as libvirt:
         machine = libvirt.machine(name)
         check_local(libvirt, machine.name)
+        _refuse_unwritable(libvirt, machine.name, target)
         _refuse_unfit(machine)
         disks = kinds.writable(machine.now())
         if not disks:
@@ -59,11 +60,20 @@ def backup(name: str, target: str, *, incremental: bool = False, pull: bool = Fa
         return Plan(f"back up machine {machine.name}", (step,), tuple(_notes(machine, step)))
 
 
-def _refuse_unreachable(libvirt: Connection, machine: Machine, target: str) -> None:
-    """QEMU runs as a user of its own: it must be able to pass every directory down to where it writes."""
+def _refuse_unwritable(libvirt: Connection, name: str, target: str) -> None:
+    """The directory is made by who asks, and the record is theirs, whoever writes the images."""
+    if not (is_root() or libvirt.session):
+        found = f"{name}: is root's machine, and what its QEMU writes and offers is root's alone"
+        raise NotSupportedError(found, hint="sudo virtkit vm backup ...")
     above = os.path.dirname(target)
     if not os.path.isdir(above):
-        raise NotFoundError(f"{machine.name}: {above} is not there", hint=f"mkdir -p {above}")
+        raise NotFoundError(f"{name}: {above} is not there", hint=f"mkdir -p {above}")
+    if not os.access(target if os.path.isdir(target) else above, os.W_OK | os.X_OK):
+        raise NotSupportedError(f"{name}: you may not write to {target}", hint="another directory")
+
+
+def _refuse_unreachable(libvirt: Connection, machine: Machine, target: str) -> None:
+    """QEMU runs as a user of its own: it must be able to pass every directory down to where it writes."""
     if found := explain.stopped(libvirt, f"{target}/image", System(), machine.next_start()):
         raise NotSupportedError(f"{machine.name}: {found[0]}", hint=f"{found[1]}, or another directory, or --pull")
 

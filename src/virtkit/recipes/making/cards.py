@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, UsageError
 from virtkit.vm.blueprint import Nic
-from virtkit.vm.connection import SESSION
 
 if TYPE_CHECKING:
     from virtkit.core.system import System
@@ -17,7 +16,7 @@ USUAL = "default"  # libvirt's NAT network, which it makes when it is installed
 
 def usual(name: str, libvirt: Connection) -> tuple[Nic, ...]:
     """One on libvirt's NAT, or on QEMU's own for an ordinary user's machines. UsageError where that is not there."""
-    if libvirt.uri == SESSION:
+    if libvirt.session:
         return (Nic(user=True),)
     try:
         libvirt.bridge_of(USUAL)
@@ -30,7 +29,7 @@ def usual(name: str, libvirt: Connection) -> tuple[Nic, ...]:
 def require(name: str, nics: tuple[Nic, ...], libvirt: Connection, system: System) -> None:
     """NotFoundError for a bridge or a network that is not there; NotSupportedError for a user who has neither."""
     for nic in nics:
-        if libvirt.uri == SESSION and nic.network:
+        if libvirt.session and nic.network:
             found = f"{name}: network {nic.network} is root's, and this user's machines cannot join it"
             raise NotSupportedError(found, hint="leave --network away for QEMU's own NAT, or sudo virtkit ...")
         if nic.network:

@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING
 
 from virtkit import disk
 from virtkit.core.errors import ConflictError, NotFoundError, NotSupportedError, VirtkitError
-from virtkit.recipes.wanted import IMAGES
+from virtkit.vm import homes
 from virtkit.vm.blueprint import check_name
-from virtkit.vm.connection import SESSION
 
 if TYPE_CHECKING:
     from virtkit.core.system import System
     from virtkit.vm.connection import Connection
 
-_OWN_IMAGES = Path("~/.local/share/libvirt/images")  # virt-install's, for an ordinary user's machines
-
 
 def directory(libvirt: Connection) -> Path:
     """Where libvirt keeps images; an ordinary user's is made if it is not there."""
-    if libvirt.uri != SESSION:
-        return IMAGES
-    own = _OWN_IMAGES.expanduser()
-    own.mkdir(parents=True, exist_ok=True)
-    return own
+    found = Path(homes.images(libvirt.uri))
+    if libvirt.session:
+        found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def require_local(libvirt: Connection) -> None:
@@ -43,13 +39,21 @@ def require_name(libvirt: Connection, name: str) -> None:
 
 
 def require_free(libvirt: Connection, path: str, system: System) -> None:
-    """ConflictError for a file that is there, or that a machine already calls its own; NotFoundError, no directory."""
+    """ConflictError for a file that is there, or that a machine already calls its own.
+
+    NotFoundError without its directory, NotSupportedError where that may not be written to.
+    """
     if system.exists(path):
         raise ConflictError(
             f"{path}: exists already, and is not overwritten", hint="another name, or another place for it"
         )
-    if not system.path(os.path.dirname(path)).is_dir():
-        raise NotFoundError(f"{os.path.dirname(path)}: no such directory", hint=f"mkdir -p {os.path.dirname(path)}")
+    folder = os.path.dirname(path)
+    if not system.path(folder).is_dir():
+        raise NotFoundError(f"{folder}: no such directory", hint=f"mkdir -p {folder}")
+    if not os.access(system.path(folder), os.W_OK | os.X_OK):
+        raise NotSupportedError(
+            f"{path}: you may not write to {folder}", hint="another place for it, or sudo virtkit ..."
+        )
     if owners := writers(libvirt, path):
         raise ConflictError(f"{path}: belongs to machine {owners[0]}", hint=f"virtkit vm show {owners[0]}")
 

@@ -29,15 +29,14 @@ def overlay(machine: str, disk: Disk, name: str, directory: str = "") -> str:
     if not directory and disk.node.get("type") == "block":
         raise UsageError(
             f"{machine}: disk {disk.target} is the device {disk.source}, expected a directory for its overlay",
-            hint="--directory /var/lib/libvirt/images",
+            hint="--directory DIRECTORY   (where it may grow)",
         )
     return str(PurePosixPath(directory or PurePosixPath(disk.source).parent) / f"{machine}-{disk.target}.{name}.qcow2")
 
 
 def memory_file(overlays: dict[str, str], machine: str, name: str) -> str:
     """Beside the first overlay."""
-    first = next(iter(overlays.values()), f"/var/lib/libvirt/images/{machine}")
-    return str(PurePosixPath(first).parent / f"{machine}.{name}.memory")
+    return str(PurePosixPath(next(iter(overlays.values()))).parent / f"{machine}.{name}.memory")
 
 
 def request(name: str, description: str, disks: dict[str, str], memory: str, others: Iterable[str]) -> str:
