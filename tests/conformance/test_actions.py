@@ -111,3 +111,9 @@ def test_an_action_says_what_it_does_in_one_line(action: type[Action]) -> None:
     assert text
     assert "\n" not in text
     assert len(text) < 200
+
+
+def test_what_changes_the_host_is_roots(action: type[Action]) -> None:
+    area = action.kind.partition(".")[0]
+    if area in {"net", "host"} and action.changes:
+        assert action.needs_root

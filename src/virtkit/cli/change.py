@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from virtkit.cli.agreement import DECLINED, agreed
 from virtkit.cli.options import PLAN_HAS_CHANGES
 from virtkit.cli.waiting import at_terminal
 from virtkit.core.deadman import Confirm
-from virtkit.core.engine import run
+from virtkit.core.engine import refuse_others, run
 from virtkit.core.journal import Journal
-from virtkit.core.system import System
+from virtkit.core.system import System, is_root
 
 if TYPE_CHECKING:
     import argparse
@@ -36,11 +38,13 @@ def carry_out(
     changes, with ``-y``, too.
     """
     if args.plan:
-        console.plan(plan)
+        roots = () if is_root() or not plan.reserved else (f"needs root: {_as_root(args)}",)
+        console.plan(replace(plan, notes=(*plan.notes, *roots)))
         return PLAN_HAS_CHANGES if plan else 0
     if not plan:
         _say(console, plan, None)
         return 0
+    refuse_others(plan, _as_root(args))
     shown = [*_lines(plan, details=details), *(f"note: {note}" for note in plan.notes)]
     if ask and not args.yes:
         if not agreed(plan.title, shown, console):
@@ -52,6 +56,11 @@ def carry_out(
         number = run(plan, System(), Journal.default(), report, origin=origin, asked=at_terminal())
     _say(console, plan, number, told)
     return 0
+
+
+def _as_root(args: argparse.Namespace) -> str:
+    """The same command, for who may."""
+    return shlex.join(["sudo", "virtkit", *(word for word in args.typed if word not in ("--plan", "--dry-run"))])
 
 
 def _lines(plan: Plan, *, details: bool) -> list[str]:

@@ -82,6 +82,7 @@ def _run(argv: Sequence[str], console: Console) -> int:
         args = _parser(argv).parse_args(argv)
     except SystemExit:  # --help has been answered
         return 0
+    args.typed = argv
     console.configure(args)
     if args.command in NEED_LIBVIRT:
         _wake_libvirt(console)

@@ -19,12 +19,14 @@ from virtkit.core.errors import (
     ChangeError,
     HandedOverError,
     NotFoundError,
+    NotSupportedError,
     RolledBackError,
     SystemCallError,
     UndoIncompleteError,
 )
 from virtkit.core.interruptions import Interruptions, Stage, attentive
 from virtkit.core.progress import Finished, Note, Started, silent
+from virtkit.core.system import is_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,16 +66,23 @@ def run(
 ) -> int:
     """Carry out ``plan`` whole or not at all; returns the number to undo it by.
 
-    RolledBackError if a step failed, or nobody confirmed, and everything was put back; UndoIncompleteError if not
-    everything was; KeyboardInterrupt (after putting everything back) if the user or ``report`` broke it off.
-    HandedOverError: it waits for its confirmation still, and the guardian goes on with it. ``asked`` is asked for the
-    confirmation again and again, besides ``virtkit confirm``.
+    NotSupportedError as ``refuse_others``. RolledBackError if a step failed, or nobody confirmed, and everything was
+    put back; UndoIncompleteError if not everything was; KeyboardInterrupt (after putting everything back) if the user
+    or ``report`` broke it off. HandedOverError: it waits for its confirmation still, and the guardian goes on with it.
+    ``asked`` is asked for the confirmation again and again, besides ``virtkit confirm``.
     """
+    refuse_others(plan)
     stage = Stage.CUTTING if plan.cuts_off else Stage.PLAIN
     with attentive(stage) as interruptions, guarding.begun(plan, system, journal, origin) as log:
         sink = _calm(report) if plan.cuts_off else report
         waiter = Waiter(Switch(journal.directory, log.change.number), system, sink, asked, interruptions.leaving)
         return _forward(enumerate(plan.actions), _Work(log, waiter, interruptions))
+
+
+def refuse_others(plan: Plan, hint: str = "sudo virtkit ...") -> None:
+    """NotSupportedError for who is not root, of a plan with a step that is root's."""
+    if (step := plan.reserved) and not is_root():
+        raise NotSupportedError(f"{step}: needs root", hint=hint)
 
 
 def undo(

@@ -35,6 +35,7 @@ class Action(ABC):
     cuts_off: ClassVar[bool] = False  # may cut the administrator off: a guardian stands by (core/deadman)
     unseen: ClassVar[bool] = False  # leaves nothing that can be read back: undo runs without comparing
     final: ClassVar[bool] = False  # nothing brings back what it takes away: undo says so
+    needs_root: ClassVar[bool] = False  # it changes what is the host's: others are refused before anything is touched
     changes: ClassVar[bool] = True  # False: it watches or waits, there is nothing to put back
 
     def __init_subclass__(cls) -> None:
@@ -120,6 +121,11 @@ class Plan:
     def cuts_off(self) -> bool:
         """Whether it may cut the administrator off."""
         return any(action.cuts_off for action in self.actions)
+
+    @property
+    def reserved(self) -> str:
+        """The first step that is root's alone; empty if there is none."""
+        return next((action.describe() for action in self.actions if action.needs_root), "")
 
     @property
     def final(self) -> bool:

@@ -22,6 +22,7 @@ class _NewVolume(Action):
     """What making a volume has in common, however it is made."""
 
     sign: ClassVar[str] = "+"
+    needs_root: ClassVar[bool] = True
     holds_data: ClassVar[bool] = True
 
     @property

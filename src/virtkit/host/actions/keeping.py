@@ -34,6 +34,7 @@ class PersistKnobs(Action):
     """
 
     kind: ClassVar[str] = "host.persist_knobs"
+    needs_root: ClassVar[bool] = True
     stands_alone: ClassVar[bool] = True
     path: str
     text: str

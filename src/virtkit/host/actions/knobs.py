@@ -27,6 +27,7 @@ class SetKnob(Action):
     """State: ``value``, the rival's value, and those of the knobs that the kernel sets anew with this one."""
 
     kind: ClassVar[str] = "host.set_knob"
+    needs_root: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
     stands_alone: ClassVar[bool] = True
     name: str  # as registry.setting takes it

@@ -26,6 +26,7 @@ class SetVirtualFunctions(Action):
     """How many a physical function has. They go and come as a whole: the kernel wants 0 in between."""
 
     kind: ClassVar[str] = "host.set_virtual_functions"
+    needs_root: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
 
     address: str
@@ -67,6 +68,7 @@ class BindDriver(Action):
     """Which driver has a device; empty: whichever the kernel chooses by itself."""
 
     kind: ClassVar[str] = "host.bind_driver"
+    needs_root: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
 
     address: str

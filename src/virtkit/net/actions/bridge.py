@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class _Bridge(Action):
     """What making and deleting a bridge have in common: its state, and how to make it again."""
 
+    needs_root: ClassVar[bool] = True
+
     name: str
 
     def capture(self, system: System) -> Json:

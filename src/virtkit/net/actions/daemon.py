@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class ForDaemon(Action):
     """What is told to a daemon, or asked of it: nothing of it can be captured from outside."""
 
+    needs_root: ClassVar[bool] = True
+
     backend: str
     title: str  # of the backend
     port: str

@@ -33,6 +33,8 @@ def plan_file(system: System, file: File) -> Action | None:
 
 @dataclass(frozen=True)
 class _File(Action):
+    needs_root: ClassVar[bool] = True
+
     path: str
 
     def capture(self, system: System) -> Json:

@@ -21,6 +21,7 @@ class AcceptBridged(Action):
     """One rule, the first of ``chain``: what comes in and goes out by ``bridge`` is accepted. Nothing else changes."""
 
     kind: ClassVar[str] = "net.accept_bridged"
+    needs_root: ClassVar[bool] = True
     sign: ClassVar[str] = "+"
     volatile: ClassVar[bool] = True
 

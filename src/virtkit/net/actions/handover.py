@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class _Handover(Action):
     """What joining and leaving a bridge have in common. The lines are those of Side: the plan was made for them."""
 
+    needs_root: ClassVar[bool] = True
+
     port: str
     bridge: str
     addresses: list[str]

@@ -38,6 +38,7 @@ class SetLink(Action):
     """``name`` is mtu, mac, state (up or down) or stp (on or off)."""
 
     kind: ClassVar[str] = "net.set_link"
+    needs_root: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
 
     link: str

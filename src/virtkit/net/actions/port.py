@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 class _Port(Action):
+    needs_root: ClassVar[bool] = True
+
     port: str
     bridge: str
 

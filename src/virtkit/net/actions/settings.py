@@ -20,6 +20,7 @@ class CarrySettings(Action):
     """Daemons set some of them anew when they take the bridge over; only what is still as it was set here goes back."""
 
     kind: ClassVar[str] = "net.carry_settings"
+    needs_root: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
     unseen: ClassVar[bool] = True
 

@@ -19,6 +19,7 @@ class SetSysctl(Action):
     """Until the next reboot; what lasts is a file in /etc/sysctl.d beside it."""
 
     kind: ClassVar[str] = "net.set_sysctl"
+    needs_root: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
 
     path: str  # below /proc/sys: ``net/ipv4/ip_forward``; a link's name may hold dots, so not with dots

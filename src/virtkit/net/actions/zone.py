@@ -26,6 +26,7 @@ def plan_zone(system: System, port: str, bridge: str) -> list[Action]:
 @dataclass(frozen=True)
 class SetZone(Action):
     kind: ClassVar[str] = "net.set_zone"
+    needs_root: ClassVar[bool] = True
     volatile: ClassVar[bool] = True
     stands_alone: ClassVar[bool] = True
 

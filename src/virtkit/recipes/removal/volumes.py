@@ -24,6 +24,7 @@ class RemoveVolume(Action):
     """LVM is asked once more whether it is open, and what would go with it."""
 
     kind: ClassVar[str] = "recipes.remove_volume"
+    needs_root: ClassVar[bool] = True
     sign: ClassVar[str] = "-"
     final: ClassVar[bool] = True
 

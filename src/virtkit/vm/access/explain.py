@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.core.errors import MachineError, NotFoundError, NotSupportedError, VirtkitError
 from virtkit.core.system import System, is_root
 from virtkit.vm.access import denials, user, walk
-from virtkit.vm.connection import SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +51,7 @@ class _Reach(NamedTuple):
 
     @classmethod
     def of(cls, libvirt: Connection, domain: Domain | None, system: System) -> _Reach:
-        return cls(user.of(libvirt, domain) if is_root() or libvirt.uri == SESSION else None, system, domain)
+        return cls(user.of(libvirt, domain) if is_root() or libvirt.session else None, system, domain)
 
     def stopped(self, path: str) -> tuple[str, str] | None:
         if self.runs_as is None:
