@@ -66,6 +66,18 @@ def test_the_plan_goes_from_the_bridge_to_the_pinned_machine(file: Path) -> None
     assert not Path(convert["target"]).exists()
 
 
+def test_the_host_is_tuned_before_the_machines_are_made_and_its_status_is_told(file: Path) -> None:
+    file.write_text(FILE + "host: {profile: database}\n")
+    done = virtkit("plan", str(file), "--output", "json")
+    kinds = [action["kind"] for action in json.loads(done.stdout)["actions"]]
+    assert kinds[-6:][0] == "net.create_bridge"
+    assert set(kinds[:-6]) <= {"host.set_knob", "host.persist_knobs"}
+    rows = json.loads(virtkit("status", str(file), "--output", "json").stdout)
+    told = [row for row in rows if row["what"].split()[0] == "host"]
+    assert len(told) >= 1
+    assert all(row["what"] == "host" or row["live"] != row["wanted"] for row in told)
+
+
 def test_the_file_may_be_named_from_any_directory(file: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "LIBVIRT_DEFAULT_URI": "test:///default"}
     command = [sys.executable, "-m", "virtkit", "plan", file.name]

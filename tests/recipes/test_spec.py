@@ -70,6 +70,17 @@ def test_a_good_file_is_read_as_it_says(file: Path) -> None:
     assert machine.nics[0].mac == "52:54:00:12:34:56"
 
 
+def test_the_host_is_left_as_it_is_unless_the_file_says_what_it_is_for(file: Path) -> None:
+    file.write_text(GOOD)
+    assert load(file).spec.host is None
+    file.write_text(GOOD + "host: {profile: realtime}\n")
+    host = load(file).spec.host
+    assert host is not None
+    assert host.profile == "realtime"
+    (fault,) = faults(file, GOOD + "host: {profile: gaming}\n")
+    assert fault.startswith("13:17: host.profile: is 'gaming', expected 'web', 'database'")
+
+
 def test_every_fault_comes_at_once_with_its_line_and_column(file: Path) -> None:
     assert faults(file, BAD) == [
         "1:10: version: is 2, expected 1",

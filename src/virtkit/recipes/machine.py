@@ -8,11 +8,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from virtkit import disk, net, vm
+from virtkit import disk, host, net, vm
 from virtkit.core.errors import SpecError, UsageError, VirtkitError
 from virtkit.core.plan import Plan
 from virtkit.core.units import format_size
 from virtkit.disk.actions import Convert
+from virtkit.recipes.advice import declared
 from virtkit.recipes.wanted import work_out
 from virtkit.vm import connection, pinning
 from virtkit.vm.access import explain
@@ -37,6 +38,7 @@ def plan_up(document: Document, system: System, *, confirm: Confirm | None = Non
     """
     faults: list[str] = []
     plan = Plan(f"up {document.path}")
+    plan += _tried(document, ("host",), faults, partial(_plan_host, document, system))
     for name, network in document.spec.networks.items():
         make = partial(net.plan_bridge, name, network.bridge.port, confirm=confirm)
         plan += _tried(document, ("networks", name), faults, make)
@@ -55,6 +57,11 @@ def _tried(document: Document, place: Place, faults: list[str], make: Callable[[
     except VirtkitError as error:
         faults.append(document.fault(place, error.message + (f" (try: {error.hint})" if error.hint else "")))
     return Plan("")
+
+
+def _plan_host(document: Document, system: System) -> Plan:
+    advice = declared.advice(document.spec, system)
+    return host.tune(system, advice) if advice else Plan("")
 
 
 def _plan_machine(document: Document, name: str, system: System) -> Plan:

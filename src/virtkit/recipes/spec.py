@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from virtkit.core.errors import NotFoundError, SpecError, SystemCallError, UsageError
 from virtkit.core.units import parse_size
+from virtkit.recipes.workload import Workload  # noqa: TC001  pydantic reads it
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,12 +83,16 @@ class Nic(_Part):
     mac: Mac | None = None
 
 
+class Host(_Part):
+    profile: Workload  # the host itself is tuned for it; left out, it stays as it is
+
+
 class Machine(_Part):
     image: Image
     cpus: Annotated[int, Field(ge=1, le=512)] = 1
     memory: Size = 1 << 30
     nics: list[Nic] = []
-    workload: Literal["web", "database", "realtime", "desktop", "build"] = "web"
+    workload: Workload = "web"
     pin: Literal["auto", "none"] | dict[int, int] = "none"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     autostart: bool = False
@@ -104,6 +109,7 @@ class Spec(_Part):
     version: Literal[1]
     networks: dict[LinkName, Network] = {}
     machines: dict[Name, Machine]
+    host: Host | None = None
 
 
 class Document:

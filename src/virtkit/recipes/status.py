@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit import net
 from virtkit.core.errors import VirtkitError
 from virtkit.core.units import format_size
+from virtkit.host.advice.finding import Need
+from virtkit.recipes.advice import declared
 from virtkit.recipes.wanted import work_out
 from virtkit.vm import connection, library, pinning
 from virtkit.vm.cpus import format_cpus
@@ -37,12 +39,26 @@ class Row(NamedTuple):
 
 def compare(document: Document, system: System) -> list[Row]:
     """One row per value that the file decides, in the file's order."""
-    rows = [_network(name, network.bridge.port) for name, network in document.spec.networks.items()]
+    rows = list(_host(document, system))
+    rows += [_network(name, network.bridge.port) for name, network in document.spec.networks.items()]
     with connection.open() as libvirt:
         for name in document.spec.machines:
             wanted = work_out(document, name, system)
             rows.extend(_machine(name, wanted, libvirt.find(name)))
     return rows
+
+
+def _host(document: Document, system: System) -> Iterator[Row]:
+    """What ``up`` would set; where that is nothing, that it is so."""
+    advice = declared.advice(document.spec, system)
+    if advice is None:
+        return
+    open_ = advice.needing(Need.NOTHING)
+    for each in open_:
+        yield Row(f"host {each.name}", each.want, each.row.now, each.row.kept.value if each.row.kept else NOTHING)
+    if not open_:
+        tuned = f"tuned for {', '.join(advice.case.profiles)}"
+        yield Row("host", tuned, tuned, NOTHING)
 
 
 def _network(name: str, port: str | None) -> Row:
