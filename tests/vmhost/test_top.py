@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from virtkit import vm
 from virtkit.core.units import MIB
+from virtkit.vm import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,3 +95,21 @@ def test_a_libvirt_that_does_not_answer_is_down_for_prometheus(kvm: Host, tmp_pa
     done = kvm.run("env", "LIBVIRT_DEFAULT_URI=qemu+tcp://localhost:1/system", sys.executable, *command, check=False)
     assert done.returncode == 1
     assert (tmp_path / "a.prom").read_text().splitlines()[-1] == "libvirt_up 0"
+
+
+def test_a_qemu_that_hangs_delays_one_look_and_is_shown_as_such(
+    speaking: Host, guest: str, idle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "SECONDS", 1.0)
+    speaking.virsh("start", idle)
+    pid = speaking.run("cat", f"/run/libvirt/qemu/{idle}.pid").stdout
+    speaking.run("kill", "-STOP", pid)
+    try:
+        with vm.watch() as watched:
+            for expected in (True, False):
+                began = time.monotonic()
+                mute = {busy.counters.name: busy.counters.mute for busy in watched.look()}
+                assert (mute[guest], mute[idle]) == (False, True)
+                assert (time.monotonic() - began > 1) == expected
+    finally:
+        speaking.run("kill", "-CONT", pid)

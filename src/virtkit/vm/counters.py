@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from virtkit.vm.connection import Connection
-    from virtkit.vm.machine import Machine
 
 
 class VcpuCounters(NamedTuple):
@@ -95,6 +94,11 @@ class Counters(NamedTuple):
     def active(self) -> bool:
         return STATES[self.state] in ("running", "idle", "paused", "in shutdown", "pmsuspended")
 
+    @property
+    def mute(self) -> bool:
+        """Whether its QEMU does not answer libvirt now: it hangs, or another job has it."""
+        return self.active and self.cpu_time is not None and self.memory.rss is None
+
 
 class Round(NamedTuple):
     """One look at all machines."""
@@ -103,15 +107,15 @@ class Round(NamedTuple):
     machines: tuple[Counters, ...]  # by name
 
 
-def look(libvirt: Connection, only: Sequence[Machine] = ()) -> Round:
-    """One call, whatever the number of machines; a machine whose QEMU hangs holds nobody up (NOWAIT).
+def look(libvirt: Connection, only: Sequence[str] = ()) -> Round:
+    """One call, whatever the number of machines; of one that another call waits for, only what libvirt itself counts.
 
     ``only`` these; what has been undefined meanwhile is left out.
     """
+    chosen = [machine.raw for name in only if (machine := libvirt.find(name))]
     before = time.monotonic()
     if only:
-        raw = [machine.raw for machine in only]
-        said = libvirt.host.ask(list, "domainListGetStats", raw, _WANTED, library.STATS_NOWAIT)
+        said = libvirt.host.ask(list, "domainListGetStats", chosen, _WANTED, library.STATS_NOWAIT) if chosen else []
     else:
         said = libvirt.host.ask(list, "getAllDomainStats", _WANTED, library.STATS_NOWAIT)
     at = (before + time.monotonic()) / 2

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from virtkit.vm.exposition import Pool
     from virtkit.vm.footprint import Footprint
     from virtkit.vm.loads import Load
-    from virtkit.vm.machine import Machine
 
 
 class Busy(NamedTuple):
@@ -31,15 +30,16 @@ class Busy(NamedTuple):
 
 
 class Watch:
-    """Looks at machines again and again, over one connection; use ``watch``."""
+    """Looks at machines again and again; use ``watch``. A QEMU that hangs delays one look, by five seconds."""
 
     def __init__(self, libvirt: Connection, system: System, names: Sequence[str], *, pss: bool) -> None:
         from virtkit.vm.footprint import node_cpus
+        from virtkit.vm.patience import Patient
 
         self._libvirt, self._system, self._pss = libvirt, system, pss
-        self._only: list[Machine] = [libvirt.machine(name) for name in names]
+        self._only = [libvirt.machine(name).name for name in names]
+        self._stats = Patient(libvirt.uri)
         self.host_cpus = int(libvirt.host.ask(list, "getInfo")[2])
-        self.host_memory = int(libvirt.host.ask(list, "getInfo")[1]) << 20  # bytes
         self._nodes: dict[int, Cpus] = node_cpus(system) if libvirt.local else {}
         self._last: Round | None = None
 
@@ -48,10 +48,13 @@ class Watch:
         from virtkit.vm import counters
         from virtkit.vm.loads import loads
 
-        now = counters.look(self._libvirt, self._only)
+        now = self._stats.ask(lambda libvirt: counters.look(libvirt, self._only))
         found = loads(self._last, now, self.host_cpus) if self._last else {}
         self._last = now
         return [Busy(machine, found.get(machine.uuid), self._footprint(machine)) for machine in now.machines]
+
+    def close(self) -> None:
+        self._stats.close()
 
     def _footprint(self, machine: Counters) -> Footprint | None:
         from virtkit.vm.footprint import footprint
@@ -67,7 +70,11 @@ def watch(names: Sequence[str] = (), *, pss: bool = False, system: System | None
     from virtkit.vm import connection
 
     with connection.open() as libvirt:
-        yield Watch(libvirt, system or System(), names, pss=pss)
+        watched = Watch(libvirt, system or System(), names, pss=pss)
+        try:
+            yield watched
+        finally:
+            watched.close()
 
 
 def load(names: Sequence[str] = (), *, seconds: float = 1, pss: bool = False) -> tuple[Busy, ...]:
@@ -83,8 +90,7 @@ def metrics(system: System | None = None) -> str:
     from virtkit.vm import connection
     from virtkit.vm.exposition import Seen, exposition
 
-    with connection.open() as libvirt:
-        watched = Watch(libvirt, system or System(), (), pss=False)
+    with connection.open() as libvirt, watch(system=system) as watched:
         machines = [
             Seen(busy.counters, _described(libvirt, busy.counters.name), busy.footprint) for busy in watched.look()
         ]

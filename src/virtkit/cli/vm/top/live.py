@@ -74,7 +74,7 @@ def _drawn(machines: Sequence[Busy], view: View, watched: Watch, screen: Rich, *
     wanted = [busy for busy in running if view.wanted.lower() in busy.counters.name.lower()]
     ordered = sorted_machines(wanted, view.sort, reverse=view.reverse)
     shown = ordered[min(view.skipped, max(len(ordered) - 1, 0)) :]
-    chosen = columns(pss=pss, width=screen.width, machines=shown)
+    chosen = columns(pss=pss, width=screen.width, machines=shown, devices=view.devices)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="reverse", pad_edge=False)
     for column in chosen:
         left = column.title in ("NAME", "STATE", "CPUS", "NODE")

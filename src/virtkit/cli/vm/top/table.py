@@ -25,7 +25,7 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("NAME", 0, lambda busy: busy.counters.name),
-    Column("STATE", 6, lambda busy: STATES[busy.counters.state]),
+    Column("STATE", 6, lambda busy: "no answer" if busy.counters.mute else STATES[busy.counters.state]),
     Column("HOST%", 1, lambda busy: _share(busy.load and busy.load.cpu_of_host)),
     Column("VCPU%", 2, lambda busy: _share(busy.load and busy.load.cpu_of_vcpus)),
     Column("STEAL%", 3, lambda busy: _share(busy.load and busy.load.steal)),
@@ -60,16 +60,22 @@ def sorted_machines(machines: Iterable[Busy], by: str, *, reverse: bool = False)
     return named if by == "name" else sorted(named, key=_KEYS[by], reverse=not reverse)
 
 
-def columns(*, pss: bool, width: int | None = None, machines: Sequence[Busy] = ()) -> list[Column]:
-    """Those that have room in ``width`` characters, two between each."""
+def columns(
+    *, pss: bool, width: int | None = None, machines: Sequence[Busy] = (), devices: bool = False
+) -> list[Column]:
+    """Those that have room in ``width`` characters, two between each, with these machines in them."""
     chosen = [*COLUMNS[:8], *([PSS] if pss else []), *COLUMNS[8:]]
-    while width is not None and len(chosen) > 1 and _width(chosen, machines) > width:
+    while width is not None and len(chosen) > 1 and _width(chosen, machines, devices=devices) > width:
         chosen.remove(max(chosen, key=lambda column: column.rank))
     return chosen
 
 
-def _width(chosen: Sequence[Column], machines: Sequence[Busy]) -> int:
-    return sum(max(len(column.title), *(len(column.show(busy)) for busy in machines), 0) + 2 for column in chosen) - 2
+def _width(chosen: Sequence[Column], machines: Sequence[Busy], *, devices: bool) -> int:
+    cells = [
+        [column.title for column in chosen],
+        *(line for busy in machines for line in lines(busy, chosen, devices=devices)),
+    ]
+    return sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True)) - 2
 
 
 def titles(*, pss: bool) -> list[str]:
@@ -102,13 +108,25 @@ def _card(card: CardLoad) -> dict[str, str]:
 
 
 def hints(machines: Iterable[Busy]) -> list[str]:
-    """Why a running machine's USED is not known, and what mends it."""
-    blind = [busy.counters.name for busy in machines if busy.load and busy.counters.memory.used is None]
-    if not blind:
-        return []
-    named = ", ".join(blind[:_NAMED]) + (" ..." if len(blind) > _NAMED else "")
-    ask = f"virsh dommemstat {blind[0]} --period 5 --live"
-    return [f"{named}: the guest does not tell its memory: no balloon driver, or nobody asks it ({ask})"]
+    """What of running machines is not known, why, and what mends it."""
+    running = [busy.counters for busy in machines if busy.counters.cpu_time is not None and busy.counters.active]
+    mute = [machine.name for machine in running if machine.mute]
+    blind = [machine.name for machine in running if not machine.mute and machine.memory.used is None]
+    found = (
+        [f"{_listed(mute)}: QEMU does not answer: it hangs, or another job has it (virtkit vm log {mute[0]})"]
+        if mute
+        else []
+    )
+    if blind:
+        ask = f"virsh dommemstat {blind[0]} --period 5 --live"
+        found.append(
+            f"{_listed(blind)}: the guest does not tell its memory: no balloon driver, or nobody asks it ({ask})"
+        )
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
 
 
 def _resident(busy: Busy) -> int | None:
