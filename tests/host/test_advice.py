@@ -32,7 +32,6 @@ TASKSET = {"/proc/9/comm": "qemu-system-x86", "/proc/9/cmdline": "qemu-system-x8
     for tid, (name, cpus) in THREADS.items()
 }
 RECORDS = TESTS / "data/hosts"
-HERE = look(System(), host.facts(System()))
 MERGING = {f"{MM}/ksm/run": "1", f"{MM}/ksm/pages_sharing": "9", f"{MM}/ksm/pages_shared": "3"}
 
 
@@ -60,13 +59,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> System:
     return stand(tmp_path_factory.mktemp("server"))
 
 
+@pytest.fixture(scope="module")
+def here() -> Case:
+    return look(System(), host.facts(System()))
+
+
 @pytest.mark.parametrize("profiles", EVERY, ids="-".join)
-def test_no_rule_names_a_value_that_the_knob_does_not_take(server: System, profiles: tuple[Profile, ...]) -> None:
+def test_no_rule_names_a_value_that_the_knob_does_not_take(
+    server: System, here: Case, profiles: tuple[Profile, ...]
+) -> None:
     guests = (*TWINS, machine("m3", profile=REALTIME, page_size=GIB, shared=True, pins=parse_list("4,12")))
     for untrusted in (False, True):
         for changed in ({}, MERGING, {f"{MM}/transparent_hugepage/enabled": "[always] madvise never"}):
             assert illegal(case(*profiles, guests=guests, untrusted=untrusted, changed=changed), server) == []
-        assert illegal(HERE.asked(guests, profiles, untrusted=untrusted), System()) == []
+        assert illegal(here.asked(guests, profiles, untrusted=untrusted), System()) == []
 
 
 @pytest.mark.parametrize("record", sorted(RECORDS.glob("*.json")), ids=lambda path: path.stem)

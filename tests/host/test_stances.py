@@ -10,7 +10,6 @@ from virtkit.host.advice.stances import Numbers, Stance, weigh
 
 KNOB = "thp.defrag"
 WORDS = ("always", "defer", "defer+madvise", "madvise", "never")
-SERVER = case()
 STANCES = st.dictionaries(
     st.sampled_from(Profile),
     st.builds(
@@ -25,11 +24,11 @@ STANCES = st.dictionaries(
 
 def asked(stances: dict[Profile, Stance], profiles: frozenset[Profile]) -> tuple[str, list[str]]:
     """The value that comes of it, and what was said about the weighing."""
-    found = list(weigh(SERVER.asked((), profiles, untrusted=False), KNOB, stances))
+    found = list(weigh(case(*profiles), KNOB, stances))
     wants = [each.want for each in found if isinstance(each, Recommendation)]
     said = [each.settled for each in found if isinstance(each, Weighed)]
     assert len(wants) <= 1
-    return wants[0] if wants else SERVER.rows[KNOB].now, said
+    return wants[0] if wants else case().rows[KNOB].now, said
 
 
 @given(STANCES, st.frozensets(st.sampled_from(Profile), min_size=1))
@@ -59,7 +58,7 @@ def test_one_profile_alone_gets_what_it_wants_and_nothing_is_weighed(
 def test_where_nobody_was_named_nobody_is_harmed(stances: dict[Profile, Stance]) -> None:
     value, said = asked(stances, frozenset())
     assert not said
-    assert value == SERVER.rows[KNOB].now or all(stance.accepts(value) for stance in stances.values())
+    assert value == case().rows[KNOB].now or all(stance.accepts(value) for stance in stances.values())
 
 
 @given(st.integers(-9, 99), st.integers(-9, 99), st.integers(-99, 199))
