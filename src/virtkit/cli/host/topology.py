@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
@@ -13,10 +14,15 @@ if TYPE_CHECKING:
 
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
+    from virtkit.host.painting import Tenant
+    from virtkit.host.pci import PciDevice
+    from virtkit.host.topology import Topology
 
 
 def build(parser: Arguments) -> None:
     source.add(parser)
+    about = "of another host, as lstopo (hwloc) or virsh capabilities wrote it"
+    parser.add_argument("--xml", metavar="FILE", help=about)
     options.output(parser)
     parser.set_defaults(run=topology)
 
@@ -31,10 +37,15 @@ def topology(args: argparse.Namespace, console: Console) -> int:
     from virtkit.host.topology import read_topology
     from virtkit.host.vms import read_vms
 
-    with source.host_of(args) as system:
-        kernel = Kernel(system)
-        found, devices = read_topology(kernel), read_pci(kernel)
-        machines = tenants(read_vms(kernel, read_programs(kernel)), found.cpus)
+    if args.xml:
+        found = _written(args.xml)
+        devices: tuple[PciDevice, ...] = ()
+        machines: tuple[Tenant, ...] = ()
+    else:
+        with source.host_of(args) as system:
+            kernel = Kernel(system)
+            found, devices = read_topology(kernel), read_pci(kernel)
+            machines = tenants(read_vms(kernel, read_programs(kernel)), found.cpus)
     if console.json:
         listed = [data(machine) for machine in machines]
         console.data({**data(found), "devices": [data(device) for device in devices], "machines": listed})
@@ -44,3 +55,11 @@ def topology(args: argparse.Namespace, console: Console) -> int:
     for line in (*draw(Scene(found, painting.marks, devices)), *painting.legend):
         console.line(f"  {line}")
     return 0
+
+
+def _written(path: str) -> Topology:
+    """UsageError for a file that is no such document, NotFoundError and SystemCallError as for any file."""
+    from virtkit.core.system import System
+    from virtkit.host.topologies import read_document
+
+    return read_document(System().read(os.path.abspath(path)))
