@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.shapes import Shape, topology
-from host.trees import machine
+from host.trees import MEMORY, machine
 from support import others
 from virtkit.core.cpuset import format_list
 from virtkit.core.errors import UsageError
@@ -23,8 +25,6 @@ from virtkit.host.topologies import document, read_document
 from virtkit.host.topology import read_topology
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from virtkit.host.topology import Topology
 
 WRITTEN = ["16em64t-4s2c2t-xml", "2i386-2c-nohugepage", "fakepcilocalities", "nvidia-dgx-gb10"]
@@ -67,18 +67,16 @@ def test_hwlocs_xml_gives_what_the_files_of_the_machine_give(name: str) -> None:
 
 
 @pytest.mark.skipif(not os.environ.get("VIRTKIT_DEPTH"), reason="VIRTKIT_DEPTH=1: half a minute")
-def test_every_recorded_machine_is_as_hwloc_reads_it_today(tmp_path: Path) -> None:
+def test_every_recorded_machine_is_as_hwloc_reads_it_today() -> None:
     if not shutil.which("lstopo-no-graphics"):
         pytest.skip("needs lstopo: apt install hwloc-nox")
     found = {}
     for tree in sorted(others.folder("topologies").glob("*.tar.bz2")):
         name = tree.name.removesuffix(".tar.bz2")
-        place = tmp_path / "tree"
-        with tarfile.open(tree) as files:
+        with TemporaryDirectory(dir=MEMORY) as place, tarfile.open(tree) as files:
             files.extractall(place)
-        (root,) = place.iterdir()
-        found[name] = differences(_recorded(name), read_document(_lstopo(root)))
-        shutil.rmtree(place)
+            (root,) = Path(place).iterdir()
+            found[name] = differences(_recorded(name), read_document(_lstopo(root)))
     assert len(found) == 22
     assert {name: what for name, what in found.items() if what} == {n: what for n, (what, _) in DIFFERENT.items()}
 

@@ -18,6 +18,7 @@ from virtkit.host.kernel import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 NODES = "/sys/devices/system/node"
 CPUS = "/sys/devices/system/cpu"
 
@@ -69,8 +70,7 @@ def devices(name: str) -> Iterator[System]:
 @contextmanager
 def _place() -> Iterator[Path]:
     """In memory where that is possible, for the files are many."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with TemporaryDirectory(prefix="virtkit-tree-", dir=memory) as folder:
+    with TemporaryDirectory(prefix="virtkit-tree-", dir=MEMORY) as folder:
         yield Path(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,6 +109,18 @@ def test_a_vcpu_comes_and_the_guest_uses_it_and_gives_it_back(roomy: Host) -> No
     undo(roomy, number)
     assert cpus(roomy) == 1
     assert roomy.virsh("domstate", NAME) == "running"
+
+
+def test_a_vcpu_that_comes_to_a_pinned_machine_runs_where_the_others_do(roomy: Host) -> None:
+    roomy.virsh("vcpupin", NAME, "0", "1", "--live", "--config")
+    plan = vm.hotplug_cpu(NAME)
+    assert plan.lines()[-1] == f"~ machine {NAME}: pin vCPU 1 on CPU 1"
+    number = roomy.carry_out(plan)
+    assert roomy.virsh("vcpupin", NAME, "--vcpu", "1").split()[-2:] == ["1", "1"]
+    undo(roomy, number)
+    assert "vcpu='1'" not in roomy.virsh("dumpxml", NAME, "--inactive").partition("<cputune>")[2]
+    everywhere = f"0-{(os.cpu_count() or 1) - 1}"
+    roomy.virsh("vcpupin", NAME, "0", everywhere, "--live", "--config")
 
 
 def test_more_vcpus_than_qemu_has_room_for_wait_for_the_next_start(roomy: Host) -> None:

@@ -13,7 +13,9 @@ from virtkit.core.errors import SpecError, UsageError, VirtkitError
 from virtkit.core.plan import Plan
 from virtkit.core.units import format_size
 from virtkit.disk.actions import Convert
+from virtkit.host.advice.case import Guest, Profile
 from virtkit.recipes.advice import declared
+from virtkit.recipes.crowding import before_up
 from virtkit.recipes.wanted import work_out
 from virtkit.vm import connection, pinning
 from virtkit.vm.access import explain
@@ -46,7 +48,17 @@ def plan_up(document: Document, system: System, *, confirm: Confirm | None = Non
         plan += _tried(document, ("machines", name), faults, partial(_plan_machine, document, name, system))
     if faults:
         raise SpecError(faults)
-    return plan
+    return plan + Plan("", (), before_up(_starting(document, plan), system)) if plan else plan
+
+
+def _starting(document: Document, plan: Plan) -> list[Guest]:
+    """The machines that the plan starts, with what they are for."""
+    names = {action.name for action in plan.actions if isinstance(action, Start)}
+    return [
+        Guest(name, Profile(machine.workload), active=False, vcpus=machine.cpus, memory=machine.memory)
+        for name, machine in document.spec.machines.items()
+        if name in names
+    ]
 
 
 def _tried(document: Document, place: Place, faults: list[str], make: Callable[[], Plan]) -> Plan:

@@ -50,6 +50,11 @@ def whose(uri: str) -> str:
     return plain if plain in _LOCAL and "socket=" not in query else uri
 
 
+def is_local(uri: str) -> bool:
+    """Whether libvirt's processes there are this host's."""
+    return uri in _LOCAL
+
+
 def wake(uri: str = "") -> str | None:
     """Make root's own libvirt answer if it is the one meant; what was started for that, in words.
 
@@ -143,7 +148,7 @@ class Connection:
     @property
     def local(self) -> bool:
         """Whether the machines' processes are this host's: /proc and /sys show them."""
-        return self.uri in _LOCAL
+        return is_local(self.uri)
 
     def machines(self) -> list[Machine]:
         """All of them, running or not, by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import UsageError, VerifyError
-from virtkit.vm import library
+from virtkit.vm import connection, library
 from virtkit.vm.cpus import Cpus, format_cpus, parse_cpus
 from virtkit.vm.process import EMULATOR, IOTHREAD, VCPU, allow, pinned, process_id, threads
 from virtkit.vm.xml import Text
@@ -130,13 +130,15 @@ def set_pins(machine: Machine, pins: Pins, system: System) -> None:
 
 def set_live(machine: Machine, pins: Pins, system: System) -> None:
     _tell(machine, pins, library.LIVE)
-    if pins.emulator:  # without a cpuset cgroup libvirt moves the first thread only (virProcessSetAffinity)
+    if pins.emulator and connection.is_local(
+        machine.uri
+    ):  # without a cpuset cgroup libvirt moves the first thread only (virProcessSetAffinity)
         for thread in threads(system, process_id(system, machine.name)):
             if thread.role == EMULATOR and thread.cpus != pins.emulator:
                 allow(thread, pins.emulator)
 
 
-def restore_next_start(connection: Connection, machine: Machine, pins: Pins, numatune: str | None = None) -> None:
+def restore_next_start(libvirt: Connection, machine: Machine, pins: Pins, numatune: str | None = None) -> None:
     """Exactly ``pins``, with no trace of others: what libvirt's calls alone cannot do.
 
     ``numatune``: its XML as it was; None: stays as it is.
@@ -147,7 +149,7 @@ def restore_next_start(connection: Connection, machine: Machine, pins: Pins, num
     if numatune is not None:
         domain.numatune = numatune
     if domain.digest != before:
-        connection.define(domain.text())
+        libvirt.define(domain.text())
 
 
 def present(machine: Machine, impact: int) -> Pins:
@@ -180,6 +182,16 @@ def pinned_threads(machine: Machine, system: System) -> tuple[int, int]:
     """How many of a running machine's threads may not run everywhere, and how many it has."""
     found = threads(system, process_id(system, machine.name))
     return pinned(found, host_cpus(system).allowed), len(found)
+
+
+def followed(machine: Machine, domain: Domain, wanted: int) -> Pins | None:
+    """Where vCPUs that are plugged in are to run: on the CPUs of the others. None where those are not all pinned."""
+    count = domain.vcpus_on or domain.vcpus
+    pins = of_domain(domain).vcpus
+    if not machine.active or any(vcpu not in pins for vcpu in range(count)):
+        return None
+    together = tuple(sorted({cpu for vcpu in range(count) for cpu in pins[vcpu]}))
+    return Pins(dict.fromkeys(range(count, wanted), together))
 
 
 def misplaced(machine: Machine, pins: Pins, system: System) -> list[str]:

@@ -8,8 +8,8 @@ from virtkit.vm import labels, library, nics
 from virtkit.vm.addresses import addresses
 from virtkit.vm.blueprint import MADE_BY
 from virtkit.vm.drift import of_machine
-from virtkit.vm.pinning import present
-from virtkit.vm.process import process_id, threads
+from virtkit.vm.pinning import host_cpus, present
+from virtkit.vm.process import pinned, process_id, threads
 
 if TYPE_CHECKING:
     from virtkit.core.system import System
@@ -71,6 +71,7 @@ class Details(NamedTuple):
     vcpu_pins: dict[int, Cpus]  # what libvirt holds, for all vCPUs; "not pinned" is all CPUs
     emulator_pin: Cpus
     threads: tuple[Thread, ...]  # of the running process, as the kernel has them
+    pinned: int  # of those: that may not run on every CPU that machines may have
     disks: tuple[DiskLine, ...]
     nics: tuple[NicLine, ...]
     addresses: tuple[Address, ...]
@@ -113,6 +114,7 @@ def describe(machine: Machine, libvirt: Connection, system: System) -> Details:
         vcpu_pins=dict(pins.vcpus),
         emulator_pin=pins.emulator,
         threads=tuple(seen),
+        pinned=pinned(seen, host_cpus(system).allowed) if seen else 0,
         disks=_disks(domain),
         nics=_nics(domain, system),
         addresses=tuple(addresses(machine, system, prime=False)),

@@ -74,6 +74,7 @@ def _cpu_lines(details: Details) -> list[tuple[str, str]]:
         own = [thread for thread in details.threads if thread.role != "emulator"]
         places = [f"{t.role} {t.number} may run on CPU {format_cpus(t.cpus)} (thread {t.tid})" for t in own]
         places.append(_emulator(details.threads))
+        places.append(f"{details.pinned} of {len(details.threads)} threads pinned")
     else:
         places = [f"vcpu {vcpu}: CPU {format_cpus(cpus)}" for vcpu, cpus in details.vcpu_pins.items()]
         places.append(f"emulator: CPU {format_cpus(details.emulator_pin)}")
@@ -84,7 +85,7 @@ def _emulator(threads: tuple[Thread, ...]) -> str:
     from virtkit.vm.cpus import format_cpus
 
     places = {format_cpus(thread.cpus) for thread in threads if thread.role == "emulator"}
-    return f"emulator may run on CPU {' and '.join(sorted(places))} ({len(threads)} threads in all)"
+    return f"emulator may run on CPU {' and '.join(sorted(places))}"
 
 
 def _headed(label: str, texts: list[str]) -> list[tuple[str, str]]:

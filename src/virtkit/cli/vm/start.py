@@ -23,5 +23,13 @@ def build(parser: Arguments) -> None:
 def _start(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
+    from virtkit.core.plan import Plan
+    from virtkit.core.system import System
+    from virtkit.recipes.crowding import before_start
 
-    return carry_out(vm.start(args.name), args, console, ask=False)
+    plan = vm.start(args.name)
+    warnings = before_start(args.name, System()) if plan else ()
+    if not args.plan:
+        for warning in warnings:
+            console.note(f"warning: {warning}")
+    return carry_out(plan + Plan("", (), warnings), args, console, ask=False)

@@ -15,6 +15,7 @@ from virtkit.recipes.placement.proposal import pins_of, read_host, taken
 from virtkit.vm import connection
 from virtkit.vm.cpus import parse_cpus
 from virtkit.vm.pinning import Pins
+from virtkit.vm.verbs.pins import check_here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,7 @@ def of_machine(name: str, system: System) -> Auto:
 def look(system: System) -> tuple[Host, list[Known]]:
     host = read_host(system)
     with connection.open() as libvirt:
+        check_here(libvirt)
         return host, known_machines(libvirt, host.devices, host.topology.cores, system)
 
 

@@ -18,6 +18,7 @@ from virtkit.host.placement.room import Taken, make_room
 from virtkit.host.topology import read_topology
 from virtkit.recipes.placement.machines import known_machines
 from virtkit.vm import connection, pinning
+from virtkit.vm.verbs.pins import check_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,8 +65,7 @@ def propose(asked: Mapping[str, Policy | None], system: System, housekeeping: Cp
     """
     host = read_host(system, housekeeping)
     with connection.open() as libvirt:
-        if not libvirt.local:
-            raise NotSupportedError(f"place: {libvirt.uri} is another host, expected this one: its CPUs are not seen")
+        check_here(libvirt)
         known = known_machines(libvirt, host.devices, host.topology.cores, system)
     for name in asked:
         if name not in {each.name for each in known}:

@@ -11,6 +11,7 @@ from virtkit.core.system import System
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from virtkit.vm.connection import Connection
     from virtkit.vm.machine import Machine
     from virtkit.vm.pinning import Pins
 
@@ -46,10 +47,15 @@ def pin_all(pins: Mapping[str, Pins], system: System | None = None) -> Plan:
     system = system or System()
     title = f"pin machine {', '.join(pins)}"
     with connection.open() as libvirt:
-        if not libvirt.local:
-            raise NotSupportedError(f"pin: {libvirt.uri} is another host, expected this one: its CPUs are not seen")
+        check_here(libvirt)
         plans = [_one(libvirt.machine(name), wanted, system) for name, wanted in pins.items()]
     return Plan(title, tuple(step for plan in plans for step in plan.actions), tuple(n for p in plans for n in p.notes))
+
+
+def check_here(libvirt: Connection) -> None:
+    """NotSupportedError where machines run on another host."""
+    if not libvirt.local:
+        raise NotSupportedError(f"pin: {libvirt.uri} is another host, expected this one: its CPUs are not seen")
 
 
 def _one(machine: Machine, pins: Pins, system: System) -> Plan:

@@ -17,12 +17,13 @@ CRASHES = (
     "under TCG, QEMU 7.2 ends with a double free when a vCPU is taken out: the guest stops using it now, "
     "QEMU keeps it until the machine is off"
 )
+FOLLOWS = "the new vCPUs float on the CPUs of the others: virtkit host place gives them CPUs of their own"
 NO_WAY_BACK = "a guest seldom lets go of a memory module while it runs; of virtio-mem it does (--virtio-mem)"
 
 
 def hotplug_cpu(name: str, count: int = 1) -> Plan:
     """``count`` more vCPUs, brought online by the guest's agent; NotSupportedError where QEMU has no room for them."""
-    from virtkit.vm import connection
+    from virtkit.vm import actions, connection, pinning
     from virtkit.vm.knobs.vcpus import as_used
     from virtkit.vm.verbs.settings import set_cpu
 
@@ -34,8 +35,12 @@ def hotplug_cpu(name: str, count: int = 1) -> Plan:
             hint = f"virtkit vm set {machine.name} cpu --most {wanted}, then virtkit vm stop and virtkit vm start"
             found = f"{machine.name}: was started with room for {domain.vcpus} vCPUs, expected room for {wanted}"
             raise NotSupportedError(found, hint=hint)
+        followed = pinning.followed(machine, domain, wanted)
     plan = set_cpu(name, wanted)
-    return Plan(f"plug {_vcpus(count)} into machine {machine.name}", plan.actions, plan.notes)
+    title = f"plug {_vcpus(count)} into machine {machine.name}"
+    if followed is None or not plan:
+        return Plan(title, plan.actions, plan.notes)
+    return Plan(title, (*plan.actions, actions.Pin.of(machine.name, followed)), (*plan.notes, FOLLOWS))
 
 
 def unplug_cpu(name: str, count: int = 1) -> Plan:
