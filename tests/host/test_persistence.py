@@ -49,6 +49,7 @@ HOST = FILES | {
     "/proc/modules": "kvm 1000 0 - Live 0x0",
     "/etc/default/grub": 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"',
     "/etc/default/grub.d/x": "",
+    "/etc/systemd/system/multi-user.target.wants/tuned.service": "",
     "/usr/sbin/grub-mkconfig": "for x in ${sysconfdir}/default/grub.d/*.cfg ; do",
     "/usr/sbin/update-grub": "",
 }
@@ -221,6 +222,8 @@ def test_a_profile_of_tuned_is_read_with_those_that_it_includes(tmp_path: Path) 
         "/etc/sysctl.d/99-late.conf": "vm.swappiness = 60\n",
     }
     system = plant(tmp_path, files)
+    assert winner(system, SWAPPINESS) == ("60", "/etc/sysctl.d/99-late.conf:1")
+    plant(tmp_path, {"/etc/systemd/system/multi-user.target.wants/tuned.service": "[Service]"})
     assert winner(system, SWAPPINESS) == ("10", "/usr/lib/tuned/base/tuned.conf:2")
     assert winner(system, ENABLED) == ("always", "/usr/lib/tuned/base/tuned.conf:4")
     assert winner(system, SCHEDULER) == ("none", "/etc/tuned/mine/tuned.conf:4")

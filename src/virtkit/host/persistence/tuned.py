@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "virtkit"
 _ACTIVE = "/etc/tuned/active_profile"
+_ENABLED = "/etc/systemd/system/multi-user.target.wants/tuned.service"
 _MODE = "/etc/tuned/profile_mode"
 _FOLDERS = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")  # profiles/: since 2.23
 _DEEPEST = 10  # profiles that include each other
@@ -50,6 +51,9 @@ class Tuned:
         return any(tuner.name == "tuned" and tuner.profile for tuner in find_tuners(kernel, read_programs(kernel)))
 
     def entries(self, kernel: Kernel) -> list[Entry]:
+        """None where tuned neither runs nor starts with the host: what its profile says then counts for nothing."""
+        if not (self.ready(kernel) or kernel.text(_ENABLED) is not None):
+            return []
         profiles = (kernel.text(_ACTIVE) or "").split()
         return [entry for path in _chain(kernel, profiles) for entry in _settings(kernel, path)]
 
