@@ -28,6 +28,7 @@ def build(parser: Arguments) -> None:
     parser.mixed = True
     parser.add_argument("what", metavar="WHAT", nargs="?", default="", help=about)
     parser.add_argument("sides", metavar="A B", nargs="*", help="what is compared; else the first two there are")
+    parser.add_argument("--knob", metavar="KNOB[@PLACE]", default="", help="A and B are two values of this knob")
     parser.add_argument("--rounds", type=_rounds, default=_ROUNDS, metavar="N", help=f"pairs ({_ROUNDS}); at least 6")
     parser.add_argument("--size", type=parse_size, default=GIB, metavar="SIZE", help="memory: walked through (1G)")
     parser.add_argument(
@@ -84,8 +85,10 @@ def _setup(args: argparse.Namespace) -> Setup:
         raise UsageError(f"bench: {found}, expected one of {', '.join(whats())}", hint="virtkit host bench --help")
     if len(args.sides) not in {0, 2}:
         raise UsageError(f"sides are {' '.join(args.sides)}, expected two, or none for the first two there are")
+    if args.knob and not args.sides:
+        raise UsageError(f"--knob {args.knob}: two values are missing", hint=f"virtkit host knobs {args.knob}")
     a, b = args.sides or ("", "")
-    return Setup(a, b, args.directory, args.size, args.load)
+    return Setup(a, b, args.directory, args.size, args.load, args.knob)
 
 
 def _agreed(plan: Plan, console: Console) -> bool:
@@ -96,10 +99,11 @@ def _agreed(plan: Plan, console: Console) -> bool:
 
 def _lines(found: Measured) -> Iterator[str]:
     setup, verdict = found.setup, found.verdict
+    what = f"{found.what}, {setup.knob}" if setup.knob else found.what
     if verdict.concluded:
-        yield f"✓ {found.what}: {setup.b} takes {_part(verdict.change)} {setup.a}"
+        yield f"✓ {what}: {setup.b} takes {_part(verdict.change)} {setup.a}"
     else:
-        yield f"✗ {found.what}: no verdict between {setup.a} and {setup.b}: the noise is larger than the difference"
+        yield f"✗ {what}: no verdict between {setup.a} and {setup.b}: the noise is larger than the difference"
     yield f"  95 % sure: {_factor(verdict.low)} to {_factor(verdict.high)}"
     medians = f"{setup.a} {verdict.a:.4g}, {setup.b} {verdict.b:.4g} {found.unit}"
     yield f"  medians of {verdict.pairs} pairs in turns: {medians}"
@@ -130,6 +134,8 @@ def _next(found: Measured) -> str:
 
 def _flags(what: str, setup: Setup) -> Iterator[str]:
     """What was asked for besides, and matters for this."""
+    if setup.knob:
+        yield f"--knob={setup.knob}"
     if what == "memory" and setup.size != GIB:
         yield f"--size={setup.size // MIB}M"
     if what in {"cache", "scheduler"} and setup.directory != _DIRECTORY:

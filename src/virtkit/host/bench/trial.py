@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 class Setup(NamedTuple):
     """What is compared, and where."""
 
-    a: str  # the sides, each one of Trial.sides
+    a: str  # the sides
     b: str
     directory: str  # for scratch files
     size: int  # bytes of memory to walk through
     load: str  # what a disk is asked to do
+    knob: str = ""  # whose two values a and b are; empty: they are sides of the trial
 
 
 @runtime_checkable
@@ -32,6 +33,9 @@ class Trial(Protocol):
 
     def sides(self, system: System, directory: str) -> tuple[str, ...]:
         """All that can be compared here; the first two where nobody says which. NotSupportedError."""
+
+    def plain(self, system: System, directory: str) -> str:
+        """The side that is measured where a knob is what differs."""
 
     def borrows(self, system: System, setup: Setup) -> dict[str, str]:
         """Knobs that have to be otherwise for the time of the trial; who runs it puts them back.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SMALL, TRANSPARENT, HUGETLB = "4K", "THP", "hugetlb"
+PLAIN = "plain"  # as the kernel likes: what a program gets that asks for nothing
 HUGE = 2 * MIB  # bytes of a page
 
 _LOOP = bytes.fromhex(
@@ -89,7 +90,8 @@ def _memory(size: int, pages: str) -> mmap.mmap:
         memory = mmap.mmap(-1, size + HUGE, flags=flags)
     except OSError as error:
         raise SystemCallError(f"memory: take {format_size(size)} in {pages} pages", error) from error
-    memory.madvise(mmap.MADV_HUGEPAGE if pages == TRANSPARENT else mmap.MADV_NOHUGEPAGE)
+    if pages != PLAIN:
+        memory.madvise(mmap.MADV_HUGEPAGE if pages == TRANSPARENT else mmap.MADV_NOHUGEPAGE)
     return memory
 
 

@@ -33,6 +33,10 @@ class Cache:
     def sides(self, system: System, directory: str) -> tuple[str, ...]:
         return tuple(mode.name for mode in MODES)
 
+    def plain(self, system: System, directory: str) -> str:
+        """The one that most knobs of the host matter to."""
+        return "writeback"
+
     def borrows(self, system: System, setup: Setup) -> dict[str, str]:
         return {}
 

@@ -33,6 +33,9 @@ class Jitter:
             raise NotSupportedError("jitter: this process may run on one CPU, expected at least two to choose from")
         return FREE, PINNED
 
+    def plain(self, system: System, directory: str) -> str:
+        return FREE
+
     def borrows(self, system: System, setup: Setup) -> dict[str, str]:
         return {}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.units import format_size
-from virtkit.host.bench.walk import HUGE, HUGETLB, SMALL, TRANSPARENT, walk
+from virtkit.host.bench.walk import HUGE, HUGETLB, PLAIN, SMALL, TRANSPARENT, walk
 from virtkit.host.kernel import Kernel
 from virtkit.host.memory import read_thp, spare
 from virtkit.host.numa import read_nodes
@@ -25,7 +25,10 @@ class Memory:
     unit = "ns per step"
 
     def sides(self, system: System, directory: str) -> tuple[str, ...]:
-        return SMALL, TRANSPARENT, HUGETLB
+        return SMALL, TRANSPARENT, HUGETLB, PLAIN
+
+    def plain(self, system: System, directory: str) -> str:
+        return PLAIN
 
     def borrows(self, system: System, setup: Setup) -> dict[str, str]:
         kernel = Kernel(system)

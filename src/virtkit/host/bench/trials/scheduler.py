@@ -43,6 +43,9 @@ class Scheduler:
             raise NotSupportedError(f"scheduler: {disk} has no schedulers to choose from")
         return found.value, *(name for name in found.choices if name != found.value)
 
+    def plain(self, system: System, directory: str) -> str:
+        return self.sides(system, directory)[0]
+
     def borrows(self, system: System, setup: Setup) -> dict[str, str]:
         present = self.sides(system, setup.directory)[0]
         return {_knob(system, setup.directory): setup.b if setup.a == present else setup.a}
