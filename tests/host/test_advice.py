@@ -31,6 +31,8 @@ TASKSET = {"/proc/9/comm": "qemu-system-x86", "/proc/9/cmdline": "qemu-system-x8
     f"/proc/9/task/{tid}/status": f"Name:\t{name}\nCpus_allowed_list:\t{cpus}\n"
     for tid, (name, cpus) in THREADS.items()
 }
+ISOLATED = {"/sys/devices/system/cpu/isolated": "4-7"}
+TUNERS = ISOLATED | {f"/proc/{20 + at}/comm": name for at, name in enumerate(("ksmtuned", "irqbalance", "numad"))}
 RECORDS = TESTS / "data/hosts"
 MERGING = {f"{MM}/ksm/run": "1", f"{MM}/ksm/pages_sharing": "9", f"{MM}/ksm/pages_shared": "3"}
 
@@ -99,6 +101,7 @@ def test_every_rule_has_something_to_say_about_some_host() -> None:
         case(WEB, guests=TWINS),
         case(REALTIME, guests=[bound, crowd], untrusted=True, changed=odd),
         case(DESKTOP),
+        case(REALTIME, guests=[bound], changed=TUNERS),
         case(REALTIME, changed={"/sys/devices/system/node/node1/cpumap": "0", **one_core(), **TASKSET}),
     ]
     silent = [rule for rule in all_rules() if not any(list(rule(each)) for each in asked)]
@@ -217,6 +220,16 @@ def test_taskset_is_seen_to_have_bound_one_thread_of_many() -> None:
     assert "m1: 1 of 4 threads is bound to CPU 2" in said
     bound = TASKSET | {f"/proc/9/task/{tid}/status": "Name:\tx\nCpus_allowed_list:\t2\n" for tid in (10, 11, 12)}
     assert "taskset against vcpupin" not in {each.between for each in advise(case(changed=bound)).weighed}
+
+
+def test_who_else_tunes_is_told_what_to_keep_off() -> None:
+    bound = machine("m1", pins=parse_list("4-5"))
+    advice = advise(case(REALTIME, guests=[bound], changed=TUNERS))
+    assert "systemctl disable --now ksmtuned" in settled(advice, "ksmtuned against KSM as it is set here")
+    assert "IRQBALANCE_BANNED_CPULIST=4-7" in settled(advice, "irqbalance against isolated CPUs")
+    assert "m1 are bound" in settled(advice, "numad against pins")
+    alone = {each.between for each in advise(case(WEB, guests=[bound], changed=ISOLATED)).weighed}
+    assert not {one for one in alone if "ksmtuned" in one or "irqbalance" in one or "numad" in one}
 
 
 def test_the_threads_of_a_core_are_never_taken_from_under_a_machine() -> None:

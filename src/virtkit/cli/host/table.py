@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _KNOB, _NOW, _WANTED = 35, 12, 15
+_MACHINE = (24, 20, 18)
 
 
 def section(title: str, sign: str, advice: Sequence[Recommendation], *, verbose: bool) -> Iterator[str]:
@@ -38,15 +39,20 @@ def section(title: str, sign: str, advice: Sequence[Recommendation], *, verbose:
 
 
 def _row(sign: str, alike: Sequence[Recommendation]) -> Iterator[str]:
-    """Values that are too long for a column stand below the name."""
     first = alike[0]
-    now, want = spelled(first, first.row.now), spelled(first, first.want)
-    name, level = named(alike), first.confidence.value
-    if len(name) <= _KNOB and len(now) <= _NOW and len(want) <= _WANTED:
-        yield f"{sign} {name:{_KNOB}} {now:{_NOW}} {want:{_WANTED}} {level}"
+    cells = (named(alike), spelled(first, first.row.now), spelled(first, first.want), first.confidence.value)
+    return _cells(sign, cells, (_KNOB, _NOW, _WANTED))
+
+
+def _cells(sign: str, cells: tuple[str, str, str, str], widths: tuple[int, int, int]) -> Iterator[str]:
+    """Name, now, wanted, evidence; values that are too long for a column stand below the name."""
+    name, now, want, evidence = cells
+    if all(len(cell) <= width for cell, width in zip(cells, widths, strict=False)):
+        columns = " ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=False))
+        yield f"{sign} {columns} {evidence}"
     else:
         yield f"{sign} {name}"
-        yield f"    {now} -> {want}  {level}"
+        yield f"    {now} -> {want}  {evidence}"
 
 
 def _alike(advice: Iterable[Recommendation]) -> Iterator[list[Recommendation]]:
@@ -89,11 +95,11 @@ def machines(found: Iterable[MachineAdvice], *, verbose: bool) -> Iterator[str]:
     found = list(found)
     if found:
         yield "\nmachines: their definitions, which count when they start again"
-        yield f"  {'MACHINE, WHAT':{_KNOB - 8}} {'NOW':{_NOW + 8}} {'WANTED':{_WANTED}} EVIDENCE"
+        yield "  MACHINE, WHAT            NOW                  WANTED             EVIDENCE"
     for each in found:
         wish = each.wish
-        sign, name = "?" if wish.by_hand else "!", f"{each.name} {wish.what}"
-        yield f"{sign} {name:{_KNOB - 8}} {wish.now:{_NOW + 8}} {wish.want:{_WANTED}} {wish.confidence.value}"
+        cells = (f"{each.name} {wish.what}", wish.now, wish.want, wish.confidence.value)
+        yield from _cells("?" if wish.by_hand else "!", cells, _MACHINE)
         yield from indented(wish.why)
         if wish.cost:
             yield from indented(f"costs: {wish.cost}")

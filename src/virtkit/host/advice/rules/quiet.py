@@ -31,7 +31,9 @@ _COSTS = {
     "net.core.busy_poll": "a CPU, while it waits",
     "net.core.busy_read": "a CPU, while it waits",
 }
-_SHARES = "every thread of a session counts as one: whoever starts machines by hand gets as much as all services"
+_SHARES = (
+    "each session gets the same share, and nice counts only within one: a build in a terminal weighs like a service"
+)
 
 
 def quiet(case: Case) -> Iterator[Finding]:
