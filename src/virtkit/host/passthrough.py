@@ -19,7 +19,7 @@ VFIO = "vfio-pci"
 NO_GROUP = "is in no IOMMU group, expected one: VFIO gives whole groups to guests"
 _BRIDGE = 0x06  # base class: goes with no guest, and keeps none of its group from going
 _ADDRESS = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", re.IGNORECASE | re.ASCII)
-_BOOT_IOMMU = "boot the host with intel_iommu=on or amd_iommu=on, and VT-d or AMD-Vi set in its firmware"
+BOOT_IOMMU = "boot the host with intel_iommu=on or amd_iommu=on, and VT-d or AMD-Vi set in its firmware"
 
 
 def uses(devices: Sequence[PciDevice], kernel: Kernel) -> dict[str, str]:
@@ -62,7 +62,7 @@ def require_free(system: System, address: str) -> PciDevice:
     devices = read_pci(kernel)
     why = barrier(device, devices, uses(devices, kernel))
     if device.iommu_group is None:
-        raise NotSupportedError(f"{device.address}: {why}", hint=_BOOT_IOMMU)
+        raise NotSupportedError(f"{device.address}: {why}", hint=BOOT_IOMMU)
     if why:
         raise BusyError(f"{device.address}: {why}: this host would lose it", hint="virtkit host pci list")
     return device

@@ -42,6 +42,7 @@ def build(parser: Arguments) -> None:
 
 def _list(args: argparse.Namespace, console: Console) -> int:
     from virtkit.core.system import System
+    from virtkit.host.passthrough import BOOT_IOMMU
     from virtkit.recipes.passthrough import offers
 
     found = sorted(offers(System()), key=_place)
@@ -50,6 +51,9 @@ def _list(args: argparse.Namespace, console: Console) -> int:
     elif not found:
         console.line("this host has no PCI bus")
     else:
+        if all(each.device.iommu_group is None for each in found):
+            console.line("✗ no device is in an IOMMU group: guests can have none of them")
+            console.line(f"  to do: {BOOT_IOMMU}")
         console.table(("GROUP", "ADDRESS", "KIND", "DEVICE", "DRIVER", "NODE", "FOR A GUEST"), list(map(_row, found)))
     return 0
 
@@ -96,6 +100,8 @@ def _row(offer: Offer) -> tuple[str, ...]:
 def _verdict(offer: Offer) -> str:
     if offer.machines:
         return f"of machine {', '.join(offer.machines)}"
+    if offer.device.iommu_group is None:
+        return "no: it is in no IOMMU group"
     return f"no: {offer.barrier}" if offer.barrier else "free"
 
 
