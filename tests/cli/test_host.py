@@ -134,8 +134,14 @@ def test_a_host_is_recorded_and_asked_again_from_the_file(tmp_path: Path) -> Non
     saved = _virtkit("host", "facts", "--save", os.path.relpath(tmp_path / "host.json"))
     file = str(tmp_path / "host.json")
     assert (saved.returncode, "is recorded in" in saved.stdout) == (0, True)
-    here = _virtkit("host", "topology")
-    assert _virtkit("host", "topology", "--from", file).stdout == here.stdout
+    here, there = (
+        json.loads(_virtkit("host", "topology", "--output", "json", *at).stdout) for at in ((), ("--from", file))
+    )
+    for topology in (here, there):
+        del topology["machines"]  # they come and go
+        for node in topology["nodes"]:
+            del node["free"]
+    assert here == there
     shown = _virtkit("host", "show", "--from", file)
     assert "not asked: this is a record" in shown.stdout
     assert shown.stdout.splitlines()[0] == _virtkit("host", "show").stdout.splitlines()[0]
