@@ -11,7 +11,7 @@ import pytest
 from host.imitation import FILES, THP, imitation
 from support.steps import TESTS
 from virtkit import host
-from virtkit.core.errors import RolledBackError
+from virtkit.core.errors import BusyError, RolledBackError
 from virtkit.core.journal import Journal
 from virtkit.core.processes import processes
 from virtkit.recipes.loan import borrowed
@@ -107,6 +107,20 @@ def test_a_keeper_that_is_killed_is_not_needed(system: Imitation, plan: Plan, tm
 def _parent(pid: int) -> int:
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         return int(file.read().rpartition(")")[2].split()[1])
+
+
+def test_only_one_borrows_at_a_time(system: Imitation, plan: Plan, tmp_path: Path) -> None:
+    """A second one would take what is only lent for what was there before."""
+    with borrowed(plan, system, Journal(tmp_path / "journal")):
+        other = host.set_knobs(system, {"thp.defrag": "defer"}, persistent=False)
+        with (
+            pytest.raises(BusyError, match="another measurement"),
+            borrowed(other, system, Journal(tmp_path / "journal")),
+        ):
+            pytest.fail("the block ran")
+    assert enabled(system) == FILES[f"{THP}/enabled"]
+    with borrowed(plan, system, Journal(tmp_path / "journal")):
+        pass
 
 
 def test_nothing_to_borrow_starts_nobody(system: Imitation, tmp_path: Path) -> None:

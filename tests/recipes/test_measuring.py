@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from host.imitation import FILES, THP, imitation
-from virtkit.core.errors import NotFoundError, RolledBackError, UsageError, VerifyError
+from host.trees import plant
+from virtkit.core.errors import NotFoundError, NotSupportedError, RolledBackError, UsageError, VerifyError
 from virtkit.core.journal import Journal
 from virtkit.core.progress import silent
 from virtkit.host.bench.trial import Setup
@@ -57,5 +58,8 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         measuring.chosen("cache", setup(tmp_path, a="sometimes"), system)
     with pytest.raises(UsageError, match="both values are never, expected two"):
         measuring.chosen("cache", setup(tmp_path, b="never"), system)
+    plant(tmp_path, {"/sys/block/vda/size": "8", "/sys/block/vda/queue/write_cache": "write back"})
+    with pytest.raises(NotSupportedError, match="its risk is data, expected safe"):
+        measuring.chosen("cache", setup(tmp_path, knob="block.write_cache@vda"), system)
     with pytest.raises(NotFoundError, match="knows no such knob"):
         measuring.chosen("cache", setup(tmp_path, knob="thp.enable"), system)

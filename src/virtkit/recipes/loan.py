@@ -7,12 +7,15 @@ the keeper dies too, the change stands in the journal for ``virtkit undo``.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtkit.core import engine
+from virtkit.core.errors import BusyError, SystemCallError
+from virtkit.core.flock import locked
 from virtkit.core.processes import this_process
 from virtkit.core.progress import silent
 
@@ -29,19 +32,38 @@ if TYPE_CHECKING:
 def borrowed(plan: Plan, system: System, journal: Journal, report: Sink = silent) -> Iterator[None]:
     """While the block runs, ``plan`` is in force. What the block itself does to the same knobs is put back, too.
 
-    RolledBackError if it could not be carried out, UndoIncompleteError if not everything went back.
+    BusyError while another process borrows: it would take for the old value what is only lent. RolledBackError if the
+    plan could not be carried out, UndoIncompleteError if not everything went back.
     """
     if not plan:
         yield
         return
-    held, keeper = _keeper(system, journal)
+    with _alone(journal):
+        held, keeper = _keeper(system, journal)
+        try:
+            engine.run(plan, system, journal, report)
+            yield
+        finally:
+            os.close(held)
+            os.waitpid(keeper, 0)
+            give_back(*this_process(), system, journal)  # nothing is left, unless the keeper failed
+
+
+@contextmanager
+def _alone(journal: Journal) -> Iterator[None]:
+    """The keeper has the lock, too: it lasts until everything is back."""
+    path = journal.directory / "loan"
     try:
-        engine.run(plan, system, journal, report)
+        os.makedirs(journal.directory, mode=0o700, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SystemCallError(f"open {path}", error) from error
+    try:
+        if not locked(lock, fcntl.LOCK_EX):
+            raise BusyError("another measurement has borrowed from this host, expected one at a time")
         yield
     finally:
-        os.close(held)
-        os.waitpid(keeper, 0)
-        give_back(*this_process(), system, journal)  # nothing is left, unless the keeper failed
+        os.close(lock)
 
 
 def give_back(pid: int, born: int, system: System, journal: Journal) -> None:

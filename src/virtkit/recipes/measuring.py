@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit import host
 from virtkit.core import plugins
-from virtkit.core.errors import UsageError
+from virtkit.core.errors import NotSupportedError, UsageError
 from virtkit.core.plan import Plan
 from virtkit.core.progress import silent
 from virtkit.host.actions import SetKnob
@@ -15,6 +15,7 @@ from virtkit.host.bench.pairs import take
 from virtkit.host.bench.trial import Trial
 from virtkit.host.bench.verdict import judge
 from virtkit.host.kernel import Kernel
+from virtkit.host.knob import Risk
 from virtkit.host.registry import find, setting
 from virtkit.recipes.loan import borrowed
 
@@ -72,6 +73,8 @@ def _values(setup: Setup, system: System) -> Setup:
             f"{setup.knob}: has {len(found)} places, expected one",
             hint=f"virtkit host bench ... --knob {found[0].name}",
         )
+    if (risk := found[0].knob.risk) is not Risk.SAFE:
+        raise NotSupportedError(f"{setup.knob}: its risk is {risk}, expected {Risk.SAFE}: it is not changed to and fro")
     a, b = (found[0].accept(kernel, value) for value in (setup.a, setup.b))
     if a == b:
         raise UsageError(f"{setup.knob}: both values are {a}, expected two")
