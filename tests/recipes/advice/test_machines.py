@@ -138,8 +138,8 @@ def test_a_quick_disk_has_a_thread_of_its_own_that_no_other_disk_has() -> None:
 def test_huge_pages_are_told_with_the_three_steps_and_what_they_cost() -> None:
     each = asked(xml(), DATABASE)["memory", "2 MiB pages"]
     assert "+    <hugepages />" in [line.rstrip() for line in each.xml]
-    assert "virtkit vm edit m1; then virtkit host tune, which sets 1024 pages aside" in each.wish.typed
-    assert each.wish.by_hand
+    assert each.wish.typed == "virtkit vm edit m1; virtkit host tune; virtkit vm restart m1"
+    assert "fewer than 1024 free pages" in each.wish.by_hand
     assert "it has 100 GiB" in asked(xml(memory=100), DATABASE)["memory", "2 MiB pages"].wish.by_hand
     backed = xml(rest="<memoryBacking><hugepages/></memoryBacking>")
     assert ("memory", "2 MiB pages") not in asked(backed, DATABASE)
@@ -209,6 +209,7 @@ def test_machines_of_a_libvirt_are_in_the_doctors_table_and_their_definitions_in
     told = virtkit("doctor", "--machine", "m1=database", "-v")
     assert told.returncode == 1
     assert "! m1 disk vda" in told.stdout
+    assert "  virtkit host tune --machine m1=database --definitions" in told.stdout
     assert '+      <driver name="qemu" type="qcow2" cache="none" io="native" />' in told.stdout
     plan = json.loads(virtkit("tune", "--machine", "m1=database", "--definitions", "--plan", "--output", "json").stdout)
     assert any("m1" in action["text"] for action in plan["actions"])

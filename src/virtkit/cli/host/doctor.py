@@ -103,5 +103,8 @@ def _next(found: Diagnosis, args: argparse.Namespace) -> Iterator[str]:
         there = "" if args.recorded is None else ", there"
         yield f"\nto do what is marked ~{there} (a plan first; virtkit undo takes it back):"
         yield f"  virtkit host tune{purpose_}"
+    if any(each.wish.edit and not each.wish.by_hand for each in found.machines):
+        yield "\nto write what is marked ! into machines' definitions as well:"
+        yield f"  virtkit host tune{purpose_} --definitions"
     if advice.recommendations:
         yield f"more about one: virtkit host doctor{purpose_} --why {advice.recommendations[0].row.setting.knob.name}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _KNOB, _NOW, _WANTED = 35, 12, 15
-_MACHINE = (24, 20, 18)
+_MACHINE = (24, 21, 18)
 
 
 def section(title: str, sign: str, advice: Sequence[Recommendation], *, verbose: bool) -> Iterator[str]:
@@ -95,7 +95,7 @@ def machines(found: Iterable[MachineAdvice], *, verbose: bool) -> Iterator[str]:
     found = list(found)
     if found:
         yield "\nmachines: their definitions, which count when they start again"
-        yield "  MACHINE, WHAT            NOW                  WANTED             EVIDENCE"
+        yield "  MACHINE, WHAT            NOW                   WANTED             EVIDENCE"
     for each in found:
         wish = each.wish
         cells = (f"{each.name} {wish.what}", wish.now, wish.want, wish.confidence.value)

@@ -43,17 +43,17 @@ def huge_pages(view: View) -> Iterator[Wish]:
         "the shortest page walks, and memory that is never missing, swapped or merged",
         (_WALK,),
         _back(element("hugepages")),
-        f"virtkit vm edit {view.guest.name}; then virtkit host tune, which sets {pages} pages aside; then restart it",
+        f"virtkit vm edit {view.guest.name}; virtkit host tune; virtkit vm restart {view.guest.name}",
         cost=f"{format_size(view.guest.memory)} that nobody else can use, running or not; no balloon",
-        by_hand=_risk(view, spare),
+        by_hand=_risk(view, spare, pages),
     )
 
 
-def _risk(view: View, spare: int) -> str:
+def _risk(view: View, spare: int, pages: int) -> str:
     if view.guest.memory > spare:
         room, has = format_size(spare), format_size(view.guest.memory)
         return f"the nodes can spare {room} now, it has {has}: set the pages aside at boot, or it does not start"
-    return "it does not start while the pool is smaller than its memory: three steps, in this order"
+    return f"it does not start while the pool has fewer than {pages} free pages: edit, tune, restart, in this order"
 
 
 def apart(view: View) -> Iterator[Wish]:
