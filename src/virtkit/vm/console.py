@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import VirtkitError
@@ -21,6 +22,7 @@ LEAVE = b"\x1d"  # ^], as telnet and virsh have it
 TICK = 100  # milliseconds: how late a time limit or Ctrl-C may be noticed
 _CHUNK = 1 << 16
 _WOULD_BLOCK = -2
+_HANG_UP = 1.0  # seconds
 
 
 @contextmanager
@@ -160,6 +162,15 @@ class _Session:
             self._watch = None
 
     def _hang_up(self) -> None:
+        """An abort is answered only once the guest has taken what was typed: a paused one would hold us for ever.
+
+        Then the connection's end has to do; the thread goes when libvirt answers, or with the process.
+        """
+        ended = Thread(target=self._abort, daemon=True)
+        ended.start()
+        ended.join(_HANG_UP)
+
+    def _abort(self) -> None:
         for method in ("eventRemoveCallback", "abort"):
             try:
                 self._stream.tell(method)
