@@ -124,6 +124,12 @@ def test_the_plan_tells_what_is_lost_with_figures(tmp_path: Path) -> None:
     assert "do not trust each other" in notes
 
 
+def test_a_ksmtuned_that_would_stop_it_again_is_named_with_the_reason(tmp_path: Path) -> None:
+    system = ksmd(tmp_path, {"/proc/9/comm": "ksmtuned"})
+    assert any("systemctl disable --now ksmtuned" in note for note in host.ksm(system, on=True, persistent=False).notes)
+    assert host.ksm_status(system, Journal(tmp_path / "journal")).tuner == "ksmtuned"
+
+
 def test_off_takes_apart_what_is_merged_and_tells_how_far_it_is(tmp_path: Path, journal: Journal) -> None:
     system = ksmd(tmp_path, {f"{KSM}/run": "1", f"{KSM}/pages_sharing": "900"}, takes=0.11)
     events: list[Event] = []

@@ -25,7 +25,7 @@ from virtkit.host.tuning import set_knobs
 from virtkit.host.vms import read_vms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from virtkit.core.journal import Journal
     from virtkit.core.plan import Json
@@ -98,7 +98,8 @@ def turn_on(system: System, *, persistent: bool = True) -> Plan:
     kernel = Kernel(system)
     ksm = _ksm(kernel)
     plan = set_knobs(system, wishes(kernel, ksm), persistent=persistent)
-    notes = [*_costs(read_vms(kernel, read_programs(kernel))), *_limits(kernel, ksm)]
+    programs = read_programs(kernel)
+    notes = [*_costs(read_vms(kernel, programs)), *_limits(kernel, ksm), *_rivals(programs)]
     return replace(plan, title="turn KSM on", notes=(*notes, *plan.notes) if plan else ())
 
 
@@ -160,6 +161,14 @@ def _costs(vms: Iterable[Vm]) -> Iterator[str]:
         "a guest can tell by the time of a write whether another holds the same page: not for tenants that do not"
         " trust each other; machines with <nosharepages/> in their XML, or on hugetlb pages, are left out"
     )
+
+
+def _rivals(programs: Mapping[int, str]) -> Iterator[str]:
+    if "ksmtuned" in programs.values():
+        yield (
+            "ksmtuned looks for machines by ^qemu-system.*-enable-kvm, and libvirt starts none so: it finds none and"
+            " stops KSM: systemctl disable --now ksmtuned"
+        )
 
 
 def _limits(kernel: Kernel, ksm: Ksm) -> Iterator[str]:
