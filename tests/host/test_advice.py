@@ -244,6 +244,8 @@ def test_the_threads_of_a_core_are_never_taken_from_under_a_machine() -> None:
 def test_guards_are_raised_for_tenants_and_never_lowered() -> None:
     found = wants(advise(case(WEB, untrusted=True)))
     assert (found["cpu.mitigations"], found["kvm.nx_huge_pages"], found["kvm_intel.nested"]) == ("auto", "1", "0")
+    amd = {"/proc/cpuinfo": "processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: svm npt\n"}
+    assert "kvm.nx_huge_pages" not in wants(advise(case(WEB, untrusted=True, changed=amd)))
     guarded = {"/proc/cmdline": "", "/sys/module/kvm/parameters/nx_huge_pages": "Y"}
     for profiles in EVERY:
         for untrusted in (False, True):
