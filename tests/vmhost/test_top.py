@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from virtkit import vm
+from virtkit.core.errors import MachineError
 from virtkit.core.units import MIB
 from virtkit.vm import patience
 
@@ -95,6 +96,16 @@ def test_a_libvirt_that_does_not_answer_is_down_for_prometheus(kvm: Host, tmp_pa
     done = kvm.run("env", "LIBVIRT_DEFAULT_URI=qemu+tcp://localhost:1/system", sys.executable, *command, check=False)
     assert done.returncode == 1
     assert (tmp_path / "a.prom").read_text().splitlines()[-1] == "libvirt_up 0"
+
+
+def test_a_libvirt_that_went_away_is_asked_again_over_a_new_connection(speaking: Host, guest: str) -> None:
+    with vm.watch([guest]) as watched:
+        watched.look()
+        assert watched._stats._libvirt
+        watched._stats._libvirt.close()
+        with pytest.raises(MachineError):
+            watched.look()
+        assert [busy.counters.name for busy in watched.look()] == [guest]
 
 
 def test_a_qemu_that_hangs_delays_one_look_and_is_shown_as_such(

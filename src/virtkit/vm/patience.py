@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
-from virtkit.core.errors import MachineError
+from virtkit.core.errors import MachineError, VirtkitError
 from virtkit.vm import connection
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Patient:
 
     def close(self) -> None:
         if self._libvirt:
-            self._libvirt.close()
+            with suppress(VirtkitError):
+                self._libvirt.close()
 
     def _tried(self, question: Callable[[Connection], T]) -> list[T]:
         """The answer; nothing where there was none in time."""
@@ -58,7 +60,9 @@ class Patient:
         Thread(target=run, daemon=True).start()
         if not done.wait(SECONDS):
             return []
-        self._libvirt = libvirt
-        if failures:
+        if failures:  # a libvirtd that was restarted answers the next connection
+            with suppress(VirtkitError):
+                libvirt.close()
             raise failures[0]
+        self._libvirt = libvirt
         return answers

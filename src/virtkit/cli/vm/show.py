@@ -108,7 +108,21 @@ def _nic(details: Details, mac: str) -> list[str]:
 def _label(label: Label) -> str:
     """A machine that is off gets its label when it starts."""
     ways = {True: ", enforced", False: ", only complains", None: ""}
-    return f"{label.driver}: {label.label or 'given at its start'}{ways[label.enforced]}"
+    return f"{label.driver}: {_owner(label.label) or label.label or 'given at its start'}{ways[label.enforced]}"
+
+
+def _owner(label: str) -> str:
+    """``+64055:+107`` of the driver dac -> ``libvirt-qemu:kvm (64055:107)``; empty for anything else."""
+    import grp
+    import pwd
+
+    uid, _, gid = label.replace("+", "").partition(":")
+    if not (uid.isdecimal() and gid.isdecimal()):
+        return ""
+    try:
+        return f"{pwd.getpwuid(int(uid)).pw_name}:{grp.getgrgid(int(gid)).gr_name} ({uid}:{gid})"
+    except KeyError:
+        return ""
 
 
 def _data(details: Details) -> dict[str, Json]:

@@ -18,6 +18,7 @@ from rich.text import Text
 from virtkit import vm
 from virtkit.cli.vm.top.table import columns, hints, lines, sorted_machines
 from virtkit.cli.vm.top.view import HELP, View, pressed
+from virtkit.core.errors import MachineError
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from virtkit.cli.vm.top.table import Column
     from virtkit.vm.verbs.watching import Busy, Watch
 
 _ABOVE, _BELOW = 2, 2  # lines of the window that are no machine's
@@ -39,12 +41,14 @@ def run(args: argparse.Namespace) -> int:
         Live(console=screen, screen=True, auto_refresh=False) as window,
     ):
         machines: Sequence[Busy] = watched.look()
+        fault = ""
         due = time.monotonic() + min(args.interval, 0.5)  # the first rates come soon
         while not view.ended:
-            window.update(_drawn(machines, view, watched, screen, pss=args.pss), refresh=True)
+            window.update(_drawn(machines, view, watched, screen, fault, pss=args.pss), refresh=True)
             view = pressed(view, _read(keyboard, due - time.monotonic()))
             if time.monotonic() >= due:
-                machines, due = watched.look(), time.monotonic() + args.interval
+                machines, fault = _look(watched, machines)
+                due = time.monotonic() + args.interval
     return 0
 
 
@@ -69,23 +73,38 @@ def _read(keyboard: int, seconds: float) -> str:
     return os.read(keyboard, 256).decode(errors="ignore") or "\x04"
 
 
-def _drawn(machines: Sequence[Busy], view: View, watched: Watch, screen: Rich, *, pss: bool) -> RenderableType:
+def _look(watched: Watch, before: Sequence[Busy]) -> tuple[Sequence[Busy], str]:
+    """A libvirtd that is being restarted ends nothing: what was seen last stays, and why."""
+    try:
+        return watched.look(), ""
+    except MachineError as error:
+        return before, f"as before: {error.message}"
+
+
+def _drawn(
+    machines: Sequence[Busy], view: View, watched: Watch, screen: Rich, fault: str, *, pss: bool
+) -> RenderableType:
     running = [busy for busy in machines if busy.counters.active]
     wanted = [busy for busy in running if view.wanted.lower() in busy.counters.name.lower()]
     ordered = sorted_machines(wanted, view.sort, reverse=view.reverse)
     shown = ordered[min(view.skipped, max(len(ordered) - 1, 0)) :]
     chosen = columns(pss=pss, width=screen.width, machines=shown, devices=view.devices)
+    drawn = [line for busy in shown for line in lines(busy, chosen, devices=view.devices)]
+    room = max(screen.height - _ABOVE - _BELOW, 1)
+    more = f"{len(drawn) - room} more lines: j" if len(drawn) > room else ""
+    foot = filter(None, [fault or more or next(iter(hints(shown)), ""), HELP])
+    head = _line(_head(machines, running, view, watched), "bold")
+    return Group(head, _table(chosen, drawn[:room]), *(_line(text, "dim") for text in foot))
+
+
+def _table(chosen: Sequence[Column], drawn: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="reverse", pad_edge=False)
     for column in chosen:
         left = column.title in ("NAME", "STATE", "CPUS", "NODE")
         table.add_column(column.title, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
-    drawn = [line for busy in shown for line in lines(busy, chosen, devices=view.devices)]
-    room = max(screen.height - _ABOVE - _BELOW, 1)
-    for line in drawn[:room]:
+    for line in drawn:
         table.add_row(*line)
-    head = _head(machines, running, view, watched)
-    foot = [*hints(shown)[:1], HELP] if len(drawn) < room else [f"{len(drawn) - room} more lines: j", HELP]
-    return Group(_line(head, "bold"), table, *(_line(text, "dim") for text in foot))
+    return table
 
 
 def _line(text: str, style: str) -> Text:
