@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from guest.machines import eventually
 from virtkit.core.errors import NotSupportedError
 from virtkit.vm.blueprint import Disk, Nic, machine_xml
+from virtkit.vm.forwards import Forward
 from vmhost import hosts
 from vmhost.people import Person
 
@@ -62,9 +64,7 @@ def guest(anna: Person, name: str) -> Iterator[str]:
 def test_a_machine_lives_and_is_kept_safe_without_root(anna: Person, guest: str) -> None:
     anna.virtkit("vm", "start", guest)
     assert eventually(lambda: "10.0.2.15" in anna.virtkit("vm", "ip", guest, check=False).stdout, seconds=60)
-    anna.run("qemu-img", "create", "-q", "-f", "raw", f"{IMAGES}/data.raw", "1M")
-    anna.virtkit("vm", "hotplug", guest, "disk", f"{IMAGES}/data.raw", "-f", "raw", "-y")
-    assert "vdb" in anna.virsh("domblklist", guest)
+    _leads_into(anna, guest, "2222:22")
     anna.virtkit("vm", "backup", guest, "/home/anna/kept", "-y")
     anna.virtkit("vm", "backup", guest, "/home/anna/kept", "--incremental", "-y")
     anna.virtkit("vm", "snapshot", guest, "create", "before", "-y")
@@ -74,6 +74,28 @@ def test_a_machine_lives_and_is_kept_safe_without_root(anna: Person, guest: str)
     assert anna.run("ls", IMAGES).stdout == ""
     journal = anna.run("ls", "/home/anna/.local/state/virtkit/journal").stdout.split()
     assert len(journal) == len(anna.json("history"))
+
+
+def _leads_into(anna: Person, name: str, forward: str) -> None:
+    """By passt; where libvirt has none, the command that the refusal names does it for as long as the machine runs."""
+    card = ("vm", "hotplug", name, "nic", "--user-net", "-y")
+    done = anna.virtkit(*card, "--forward", forward, check=False)
+    if done.returncode:
+        assert "passt" in done.stderr
+        anna.run("sh", "-c", done.stderr.partition("try: ")[2].partition("   (")[0])
+        anna.virtkit(*card)
+    assert anna.virsh("domiflist", name).count(" user ") == 2
+    anna.run(sys.executable, "-c", f"import socket; socket.create_connection(('127.0.0.1', {forward[:4]}), 5)")
+
+
+def test_forwarded_ports_are_as_libvirts_schema_has_them(anna: Person, name: str) -> None:
+    """It is asked first: a libvirt without passt only then finds that it knows none."""
+    forward = Forward("127.0.0.1", 2222, 22)
+    plain = hosts.idle(name)
+    told = anna.defining(machine_xml(replace(plain, nics=(Nic(user=True, forwards=(forward,)),))))
+    assert not told or "Invalid value for attribute 'type' in element 'backend'" in told
+    assert "schema" in anna.defining(machine_xml(plain).replace("<devices>", "<devices><nothing/>"))
+    anna.virsh("undefine", name, check=False)
 
 
 def test_her_machines_are_meant_unless_she_says_otherwise(anna: Person, idle: str, mine: str) -> None:
@@ -99,6 +121,10 @@ def test_what_is_roots_is_refused_before_anything_is_touched(anna: Person, kvm: 
     assert "sudo virtkit vm backup" in refused(anna, "vm", "backup", name, "/home/anna/b", uri=ROOTS)
     assert "you may not write to /root/b" in refused(anna, "vm", "backup", mine, "/root/b", "--pull")
     assert "network default is root's" in refused(anna, "vm", "create", "other", *EMPTY, "--network", "default")
+    assert "network default is root's" in refused(anna, "vm", "hotplug", mine, "nic", "--network", "default", "-y")
+    kvm.run("ip", "link", "add", "br7", "type", "bridge")
+    assert "sudo chmod u+s" in refused(anna, "vm", "set", mine, "nic", "--bridge", "br7", "-y")
+    kvm.run("ip", "link", "del", "br7")
 
 
 def test_the_host_is_roots_and_the_same_command_is_named(anna: Person) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit import vm
-from virtkit.core.errors import BusyError, VirtkitError
+from virtkit.core.errors import BusyError, NotSupportedError, VirtkitError
 from virtkit.host import pcinames
 from virtkit.host.kernel import Kernel
 from virtkit.host.passthrough import barrier, require_free, uses
@@ -48,13 +49,33 @@ def hotplug(name: str, address: str, system: System) -> Plan:
         if not libvirt.local:
             return vm.hotplug_pci(name, address)
         device = require_free(system, address)
+        if libvirt.session:
+            require_given(device, system)
         domain = machine.now()
         for other in owners(libvirt).get(device.address, []):
             if other != machine.name and libvirt.named(other).active:
                 found = f"{device.address}: machine {other} has it, expected nobody"
                 raise BusyError(found, hint=f"virtkit vm unplug {other} pci {device.address}")
-    plan = vm.hotplug_pci(name, device.address)
+        managed = not libvirt.session
+    plan = vm.hotplug_pci(name, device.address, managed=managed)
     return replace(plan, notes=(*plan.notes, *_distance(domain, device, system)))
+
+
+def require_given(device: PciDevice, system: System) -> None:
+    """NotSupportedError unless root has given the device to who asks: an ordinary user's libvirt takes none by itself.
+
+    VFIO locks the guest's memory: the user's limit has to be more than that (Documentation/driver-api/vfio.rst).
+    """
+    file = f"/dev/vfio/{device.iommu_group}"
+    if device.driver != "vfio-pci":
+        found = f"{device.address}: its driver is {device.driver or 'none'}, expected vfio-pci: root alone changes that"
+        raise NotSupportedError(found, hint=f"sudo virtkit host pci bind {device.address}")
+    if not os.access(system.path(file), os.R_OK | os.W_OK):
+        found = f"{device.address}: {file} is not yours to open"
+        hint = (
+            f"sudo chown {os.getuid()} {file}; and ulimit -l has to be the guest's memory and 1 GiB more (limits.conf)"
+        )
+        raise NotSupportedError(found, hint=hint)
 
 
 def owners(libvirt: Connection) -> dict[str, list[str]]:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from virtkit.core.errors import UsageError
 from virtkit.core.units import KIB
+from virtkit.vm import forwards
 from virtkit.vm.devices import BRIDGE, NETWORK
 from virtkit.vm.domain import AGENT
 from virtkit.vm.xml import Element, element, text
+
+if TYPE_CHECKING:
+    from virtkit.vm.forwards import Forward
 
 MADE_BY = "urn:virtkit:machine"  # namespace of the metadata that marks a machine as made by virtkit
 
@@ -49,6 +53,7 @@ class Nic:
     user: bool = False  # QEMU's own NAT, for machines of an ordinary user
     mac: str = ""  # empty: ``derived_mac`` of the machine's name
     model: str = "virtio"  # e1000e, rtl8139 ...: for guests without virtio
+    forwards: tuple[Forward, ...] = ()  # of ``user``: ports of the host that lead to it
 
 
 @dataclass(frozen=True)
@@ -241,6 +246,7 @@ def _nic(nic: Nic, mac: str) -> Element:
         element("mac", {"address": mac.lower()}),
         *source,
         element("model", {"type": nic.model}),
+        *forwards.elements(nic.forwards),
     )
 
 

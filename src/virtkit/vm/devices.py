@@ -5,6 +5,7 @@ from __future__ import annotations
 from virtkit.vm.xml import Text, View, element, remove
 
 BRIDGE, NETWORK = "bridge", "network"  # interface types: whose tap is put into a bridge of the host
+USER = "user"  # likewise: QEMU's own NAT, or passt's, without a tap
 
 
 class Disk(View):
@@ -81,12 +82,16 @@ class Nic(View):
         return "" if node is None else node.get("network", "")
 
     def connect(self, kind: str, source: str) -> None:
-        """Move it to a bridge or a network; what belonged to the old one (port id, virtual port) goes."""
-        for tag in ("source", "virtualport"):
-            if (old := self.node.find(tag)) is not None:
+        """Move it to a bridge or a network, or to QEMU's own NAT (USER, which has no source).
+
+        What belonged to the old one (port id, virtual port, forwarded ports) goes.
+        """
+        for tag in ("source", "virtualport", "backend", "portForward"):
+            for old in self.node.findall(tag):
                 remove(self.node, old)
         self.node.set("type", kind)
-        self.node.insert(1, element("source", {kind: source}))
+        if kind != USER:
+            self.node.insert(1, element("source", {kind: source}))
 
 
 class Console(View):

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import NotFoundError, UsageError
 from virtkit.core.units import KIB, MIB, format_size
-from virtkit.vm import blueprint, booting, nics
+from virtkit.vm import blueprint, booting, forwards, nics
+from virtkit.vm.devices import BRIDGE, NETWORK, USER
 from virtkit.vm.xml import Text, element, remove
 
 if TYPE_CHECKING:
     from virtkit.vm.devices import Disk, Nic
     from virtkit.vm.domain import Domain
+    from virtkit.vm.forwards import Forward
 
 CACHES = ("none", "writeback", "writethrough", "directsync", "unsafe", "default")
 IOS = ("native", "threads", "io_uring", "default")
@@ -38,6 +40,8 @@ class DiskSettings(NamedTuple):
 class NicSettings(NamedTuple):
     bridge: str | None = None
     network: str | None = None
+    user: bool | None = None  # QEMU's own NAT
+    forwards: tuple[Forward, ...] | None = None  # of that; empty: none
     link: str | None = None  # up or down
     model: str | None = None
     queues: int | None = None  # of virtio, with vhost; 0: one
@@ -112,10 +116,13 @@ def set_disk(domain: Domain, target: str, wanted: DiskSettings) -> None:
 
 def set_nic(domain: Domain, mac: str, wanted: NicSettings) -> None:
     nic = _nic(domain, mac)
-    if wanted.bridge or wanted.network:
-        kind = "bridge" if wanted.bridge else "network"
-        if nics.place(nic) != (kind, wanted.bridge or wanted.network):
-            nic.connect(kind, wanted.bridge or wanted.network or "")
+    if wanted.bridge or wanted.network or wanted.user:
+        kind = BRIDGE if wanted.bridge else NETWORK if wanted.network else USER
+        source = wanted.bridge or wanted.network or ""
+        if nics.place(nic) != (kind, source):
+            nic.connect(kind, source)
+    if wanted.forwards is not None:
+        _forward(domain, nic, wanted.forwards)
     if wanted.link is not None and wanted.link != (nic.link or "up"):
         nic.link = wanted.link
     if wanted.model is not None:
@@ -146,6 +153,14 @@ def add_screen(domain: Domain) -> None:
         raise UsageError(f"{domain.name}: has a screen already", hint=f"virtkit vm view {domain.name}")
     present = {node.tag for node in domain.devices if node.tag != "input"}
     domain.devices.extend(each for each in blueprint.screen() if each.tag not in present)
+
+
+def _forward(domain: Domain, nic: Nic, wanted: tuple[Forward, ...]) -> None:
+    if nic.type != USER:
+        found = f"{domain.name}: network card {nic.mac} is of type {nic.type}"
+        raise UsageError(f"{found}, expected user for forwarded ports", hint="--user-net, or none: it has an address")
+    if forwards.of(nic) != list(wanted):
+        forwards.put(nic, wanted)
 
 
 def _grow(domain: Domain, more: int) -> None:

@@ -47,7 +47,8 @@ def check_movable(name: str, nic: Nic) -> None:
     """NotSupportedError for a card whose kind has no tap that could change its bridge."""
     if nic.type not in (BRIDGE, NETWORK):
         found = f"{name}: network card {nic.mac} is of type {nic.type}"
-        raise NotSupportedError(f"{found}, expected bridge or network", hint=f"virsh edit {name}")
+        hint = f"virtkit vm set {name} nic {nic.mac} --bridge BRIDGE   (from its next start)"
+        raise NotSupportedError(f"{found}, expected bridge or network", hint=hint)
 
 
 def place(nic: Nic) -> Place:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import ConflictError, NotSupportedError, UsageError
 from virtkit.core.units import KIB, MIB, format_size
 from virtkit.vm.blueprint import derived_mac
+from virtkit.vm.forwards import elements as forwarding
 from virtkit.vm.xml import element
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtkit.vm.domain import Domain
+    from virtkit.vm.forwards import Forward
     from virtkit.vm.xml import Element
 
 DIMM, VIRTIO_MEM = "dimm", "virtio-mem"
@@ -48,15 +52,16 @@ def disk(domain: Domain, path: str, image_format: str, *, bus: str, target: str,
     )
 
 
-def nic(domain: Domain, kind: str, source: str, *, model: str, mac: str) -> Element:
-    """``kind`` is bridge or network."""
+def nic(domain: Domain, kind: str, source: str, *, model: str, mac: str, forwards: Sequence[Forward] = ()) -> Element:
+    """``kind`` is bridge, network or user, which has no source."""
     mac = mac or _free_mac(domain)
     if domain.nic(mac) is not None:
         raise ConflictError(f"{domain.name}: has a network card {mac} already")
     children = (
         element("mac", {"address": mac.lower()}),
-        element("source", {kind: source}),
+        *([element("source", {kind: source})] if source else []),
         element("model", {"type": model}),
+        *forwarding(forwards),
     )
     return element("interface", {"type": kind}, *children)
 
@@ -97,14 +102,14 @@ def _free_alias(domain: Domain) -> str:
     return next(name for index in range(257) if (name := f"ua-mem{index}") not in used)
 
 
-def pci(address: str) -> Element:
-    """A device of the host, as in 0000:01:00.0; it is detached from the host's driver while the guest has it."""
+def pci(address: str, *, managed: bool = True) -> Element:
+    """A device of the host, as in 0000:01:00.0; ``managed``: libvirt takes it from the host's driver meanwhile."""
     parts = _PCI.fullmatch(address)
     if parts is None:
         raise UsageError(f"PCI device is {address!r}, expected an address as in 0000:01:00.0")
     domain, bus, slot, function = parts.groups(default="0000")
     place = {"domain": f"0x{domain}", "bus": f"0x{bus}", "slot": f"0x{slot}", "function": f"0x{function}"}
-    attributes = {"mode": "subsystem", "type": "pci", "managed": "yes"}
+    attributes = {"mode": "subsystem", "type": "pci", "managed": "yes" if managed else "no"}
     return element("hostdev", attributes, element("source", {}, element("address", place)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.vm import labels, library, nics
+from virtkit.vm import forwards, labels, library, nics
 from virtkit.vm.addresses import addresses
 from virtkit.vm.blueprint import MADE_BY
 from virtkit.vm.drift import of_machine
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from virtkit.vm.cpus import Cpus
     from virtkit.vm.difference import Change
     from virtkit.vm.domain import Domain
+    from virtkit.vm.forwards import Forward
     from virtkit.vm.labels import Label
     from virtkit.vm.machine import Machine
     from virtkit.vm.process import Thread
@@ -60,6 +61,7 @@ class NicLine(NamedTuple):
     bridge: str  # that it is in: known while it runs
     tap: str
     link: str
+    forwards: tuple[Forward, ...] = ()  # ports of the host that lead to it
 
 
 class Details(NamedTuple):
@@ -152,6 +154,7 @@ def _nics(domain: Domain, system: System) -> tuple[NicLine, ...]:
             bridge=nics.master(system, nic.tap) if nic.tap else nic.bridge,
             tap=nic.tap,
             link=nic.link or "up",
+            forwards=tuple(forwards.of(nic)),
         )
         for nic in domain.nics
     )

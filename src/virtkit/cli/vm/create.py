@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from virtkit.cli import options
+from virtkit.cli.vm.hotplug import FORWARD, FORWARDS
 
 if TYPE_CHECKING:
     import argparse
@@ -58,6 +59,7 @@ def machine(parser: Arguments) -> None:
     parser.add_argument("--cpus", metavar="N", type=int, help="virtual CPUs (2)")
     parser.add_argument("--bridge", metavar="BRIDGE", action="append", default=[], help="a network card on it")
     parser.add_argument("--network", metavar="NETWORK", action="append", default=[], help="likewise on libvirt's")
+    parser.add_argument("--forward", metavar=FORWARD, action="append", default=[], help=f"a card on {FORWARDS}")
     parser.add_argument("--no-network", action="store_true", help="no network card")
     parser.add_argument("--mac", metavar="MAC", action="append", default=[], help="of the first card, the second ...")
     parser.add_argument("--os", metavar="ID", default="", help="libosinfo's short id, as debian12: sets what it needs")
@@ -153,17 +155,24 @@ def login(args: argparse.Namespace) -> Login | None:
 
 def nics(args: argparse.Namespace) -> tuple[Nic, ...] | None:
     """As they were asked for, those on bridges first; None: nobody said."""
+    from dataclasses import replace
+
     from virtkit.core.errors import UsageError
     from virtkit.vm.blueprint import Nic
+    from virtkit.vm.forwards import parse
 
+    into = tuple(parse(each) for each in args.forward)
     asked = [*(Nic(bridge=each) for each in args.bridge), *(Nic(network=each) for each in args.network)]
+    asked += [Nic(user=True, forwards=into)] if into else []
     if args.no_network and (asked or args.mac):
-        raise UsageError(f"{args.name}: --no-network is given, expected no --bridge, --network or --mac with it")
+        raise UsageError(
+            f"{args.name}: --no-network is given, expected no --bridge, --network, --forward or --mac with it"
+        )
     if len(args.mac) > len(asked):
         wrong = f"{args.name}: has {len(args.mac)} MAC addresses for {len(asked)} network cards"
         raise UsageError(wrong, hint="--network default --mac ...")
     macs = [*args.mac, *[""] * (len(asked) - len(args.mac))]
-    found = tuple(Nic(nic.bridge, nic.network, mac=mac) for nic, mac in zip(asked, macs, strict=True))
+    found = tuple(replace(nic, mac=mac) for nic, mac in zip(asked, macs, strict=True))
     return found if found or args.no_network else None
 
 

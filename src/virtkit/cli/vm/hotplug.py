@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
 
+FORWARD = "[ADDRESS:]PORT:PORT"
+FORWARDS = "QEMU's own NAT, by passt: a port of this host, 127.0.0.1's unless told, leads to one of the guest"
+
 
 def build(parser: Arguments) -> None:
     facts.named(parser)
@@ -42,6 +45,8 @@ def _nic(parser: Arguments) -> None:
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--bridge", metavar="BRIDGE", default="", help="of this host")
     place.add_argument("--network", metavar="NETWORK", default="", help="of libvirt's")
+    place.add_argument("--user-net", action="store_true", help="QEMU's own NAT, for machines of an ordinary user")
+    parser.add_argument("--forward", metavar=FORWARD, action="append", default=[], help=FORWARDS)
     parser.add_argument("--model", metavar="MODEL", default="virtio", help="what the guest sees (virtio)")
     parser.add_argument("--mac", metavar="MAC", default="", help="else one that follows from the machine's name")
 
@@ -82,9 +87,12 @@ def _plug_disk(args: argparse.Namespace, console: Console) -> int:
 def _plug_nic(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
+    from virtkit.vm.forwards import parse
 
     chosen = {"bridge": args.bridge, "network": args.network, "model": args.model, "mac": args.mac}
-    return carry_out(vm.hotplug_nic(args.name, **chosen), args, console, details=True)
+    into = tuple(parse(each) for each in args.forward)
+    plan = vm.hotplug_nic(args.name, user=args.user_net, forwards=into, **chosen)
+    return carry_out(plan, args, console, details=True)
 
 
 def _plug_pci(args: argparse.Namespace, console: Console) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtkit.cli import options
 from virtkit.cli.vm import facts
+from virtkit.cli.vm.hotplug import FORWARD, FORWARDS
 
 if TYPE_CHECKING:
     import argparse
@@ -62,6 +63,9 @@ def _nic(parser: Arguments) -> None:
         "--bridge", metavar="BRIDGE", help="of this host (vm attach also proves that the guest is there)"
     )
     place.add_argument("--network", metavar="NETWORK", help="of libvirt's")
+    place.add_argument("--user-net", dest="user", action="store_true", default=None, help="QEMU's own NAT")
+    parser.add_argument("--forward", dest="forwards", metavar=FORWARD, action="append", help=FORWARDS)
+    parser.add_argument("--no-forward", dest="forwards", action="store_const", const=[], help="none of them")
     parser.add_argument("--link", choices=("up", "down"), help="the cable")
     parser.add_argument("--model", choices=MODELS, help="what the guest sees")
     parser.add_argument("--queues", metavar="N", type=int, help="of virtio; 0: one")
@@ -119,9 +123,12 @@ def _set_nic(args: argparse.Namespace, console: Console) -> int:
     from virtkit import vm
     from virtkit.cli.change import carry_out
     from virtkit.vm.edits import NicSettings
+    from virtkit.vm.forwards import parse
 
     facts.something(args, *NicSettings._fields)
-    settings = NicSettings(**{field: getattr(args, field) for field in NicSettings._fields})
+    given = {field: getattr(args, field) for field in NicSettings._fields}
+    into = None if args.forwards is None else tuple(parse(each) for each in args.forwards)
+    settings = NicSettings(**{**given, "forwards": into})
     return carry_out(vm.set_nic(args.name, args.mac, settings, later=args.later), args, console, details=True)
 
 

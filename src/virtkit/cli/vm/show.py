@@ -99,7 +99,9 @@ def _disk(disk: DiskLine) -> str:
 
 def _nic(details: Details, mac: str) -> list[str]:
     nic = next(nic for nic in details.nics if nic.mac == mac)
-    where = f"{nic.type} {nic.source}" + (f" (bridge {nic.bridge})" if nic.type == "network" and nic.bridge else "")
+    where = "QEMU's own NAT" if nic.type == "user" else f"{nic.type} {nic.source}"
+    where += f" (bridge {nic.bridge})" if nic.type == "network" and nic.bridge else ""
+    where += "".join(f", {forward}" for forward in nic.forwards)
     tap = f", tap {nic.tap}" if nic.tap else ""
     mine = [f"  {facts.address(address)}" for address in details.addresses if address.mac == mac.lower()]
     return [f"{mac}: {where}, {nic.model}{tap}, link {nic.link}", *mine]

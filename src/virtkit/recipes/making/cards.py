@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, UsageError
+from virtkit.vm import forwards, ordinary
 from virtkit.vm.blueprint import Nic
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ def usual(name: str, libvirt: Connection) -> tuple[Nic, ...]:
 def require(name: str, nics: tuple[Nic, ...], libvirt: Connection, system: System) -> None:
     """NotFoundError for a bridge or a network that is not there; NotSupportedError for a user who has neither."""
     for nic in nics:
-        if libvirt.session and nic.network:
-            found = f"{name}: network {nic.network} is root's, and this user's machines cannot join it"
-            raise NotSupportedError(found, hint="leave --network away for QEMU's own NAT, or sudo virtkit ...")
+        ordinary.require(libvirt, name, system, network=nic.network)
         if nic.network:
             libvirt.bridge_of(nic.network)
         if nic.bridge and not system.exists(f"/sys/class/net/{nic.bridge}/bridge"):
             hint = f"virtkit net bridge create {nic.bridge} --port eth0"
             raise NotFoundError(f"{name}: bridge {nic.bridge} is not there", hint=hint)
+        ordinary.require(libvirt, name, system, bridge=nic.bridge)
+        forwards.require(libvirt, name, nic.forwards)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from virtkit.core.errors import NotFoundError
 from virtkit.core.units import KIB
 from virtkit.vm import fields, library, nics
-from virtkit.vm.devices import NETWORK
+from virtkit.vm.devices import BRIDGE, NETWORK
 from virtkit.vm.difference import SIZES, devices, split
 from virtkit.vm.xml import Text, View, remove
 
@@ -41,8 +41,11 @@ def write(machine: Machine, device: str, values: Mapping[str, str]) -> None:
         nics.bounce(machine, split(device)[1])
 
 
-def cannot(_machine: Machine, _device: str, _values: Mapping[str, str]) -> str:
-    return ""
+def cannot(machine: Machine, device: str, values: Mapping[str, str]) -> str:
+    node = devices(machine.now().node).get(device)
+    if node is None or {node.get("type", ""), values.get("@type", NETWORK)} <= {BRIDGE, NETWORK, ""}:
+        return ""
+    return "QEMU's own NAT has no tap that could go to a bridge: it becomes another card"
 
 
 def _assign(node: Element, path: str, value: str) -> None:

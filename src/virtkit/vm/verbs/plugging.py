@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from virtkit.core.errors import NotFoundError, NotSupportedError, UsageError
 from virtkit.core.plan import Plan
+from virtkit.core.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from virtkit.vm.domain import Domain
+    from virtkit.vm.forwards import Forward
     from virtkit.vm.xml import Element
 
 CRASHES = (
@@ -92,25 +94,49 @@ def hotplug_disk(
     return _plug(name, f"disk {path}", make)
 
 
-def hotplug_nic(name: str, *, bridge: str = "", network: str = "", model: str = "virtio", mac: str = "") -> Plan:
-    """Into a bridge of the host or a network of libvirt's; ``mac`` follows from the machine's name if it is empty."""
+def hotplug_nic(
+    name: str,
+    *,
+    bridge: str = "",
+    network: str = "",
+    user: bool = False,
+    forwards: Sequence[Forward] = (),
+    model: str = "virtio",
+    mac: str = "",
+    system: System | None = None,
+) -> Plan:
+    """Into a bridge of the host, a network of libvirt's, or (``user``) onto QEMU's own NAT, with ``forwards`` into it.
+
+    ``mac`` follows from the machine's name if it is empty. NotSupportedError for what an ordinary user's cannot have.
+    """
+    from virtkit.vm import connection, ordinary, plugging
+    from virtkit.vm.devices import BRIDGE, NETWORK, USER
+    from virtkit.vm.forwards import require
+
+    if [bool(bridge), bool(network), user].count(True) != 1:
+        hint = "--bridge BRIDGE, --network NETWORK or --user-net"
+        raise UsageError("network card: expected a bridge, a network or QEMU's own NAT", hint=hint)
+    if forwards and not user:
+        raise UsageError("network card: forwards are given, expected none: its guest has an address of its own")
+    with connection.open() as libvirt:
+        ordinary.require(libvirt, name, system or System(), bridge=bridge, network=network)
+        require(libvirt, name, forwards)
+    kind = USER if user else BRIDGE if bridge else NETWORK
+
+    def make(domain: Domain) -> Element:
+        return plugging.nic(domain, kind, bridge or network, model=model, mac=mac, forwards=forwards)
+
+    return _plug(name, "network card", make)
+
+
+def hotplug_pci(name: str, address: str, *, managed: bool = True) -> Plan:
+    """A PCI device of the machine's host, as in 0000:01:00.0. Whether that can spare it: ``recipes.passthrough``.
+
+    ``managed``: libvirt takes it from the host's driver, and gives it back.
+    """
     from virtkit.vm import plugging
 
-    if bool(bridge) == bool(network):
-        raise UsageError(
-            "network card: expected either a bridge or a network", hint="--bridge BRIDGE or --network NETWORK"
-        )
-    kind = "bridge" if bridge else "network"
-    return _plug(
-        name, "network card", lambda domain: plugging.nic(domain, kind, bridge or network, model=model, mac=mac)
-    )
-
-
-def hotplug_pci(name: str, address: str) -> Plan:
-    """A PCI device of the machine's host, as in 0000:01:00.0. Whether that can spare it: ``recipes.passthrough``."""
-    from virtkit.vm import plugging
-
-    device = plugging.pci(address)
+    device = plugging.pci(address, managed=managed)
     return _plug(name, f"PCI device {address}", lambda _domain: device)
 
 

@@ -55,11 +55,15 @@ def set_disk(name: str, target: str, settings: DiskSettings, *, later: bool = Fa
 
 
 def set_nic(name: str, mac: str, settings: NicSettings, *, later: bool = False) -> Plan:
-    """``mac`` says which card if the machine has several."""
-    from virtkit.vm import connection, edits, nics
+    """``mac`` says which card if the machine has several. NotSupportedError for what an ordinary user's cannot have."""
+    from virtkit.core.system import System
+    from virtkit.vm import connection, edits, forwards, nics, ordinary
 
     with connection.open() as libvirt:
         machine = libvirt.machine(name)
+        place = {"bridge": settings.bridge or "", "network": settings.network or ""}
+        ordinary.require(libvirt, machine.name, System(), **place)
+        forwards.require(libvirt, machine.name, settings.forwards or ())
         mac = nics.choose(machine.name, machine.now(), mac).mac
     return _plan(name, f"network card {mac}", lambda domain: edits.set_nic(domain, mac, settings), later=later)
 
