@@ -13,6 +13,7 @@ from virtkit.vm.blueprint import Blueprint, Disk, Nic, machine_xml
 from virtkit.vm.difference import changes, flatten
 from virtkit.vm.domain import Domain
 from virtkit.vm.edits import DiskSettings, NicSettings
+from virtkit.vm.xml import element
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +141,14 @@ def test_ports_get_the_next_numbers() -> None:
 def test_what_cannot_be_is_said(edit: Callable[[Domain], None], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         edit(fresh())
+
+
+def test_a_serial_log_that_libvirt_shows_in_the_console_too_is_changed_in_both() -> None:
+    domain = fresh()
+    edits.set_serial_log(domain, "/a.log")
+    domain.consoles[0].node.insert(0, element("log", {"file": "/a.log", "append": "on"}))
+    edits.set_serial_log(domain, "/b.log")
+    assert [node.get("file") for node in domain.node.iter("log")] == ["/b.log", "/b.log"]
 
 
 def test_a_serial_log_is_set_once_and_taken_away_and_a_screen_is_added_once() -> None:

@@ -122,6 +122,7 @@ def test_what_is_roots_is_refused_before_anything_is_touched(anna: Person, kvm: 
     assert "you may not write to /root/b" in refused(anna, "vm", "backup", mine, "/root/b", "--pull")
     assert "network default is root's" in refused(anna, "vm", "create", "other", *EMPTY, "--network", "default")
     assert "network default is root's" in refused(anna, "vm", "hotplug", mine, "nic", "--network", "default", "-y")
+    assert "a file below your home" in refused(anna, "vm", "set", mine, "serial", "--log", "/var/log/mine.log", "-y")
     kvm.run("ip", "link", "add", "br7", "type", "bridge")
     assert "sudo chmod u+s" in refused(anna, "vm", "set", mine, "nic", "--bridge", "br7", "-y")
     kvm.run("ip", "link", "del", "br7")

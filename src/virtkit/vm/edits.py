@@ -140,11 +140,11 @@ def set_serial_log(domain: Domain, path: str) -> None:
     serial = next(iter(domain.serials), None)
     if serial is None:
         raise NotFoundError(f"{domain.name}: has no serial console", hint=f"virtkit vm edit {domain.name}")
-    for holder in (serial, *(console for console in domain.consoles[:1] if console.log)):
+    for holder in (serial, *(console for console in domain.consoles[:1] if console.log)):  # libvirt shows it in both
         for old in holder.node.findall("log"):
             remove(holder.node, old)
-    if path:
-        serial.node.insert(0, element("log", {"file": path, "append": "on"}))
+        if path:
+            holder.node.insert(0, element("log", {"file": path, "append": "on"}))
 
 
 def add_screen(domain: Domain) -> None:

@@ -31,6 +31,13 @@ def require(libvirt: Connection, name: str, system: System, *, bridge: str = "",
         require_bridge(name, bridge, system)
 
 
+def require_log(libvirt: Connection, name: str, path: str, system: System) -> None:
+    """NotSupportedError for a log that libvirt, who runs as the user, could not write: the machine would not start."""
+    place = system.path(path if system.exists(path) else os.path.dirname(path))
+    if libvirt.session and path and not os.access(place, os.W_OK):
+        raise NotSupportedError(f"{name}: you may not write to {path}", hint="a file below your home")
+
+
 def require_bridge(name: str, bridge: str, system: System) -> None:
     helper = next((path for path in HELPERS if system.exists(path)), "")
     if not helper:

@@ -140,10 +140,13 @@ def _set_ports(args: argparse.Namespace, console: Console) -> int:
 
 
 def _set_serial(args: argparse.Namespace, console: Console) -> int:
+    import os
+
     from virtkit import vm
     from virtkit.cli.change import carry_out
 
-    return carry_out(vm.set_serial_log(args.name, args.log), args, console, details=True)
+    path = os.path.abspath(args.log) if args.log else ""
+    return carry_out(vm.set_serial_log(args.name, path), args, console, details=True)
 
 
 def _set_screen(args: argparse.Namespace, console: Console) -> int:

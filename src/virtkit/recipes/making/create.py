@@ -15,7 +15,7 @@ from virtkit.core.units import KIB, format_size, round_up
 from virtkit.recipes.making import cards, login, places, storage, variables, volumes
 from virtkit.recipes.seed import iso9660
 from virtkit.recipes.workload import disk_policy
-from virtkit.vm import connection, offer, osinfo
+from virtkit.vm import connection, offer, ordinary, osinfo
 from virtkit.vm.access import explain
 from virtkit.vm.actions import Autostart, Define, Start
 from virtkit.vm.blueprint import Blueprint, Disk, check, derived_mac, machine_xml
@@ -41,6 +41,7 @@ def plan_create(order: Order, system: System) -> Plan:
         places.require_name(libvirt, order.name)
         nics = cards.usual(order.name, libvirt) if order.nics is None else order.nics
         cards.require(order.name, nics, libvirt, system)
+        ordinary.require_log(libvirt, order.name, order.serial_log, system)
         blueprint = _machine(order, guest, nics, system)
         check(blueprint)
         offer.require(blueprint, offer.read(libvirt, blueprint.chipset, kvm=blueprint.kvm))

@@ -76,9 +76,15 @@ def set_ports(name: str, count: int) -> Plan:
 
 
 def set_serial_log(name: str, path: str) -> Plan:
-    """What its serial console says is kept in ``path`` from the next start; empty: no longer."""
-    from virtkit.vm import edits
+    """What its serial console says is kept in ``path`` from the next start; empty: no longer.
 
+    NotSupportedError where an ordinary user may not write.
+    """
+    from virtkit.core.system import System
+    from virtkit.vm import connection, edits, ordinary
+
+    with connection.open() as libvirt:
+        ordinary.require_log(libvirt, name, path, System())
     return _plan(name, "serial log", lambda domain: edits.set_serial_log(domain, path), later=True)
 
 
