@@ -29,7 +29,9 @@ NONE = frozenset[int]()
 
 
 def test_a_machine_for_which_no_core_is_left_is_told_what_would_fit(guest: str) -> None:
-    with pytest.raises(NotSupportedError, match="2 vCPUs of its own need 2 whole cores, 1 are free") as refused:
+    with pytest.raises(
+        NotSupportedError, match="2 vCPUs of its own: 2 whole cores, free: 1, kept for the host: 1 CPU"
+    ) as refused:
         propose({guest: "dedicated"}, System())
     assert refused.value.hint.startswith("1 vCPU and ")
 

@@ -51,6 +51,8 @@ def test_its_policy_follows_from_its_pins() -> None:
     for policy, vcpus in seats.items():
         assert policy_of(wish, _known(wish, *vcpus).seat, cores) == policy
     assert policy_of(wish, None, cores) == "shared"
+    alone = Seat((frozenset({8}),), frozenset({8}), {}, {})
+    assert policy_of(wish._replace(vcpus=1), alone, cores) == "shared"
 
 
 def test_what_others_have_is_not_given_away_again() -> None:
@@ -96,7 +98,7 @@ def test_pins_name_the_nodes_only_where_there_are_several() -> None:
 def test_auto_gives_cpus_of_their_own_to_those_for_whom_there_are_some() -> None:
     chosen = of_wishes([Wish("a", 4, GIB), Wish("b", 4, GIB), Wish("c", 14, GIB)], [], TWO_NODES, stay=False)
     assert {len(cpus) for name in "ab" for cpus in chosen[name].pins.vcpus.values()} == {1}
-    assert "14 vCPUs of its own need 7 whole cores" in chosen["c"].notes[0]
+    assert "14 vCPUs of its own: 7 whole cores" in chosen["c"].notes[0]
     assert not set(chosen["c"].pins.vcpus.get(0, ())) & {
         cpu for cpus in chosen["a"].pins.vcpus.values() for cpu in cpus
     }
@@ -111,7 +113,7 @@ def test_auto_keeps_no_core_for_a_host_that_is_too_small_for_that() -> None:
     ("wish", "message", "hint"),
     [
         (Wish("db", 16, GIB, policy="dedicated"),
-         "db: does not fit: 16 vCPUs of its own need 8 whole cores, 6 are free, 4 CPUs are kept for the host",
+         "db: does not fit: 16 vCPUs of its own: 8 whole cores, free: 6, kept for the host: 4 CPUs",
          "12 vCPUs and 1 GiB would fit; or: virtkit host place db=shared"),
         (Wish("db", 2, 64 * GIB, policy="dedicated"),
          "db: does not fit: memory is 64 GiB, node 0 has 15.2 GiB, node 1 has 15.2 GiB",

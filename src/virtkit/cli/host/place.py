@@ -51,6 +51,9 @@ def _place(args: argparse.Namespace, console: Console) -> int:
 
     kept = None if args.housekeeping is None else parse_list(args.housekeeping)
     proposal = propose(dict(map(_asked, args.machines)), System(), kept)
+    if args.plan and console.json:
+        console.data({**proposal.plan.data(), **_data(proposal)})
+        return options.PLAN_HAS_CHANGES if proposal.plan else 0
     if not console.json:
         console.lines(_told(proposal))
     return carry_out(proposal.plan, args, console, told=lambda: _data(proposal))

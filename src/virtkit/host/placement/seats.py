@@ -20,7 +20,7 @@ def known(room: Room, wish: Wish, now: Seat) -> Choice | None:
     """The choice that ``now`` would be; None for what no plan makes: parts of cores, CPUs that are not free."""
     if not wish.own_cores:
         nodes = tuple(index for index, place in enumerate(room.nodes) if place.cpus & now.cpus)
-        return Choice((), nodes) if nodes and not now.one_to_one else None
+        return Choice((), nodes) if nodes else None
     if not now.one_to_one:
         return None
     cores: Counter[int] = Counter()

@@ -80,9 +80,12 @@ def _cpus(state: State, wish: Wish) -> str:
     if wish.own_cores:
         width = max(state.room.widths, default=1)
         free = sum(state.free)
-        beside = f", {kept} CPUs are kept for the host" if kept else ""
-        return f"{wish.vcpus} vCPUs of its own need {wish.cores(width)} whole cores, {free} are free{beside}"
-    return f"{wish.vcpus} vCPUs to float need as many CPUs, {max(state.cpus, default=0)} are in the largest node"
+        beside = f", kept for the host: {_count(kept, 'CPU')}" if kept else ""
+        return (
+            f"{_count(wish.vcpus, 'vCPU')} of its own: {_count(wish.cores(width), 'whole core')}, free: {free}{beside}"
+        )
+    most = max(state.cpus, default=0)
+    return f"{_count(wish.vcpus, 'vCPU')} to float: as many CPUs, in the largest node: {most}"
 
 
 def _memory(state: State, wish: Wish) -> str:
@@ -98,3 +101,7 @@ def _memory(state: State, wish: Wish) -> str:
         f"node {place.number} has {format_size(state.memory[index])}" for index, place in enumerate(state.room.nodes)
     ]
     return f"memory is {wanted}, {', '.join(each)}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")

@@ -85,8 +85,8 @@ def _written(pins: Pins, domain: Domain) -> Seat | None:
 
 
 def policy_of(wish: Wish, seat: Seat | None, cores: Sequence[CpuSet]) -> Policy:
-    """What its pins amount to."""
-    if seat is None or not seat.one_to_one:
+    """What its pins amount to. A machine that floats on a single CPU has its emulator there, too."""
+    if seat is None or not seat.one_to_one or seat.emulator == seat.cpus:
         return "shared"
     touched = [core for core in cores if core & seat.cpus]
     alone = len(touched) == wish.vcpus and any(len(core) > 1 for core in touched)

@@ -89,7 +89,7 @@ def taken(host: Host, others: Iterable[Known]) -> Taken:
     floating: Counter[int] = Counter()
     for other in others:
         at = other.seat.cpus if other.seat else host.topology.cpus
-        if other.seat and other.seat.one_to_one:
+        if other.wish.own_cores:
             own |= at
         if not other.active:
             continue
@@ -100,7 +100,7 @@ def taken(host: Host, others: Iterable[Known]) -> Taken:
                 pages[node, other.wish.page_size] += -(-share // other.wish.page_size)
             else:
                 memory[node] += share
-            if not (other.seat and other.seat.one_to_one):
+            if not other.wish.own_cores:
                 floating[node] += -(-other.wish.vcpus // len(nodes))
     return Taken(frozenset(own), memory, pages, floating)
 
@@ -116,7 +116,7 @@ def refuse(shortage: Shortage) -> None:
 
 
 def _plan(host: Host, placement: Placement, system: System) -> Plan:
-    pins = {name: pins_of(seat, host, own=seat.one_to_one) for name, seat in placement.seats.items()}
+    pins = {name: pins_of(seat, host, own=seat.emulator != seat.cpus) for name, seat in placement.seats.items()}
     plan = vm.pin_all(pins, system)
     notes = (*plan.notes, *map(str, placement.shortages))
     title = f"place machine{'s' if len(pins) != 1 else ''} {', '.join(pins)}" if pins else "place no machine"
