@@ -17,6 +17,8 @@ from virtkit.core import engine
 from virtkit.core.errors import NotSupportedError
 from virtkit.core.system import System
 from virtkit.recipes.placement.proposal import propose
+from virtkit.vm.domain import Domain
+from virtkit.vm.pinning import Pins
 
 if TYPE_CHECKING:
     from virtkit.core.journal import Journal
@@ -62,6 +64,8 @@ def test_taskset_on_the_process_is_told_as_one_thread_of_all(guest: str, capsys:
     said = capsys.readouterr().out
     count = len(list(Path(f"/proc/{pid}/task").iterdir()))
     assert f"{guest}: 2 vCPUs may run on every CPU; 1 of {count} threads pinned, as taskset -p does: no vCPU is" in said
+    assert main(["host", "doctor"]) in {0, 1}
+    assert f"virtkit vm pin {guest} auto" in capsys.readouterr().out
     machines.run("taskset", "--cpu-list", "--pid", "0-1", pid)
     assert main(["host", "topology", "--output", "json"]) == 0
     (mine,) = [each for each in json.loads(capsys.readouterr().out)["machines"] if each["name"] == guest]
@@ -77,3 +81,15 @@ def test_none_frees_every_thread_and_undo_pins_them_again(guest: str, journal: J
     engine.undo(journal, second, System())
     assert affinities(guest)["CPU 0/TCG"] == {"1"}
     engine.undo(journal, first, System())
+
+
+def test_the_nodes_of_its_memory_are_written_for_the_next_start_and_undo_takes_them_out(
+    idle: str, journal: Journal
+) -> None:
+    before = Domain.parse(machines.virsh("dumpxml", "--inactive", idle)).digest
+    pins = Pins({0: (1,), 1: (0,)}, (0,), nodes=(0,), mode="preferred")
+    number = machines.carry_out(vm.pin_all({idle: pins}), journal)
+    assert "<memory mode='preferred' nodeset='0'/>" in machines.virsh("dumpxml", "--inactive", idle)
+    assert not vm.pin_all({idle: pins})
+    engine.undo(journal, number, System())
+    assert Domain.parse(machines.virsh("dumpxml", "--inactive", idle)).digest == before

@@ -36,6 +36,10 @@ class Tenant(NamedTuple):
         """Whether each vCPU has exactly one CPU."""
         return bool(self.vcpus) and all(len(cpus) == 1 for cpus in self.vcpus)
 
+    def only_by_taskset(self, cpus: CpuSet) -> bool:
+        """Whether some threads are tied, and of the vCPUs none; ``cpus``: all that are online."""
+        return bool(self.pinned and self.vcpus) and all(at == cpus for at in self.vcpus)
+
 
 class Painting(NamedTuple):
     marks: Mapping[int, str]  # by CPU
@@ -90,4 +94,4 @@ def _pinned(tenant: Tenant, cpus: CpuSet) -> str:
     if not tenant.pinned:
         return ""
     said = f"; {tenant.pinned} of {tenant.threads} threads pinned"
-    return said if any(at != cpus for at in tenant.vcpus) else f"{said}, as taskset -p does: no vCPU is"
+    return f"{said}, as taskset -p does: no vCPU is" if tenant.only_by_taskset(cpus) else said

@@ -12,7 +12,7 @@ from virtkit.host.placement.room import make_room
 from virtkit.host.placement.wish import Seat, Wish
 from virtkit.recipes.placement.auto import ALL_ARE_MACHINES, of_wishes
 from virtkit.recipes.placement.machines import Known, policy_of, wish_of
-from virtkit.recipes.placement.proposal import Host, pins_of, refuse, taken
+from virtkit.recipes.placement.proposal import Host, pins_of, refuse, taken, unaware
 from virtkit.vm.domain import Domain
 from virtkit.vm.pinning import Pins
 
@@ -93,6 +93,20 @@ def test_pins_name_the_nodes_only_where_there_are_several() -> None:
     one = _host(Shape(1, 1, 1, 4, 2))
     alone = place(make_room(one.topology), [Wish("db", 2, GIB)]).seats["db"]
     assert pins_of(alone, one, own=False) == Pins({})
+
+
+def test_a_guest_that_takes_siblings_for_cores_is_told() -> None:
+    wishes = [
+        Wish("a", 4, GIB, policy="dedicated"),
+        Wish("b", 4, GIB, policy="dedicated"),
+        Wish("c", 1, GIB, policy="isolate"),
+    ]
+    plan = place(make_room(TWO_NODES.topology), wishes)
+    known = [_known(wishes[0]), _known(wishes[1])._replace(threads=2), _known(wishes[2])]
+    (said,) = unaware(known, plan, TWO_NODES)
+    assert said.startswith(
+        "a: its guest does not see that its vCPUs share cores: virtkit vm edit a, <topology ... threads='2'/>"
+    )
 
 
 def test_auto_gives_cpus_of_their_own_to_those_for_whom_there_are_some() -> None:

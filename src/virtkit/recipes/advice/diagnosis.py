@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit import host, vm
 from virtkit.core import plugins
 from virtkit.core.plan import Plan
+from virtkit.host.painting import tenants
 from virtkit.recipes.advice import guests, rules
 from virtkit.recipes.advice.wish import MachineAdvice, View
 from virtkit.recipes.workload import takes_direct_io
@@ -67,13 +68,22 @@ def diagnose(question: Question, system: System, *, recorded: bool = False) -> D
         f"{tuner.name} runs{f' with profile {tuner.profile}' if tuner.profile else ''} and sets {tuner.sets}"
         for tuner in facts.tuners
     )
-    return Diagnosis(advice, machines, (*_slow(facts), *filter(None, [unasked]), *tuners))
+    return Diagnosis(advice, machines, (*_slow(facts), *_hardly_pinned(facts), *filter(None, [unasked]), *tuners))
 
 
 def _slow(facts: HostFacts) -> Iterator[str]:
     """No knob makes up for it."""
     if not facts.kvm.usable:
         yield f"KVM cannot be used: {facts.kvm.why}; machines run several times slower, under TCG; {facts.kvm.advice}"
+
+
+def _hardly_pinned(facts: HostFacts) -> Iterator[str]:
+    """taskset(1) on a process moves one thread of many."""
+    cpus = facts.topology.cpus
+    for tenant in tenants(facts.vms, cpus):
+        if tenant.only_by_taskset(cpus):
+            count = f"{tenant.pinned} of {tenant.threads} threads pinned"
+            yield f"{tenant.name}: {count}, and no vCPU is, as taskset -p leaves it; virtkit vm pin {tenant.name} auto"
 
 
 def _direct(domain: Domain) -> dict[str, bool]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtkit.host.placement.wish import Seat, Wish
 from virtkit.recipes.advice.guests import page_size
 from virtkit.vm import pinning, process
+from virtkit.vm.xml import Integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from virtkit.vm.pinning import Pins
 
 
+_THREADS = Integer("cpu/topology@threads")
+
+
 class Known(NamedTuple):
     name: str
     active: bool
     wish: Wish  # with the policy that it is pinned by
     seat: Seat | None  # where its vCPUs run, or would start; None: on any CPU
+    threads: int = 1  # of each core that its guest sees
 
 
 def known_machines(
@@ -40,7 +45,8 @@ def _known(machine: Machine, nodes: Mapping[str, int | None], cores: Sequence[Cp
     domain = machine.now() if active else machine.next_start()
     seat = _running(machine, system) if active else _written(pinning.of_domain(domain), domain)
     wish = wish_of(machine.name, domain, nodes)
-    return Known(machine.name, active, wish._replace(policy=policy_of(wish, seat, cores)), seat)
+    policy, threads = policy_of(wish, seat, cores), _THREADS.__get__(domain, type(domain)) or 1
+    return Known(machine.name, active, wish._replace(policy=policy), seat, threads)
 
 
 def wish_of(name: str, domain: Domain, nodes: Mapping[str, int | None]) -> Wish:
@@ -86,7 +92,8 @@ def _written(pins: Pins, domain: Domain) -> Seat | None:
 
 def policy_of(wish: Wish, seat: Seat | None, cores: Sequence[CpuSet]) -> Policy:
     """What its pins amount to. A machine that floats on a single CPU has its emulator there, too."""
-    if seat is None or not seat.one_to_one or seat.emulator == seat.cpus:
+    floats = seat is not None and wish.vcpus == 1 and seat.emulator == seat.cpus
+    if seat is None or not seat.one_to_one or floats:
         return "shared"
     touched = [core for core in cores if core & seat.cpus]
     alone = len(touched) == wish.vcpus and any(len(core) > 1 for core in touched)

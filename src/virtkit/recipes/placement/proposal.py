@@ -78,7 +78,14 @@ def propose(asked: Mapping[str, Policy | None], system: System, housekeeping: Cp
     placement = place(room, wishes, present) if asked else replan(room, wishes, present)
     if asked and placement.shortages:
         refuse(placement.shortages[0])
-    return Proposal(host, room, placement, _tenants(known, placement), _plan(host, placement, system))
+    own = {wish.name for wish in wishes if wish.own_cores}
+    return Proposal(
+        host,
+        room,
+        placement,
+        _tenants(known, placement),
+        _plan(host, placement, own, system, unaware(chosen, placement, host)),
+    )
 
 
 def taken(host: Host, others: Iterable[Known]) -> Taken:
@@ -115,10 +122,24 @@ def refuse(shortage: Shortage) -> None:
     raise NotSupportedError(str(shortage), hint="; or: ".join(ways) or "virtkit host topology")
 
 
-def _plan(host: Host, placement: Placement, system: System) -> Plan:
-    pins = {name: pins_of(seat, host, own=seat.emulator != seat.cpus) for name, seat in placement.seats.items()}
+def unaware(known: Iterable[Known], placement: Placement, host: Host) -> tuple[str, ...]:
+    """Notes for machines whose guests take two threads of one core for two cores."""
+    alone = [
+        each.name
+        for each in known
+        if each.threads == 1 and each.wish.vcpus > 1 and (seat := placement.seats.get(each.name)) and seat.one_to_one
+        if len({core for core in host.topology.cores if core & seat.cpus}) < len(seat.cpus)
+    ]
+    wanted = f"<topology ... threads='{host.topology.threads_per_core}'/> below <cpu>"
+    return tuple(
+        f"{name}: its guest does not see that its vCPUs share cores: virtkit vm edit {name}, {wanted}" for name in alone
+    )
+
+
+def _plan(host: Host, placement: Placement, own: set[str], system: System, said: tuple[str, ...]) -> Plan:
+    pins = {name: pins_of(seat, host, own=name in own) for name, seat in placement.seats.items()}
     plan = vm.pin_all(pins, system)
-    notes = (*plan.notes, *map(str, placement.shortages))
+    notes = (*plan.notes, *map(str, placement.shortages), *(said if plan else ()))
     title = f"place machine{'s' if len(pins) != 1 else ''} {', '.join(pins)}" if pins else "place no machine"
     if plan and any(each.nodes for each in pins.values()):
         notes = (*notes, "memory stays where it is until a machine starts anew")
