@@ -119,6 +119,7 @@ def test_what_is_roots_is_refused_before_anything_is_touched(anna: Person, kvm: 
     kvm.define(machine_xml(hosts.idle(name, kvm.disk(f"{name}.qcow2"))))
     assert "you may not write to /etc" in refused(anna, "vm", "create", "other", *EMPTY, "--disk", "/etc/other.raw")
     assert "sudo virtkit vm backup" in refused(anna, "vm", "backup", name, "/home/anna/b", uri=ROOTS)
+    (kvm.images / f"{name}.qcow2").unlink()
     assert "you may not write to /root/b" in refused(anna, "vm", "backup", mine, "/root/b", "--pull")
     assert "network default is root's" in refused(anna, "vm", "create", "other", *EMPTY, "--network", "default")
     assert "network default is root's" in refused(anna, "vm", "hotplug", mine, "nic", "--network", "default", "-y")
@@ -136,6 +137,7 @@ def test_the_host_is_roots_and_the_same_command_is_named(anna: Person) -> None:
     assert "sudo virtkit host set vm.overcommit_memory=2" in refused(
         anna, "host", "set", "vm.overcommit_memory=2", "-y"
     )
+    assert "LVM answers root alone" in refused(anna, "disk", "lvm", "list")
     assert not [change for change in anna.json("history") if "br7" in change["title"]]
 
 

@@ -42,11 +42,13 @@ def place(uri: str, name: str) -> str:
 
 
 def read(system: System, uri: str, name: str) -> Log:
-    """NotFoundError if there is none: the machine was never started here. SystemCallError if it may not be read."""
+    """NotFoundError if there is none: the machine was never started here. NotSupportedError where it is root's."""
     path = place(uri, name)
     if not system.exists(path):
         hint = f"virtkit vm start {name}"
         raise NotFoundError(f"{name}: has no log {path}: it was never started here, or the log was removed", hint=hint)
+    if not os.access(system.path(path), os.R_OK):
+        raise NotSupportedError(f"{name}: {path} is root's to read", hint=f"sudo virtkit vm log {name}")
     with _open(system.path(path)) as log:
         said = log.readall()
     lines = tuple(said.decode(errors="replace").splitlines())

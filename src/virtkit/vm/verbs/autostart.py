@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtkit.core.errors import NotSupportedError
 from virtkit.core.plan import Plan
-from virtkit.core.system import System
+from virtkit.core.system import System, is_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ def autostart(
 ) -> Plan:
     """Without ``order``, ``delay`` and ``agent`` (seconds) libvirt starts it; with one of them, virtkit's unit does.
 
-    NotSupportedError for a template, and for a transient machine.
+    NotSupportedError for a template, for a transient machine, and where the unit is root's to write.
     """
     from virtkit.vm import connection, schedule, templating
 
@@ -96,13 +97,14 @@ def _unit(libvirt: Connection, machine: Machine, wanted: Schedule | None, system
     there = unit.place(libvirt.uri)
     needed = wanted is not None or any(each.name != machine.name for each, _ in starting.in_order(libvirt))
     if needed and unit.possible(libvirt.uri, system) and not unit.installed(libvirt.uri, system):
+        if not (is_root() or libvirt.session):
+            raise NotSupportedError(f"{there.path}: needs root", hint=f"sudo virtkit vm autostart {machine.name} ...")
         yield actions.AutostartUnit(there.path, there.link, there.text)
     elif not needed and unit.present(libvirt.uri, system):
         yield actions.AutostartUnit(there.path, there.link, "")
 
 
 def _notes(libvirt: Connection, system: System) -> tuple[str, ...]:
-    from virtkit.vm.connection import SESSION
     from virtkit.vm.startup import unit
 
     notes = ["machines without an order are started by libvirt, before those; for shutting down see libvirt-guests"]
@@ -110,6 +112,6 @@ def _notes(libvirt: Connection, system: System) -> tuple[str, ...]:
         notes.append(f"{libvirt.uri} is another host's: there somebody has to call virtkit vm autostart --run")
     elif not unit.possible(libvirt.uri, system):
         notes.append("no systemd starts this host: whatever does has to call virtkit vm autostart --run")
-    elif libvirt.uri == SESSION:
+    elif libvirt.session:
         notes.append("they start with your first login; with the host: loginctl enable-linger")
     return tuple(notes)
