@@ -78,8 +78,8 @@ def test_a_walk_is_through_as_much_as_there_is(size: int, why: str) -> None:
 
 
 @pytest.mark.parametrize("load", ["commit", "write", "read"])
-def test_every_cache_mode_answers(load: str, tmp_path: Path) -> None:
-    with cache.TRIAL.ready(System(), setup("directsync", "unsafe", tmp_path, load)) as measure:
+def test_every_cache_mode_answers(load: str) -> None:
+    with cache.TRIAL.ready(System(), setup("directsync", "unsafe", load=load)) as measure:
         assert measure("directsync") > 0
         assert measure("unsafe") > 0
 

@@ -19,15 +19,15 @@ BLOCK = 4096
 @contextmanager
 def scratch(directory: str, size: int) -> Iterator[int]:
     """Its descriptor; every byte is on the disk. SystemCallError: full, read-only, no such directory."""
+    from tempfile import TemporaryFile  # also where the file system has no O_TMPFILE (overlays of old kernels)
+
     try:
-        fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        file = TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115  it stays open as long as the block runs
     except OSError as error:
         raise SystemCallError(f"make a scratch file in {directory}", error) from error
-    try:
-        _fill(fd, directory, size)
-        yield fd
-    finally:
-        os.close(fd)
+    with file:
+        _fill(file.fileno(), directory, size)
+        yield file.fileno()
 
 
 def _fill(fd: int, directory: str, size: int) -> None:
