@@ -120,6 +120,10 @@ def test_what_is_roots_is_refused_before_anything_is_touched(anna: Person, kvm: 
     assert "you may not write to /etc" in refused(anna, "vm", "create", "other", *EMPTY, "--disk", "/etc/other.raw")
     assert "sudo virtkit vm backup" in refused(anna, "vm", "backup", name, "/home/anna/b", uri=ROOTS)
     (kvm.images / f"{name}.qcow2").unlink()
+    told = refused(
+        anna, "vm", "create", "other", *EMPTY, "--no-network", "--disk", "/home/anna/o.raw", "--start", uri=ROOTS
+    )
+    assert "may not pass /home/anna" in told
     assert "you may not write to /root/b" in refused(anna, "vm", "backup", mine, "/root/b", "--pull")
     assert "network default is root's" in refused(anna, "vm", "create", "other", *EMPTY, "--network", "default")
     assert "network default is root's" in refused(anna, "vm", "hotplug", mine, "nic", "--network", "default", "-y")

@@ -122,7 +122,9 @@ def _device(kernel: Kernel, cpu: Cpu) -> tuple[Check, ...]:
 
 def _cannot_open(error: OSError) -> Check:
     found = f"{DEVICE} does not open: {(error.strerror or str(error)).lower()}"
-    advice = "usermod -aG kvm $USER, then log in again" if isinstance(error, PermissionError) else "dmesg | grep -i kvm"
+    advice = (
+        "sudo usermod -aG kvm $USER, then log in again" if isinstance(error, PermissionError) else "dmesg | grep -i kvm"
+    )
     return Check("open", passed=False, found=found, advice=advice)
 
 

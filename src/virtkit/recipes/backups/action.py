@@ -15,7 +15,7 @@ from virtkit.core.progress import Note, silent
 from virtkit.core.system import System
 from virtkit.recipes.backups import pulling, store
 from virtkit.recipes.backups.digest import ACCESS, content
-from virtkit.vm import process
+from virtkit.vm import homes, process
 from virtkit.vm.actions.action import MachineAction
 from virtkit.vm.agent import Agent
 from virtkit.vm.backups import job
@@ -167,7 +167,7 @@ class BackUp(MachineAction):
     def _scratches(self, machine: Machine) -> dict[str, str]:
         """What the guest overwrites meanwhile, beside its disks: QEMU reaches that place."""
         return {
-            each.target: os.path.join(_home(each.source), f"{machine.name}-{each.target}.{self._mark}")
+            each.target: os.path.join(_home(each.source, self.uri), f"{machine.name}-{each.target}.{self._mark}")
             for each in machine.now().disks
             if each.target in self.since
         }
@@ -210,9 +210,9 @@ class BackUp(MachineAction):
         return store.Volume(target, parent, why, found.size, found.digest)
 
 
-def _home(source: str) -> str:
+def _home(source: str, uri: str) -> str:
     """A device's own directory is no place for files."""
-    return "/var/lib/libvirt/images" if source.startswith("/dev/") else os.path.dirname(source)
+    return homes.images(uri) if source.startswith("/dev/") else os.path.dirname(source)
 
 
 def prefix(target: str) -> str:

@@ -144,10 +144,16 @@ def _notes(order: Order, guest: Guest, blueprint: Blueprint, system: System) -> 
     if (free := _available(system)) and blueprint.memory > free:
         notes.append(f"{order.name}: memory is {format_size(blueprint.memory)}, this host has {format_size(free)} free")
     if not blueprint.kvm:
-        notes.append(f"{order.name}: is emulated (TCG), several times slower than KVM")
+        notes.append(f"{order.name}: is emulated (TCG), several times slower than KVM{_why_emulated(order, system)}")
     if blueprint.screen:
         notes.append(f"{order.name}: its screen is VNC on a socket file, no TCP port")
     return notes
+
+
+def _why_emulated(order: Order, system: System) -> str:
+    """Nothing where it was asked for."""
+    found = host.kvm(system)
+    return f": {found.why} (what to do: virtkit host show)" if order.accelerator == "auto" and not found.usable else ""
 
 
 def _available(system: System) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.core.errors import MachineError, NotFoundError, NotSupportedError, VirtkitError
-from virtkit.core.system import System, is_root
+from virtkit.core.system import System
 from virtkit.vm.access import denials, user, walk
 
 if TYPE_CHECKING:
@@ -45,13 +45,14 @@ def stopped(libvirt: Connection, path: str, system: System, domain: Domain | Non
 
 
 class _Reach(NamedTuple):
-    runs_as: User | None  # None: nobody can say, or see another user's way
+    runs_as: User | None  # None: nobody can say
     system: System
     domain: Domain | None
+    session: bool  # an ordinary user's libvirt cannot give a file to anybody
 
     @classmethod
     def of(cls, libvirt: Connection, domain: Domain | None, system: System) -> _Reach:
-        return cls(user.of(libvirt, domain) if is_root() or libvirt.session else None, system, domain)
+        return cls(user.of(libvirt, domain), system, domain, libvirt.session)
 
     def stopped(self, path: str) -> tuple[str, str] | None:
         if self.runs_as is None:
@@ -61,7 +62,7 @@ class _Reach(NamedTuple):
 
     def _need(self, path: str) -> int:
         """Of the file itself; 0 where libvirt gives it to QEMU's user."""
-        if not user.keeps_owners(self.system, self.domain):
+        if not (self.session or user.keeps_owners(self.system, self.domain)):
             return 0
         written = {disk.source for disk in self.domain.disks if not disk.read_only} if self.domain else set()
         return walk.READ | walk.WRITE if path in written else walk.READ

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtkit.vm.connection import SESSION, SYSTEM
+from virtkit.vm.connection import SYSTEM
 from virtkit.vm.xml import parse
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def of(libvirt: Connection, domain: Domain | None = None) -> User | None:
 
     libvirt's DAC driver names it in its capabilities; a domain may have a label of its own.
     """
-    if libvirt.uri == SESSION:
+    if libvirt.session:
         return user(os.geteuid(), os.getegid()) if os.geteuid() else None
     if libvirt.uri != SYSTEM:
         return None
@@ -50,11 +50,9 @@ def user(uid: int, gid: int) -> User:
 def keeps_owners(system: System, domain: Domain | None = None) -> bool:
     """Whether libvirt does not give images to QEMU's user.
 
-    It was told so for all machines (dynamic_ownership = 0 in qemu.conf), or for this one; and only root's can.
+    It was told so for all machines (dynamic_ownership = 0 in qemu.conf, which root alone can read), or for this one.
     """
     if domain and any(_is_dac(label) and label.get("relabel") == "no" for label in domain.node.findall("seclabel")):
-        return True
-    if os.geteuid() != 0:
         return True
     lines = system.read_or("/etc/libvirt/qemu.conf", "").splitlines()
     told = [line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "dynamic_ownership"]

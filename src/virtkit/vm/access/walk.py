@@ -37,7 +37,7 @@ class Obstacle(NamedTuple):
 def obstacles(system: System, user: User, path: str, need: int = 0) -> list[Obstacle]:
     """All of them, in the order of the way; ``need``: of the file itself, READ and WRITE, 0 where libvirt gives it.
 
-    What is not there is no obstacle: that is said elsewhere.
+    What is not there is no obstacle: that is said elsewhere. Nor is what the asker, another ordinary user, cannot see.
     """
     found = list[Obstacle]()
     for folder, wanted in [*((folder, PASS) for folder in folders(system, path)), *([(path, need)] if need else [])]:
@@ -46,7 +46,10 @@ def obstacles(system: System, user: User, path: str, need: int = 0) -> list[Obst
             entries = _entries(system, folder, there.st_mode)
         except FileNotFoundError:
             break
-        except OSError as error:  # a FUSE mount shows itself to its own user alone, not even to root
+        except OSError as error:
+            if os.geteuid() not in (0, user.uid):  # we may not look where QEMU may
+                return found
+            # a FUSE mount shows itself to its own user alone, not even to root
             reason = (error.strerror or "").lower()
             return [*found, Obstacle(folder, f"may not look into {folder} ({reason})", "mount it with -o allow_other")]
         granted, tag = may(user, wanted, there, entries)
