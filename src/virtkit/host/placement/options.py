@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, combinations, islice
+from itertools import accumulate, combinations
 from math import comb
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,14 +22,23 @@ _SETS = 300  # sets of nodes of one size that are all tried; of more, each node 
 
 
 class Budget:
-    """Steps that a search may take; ``spent`` says that it was not complete."""
+    """Steps that a search may take, and whether it has seen all that there is."""
 
     def __init__(self, steps: int) -> None:
         self._left = steps
+        self._cut = False
 
     @property
     def spent(self) -> bool:
         return self._left <= 0
+
+    @property
+    def complete(self) -> bool:
+        return not self.spent and not self._cut
+
+    def cut(self) -> None:
+        """Some places are not looked at, for they are too many."""
+        self._cut = True
 
     def step(self) -> bool:
         """Whether there was one left."""
@@ -57,7 +66,7 @@ def options(state: State, wish: Wish, present: Choice | None, marks: Marks, budg
                 yield choice
 
 
-def _shared(state: State, wish: Wish, count: int, marks: Marks, _budget: Budget) -> Iterator[Choice]:
+def _shared(state: State, wish: Wish, count: int, marks: Marks, budget: Budget) -> Iterator[Choice]:
     """The least loaded nodes first: floating machines share what there is."""
 
     def rank(nodes: tuple[int, ...]) -> tuple[int, int, int, float]:
@@ -65,7 +74,8 @@ def _shared(state: State, wish: Wish, count: int, marks: Marks, _budget: Budget)
         choice = Choice((), nodes)
         return state.room.packages(nodes), mismatch(state.room, wish, choice), _spread(state.room, nodes), load
 
-    found = _unlike(state, _node_sets(state, wish, [n for n, cpus in enumerate(state.cpus) if cpus], count), marks)
+    open_ = [node for node, cpus in enumerate(state.cpus) if cpus]
+    found = _unlike(state, _node_sets(state, wish, open_, count, budget), marks)
     for nodes in sorted(found, key=rank):
         yield Choice((), nodes)
 
@@ -83,7 +93,7 @@ class _Arena(NamedTuple):
 
 
 def _dedicated(state: State, wish: Wish, count: int, marks: Marks, budget: Budget) -> Iterator[Choice]:
-    arenas = sorted(_arenas(state, wish, count, marks))
+    arenas = sorted(_arenas(state, wish, count, marks, budget))
     for packages in sorted({arena.packages for arena in arenas} if not budget.spent else ()):
         level = [arena for arena in arenas if arena.packages == packages]
         least = [_least_groups(state, arena) for arena in level]
@@ -99,13 +109,13 @@ def _least_groups(state: State, arena: _Arena) -> int:
     return next(count for count, free in enumerate(sums, 1) if free >= arena.need)
 
 
-def _arenas(state: State, wish: Wish, count: int, marks: Marks) -> Iterator[_Arena]:
+def _arenas(state: State, wish: Wish, count: int, marks: Marks, budget: Budget) -> Iterator[_Arena]:
     groups = state.room.groups
     for width in state.room.widths:
         need = wish.cores(width)
         open_ = [index for index, group in enumerate(groups) if group.width == width and state.free[index]]
         rooms = sorted({groups[index].node for index in open_})
-        for nodes in _unlike(state, _node_sets(state, wish, rooms, count), marks):
+        for nodes in _unlike(state, _node_sets(state, wish, rooms, count, budget), marks):
             inside = [index for index in open_ if groups[index].node in nodes]
             away, spread = mismatch(state.room, wish, Choice((), nodes)), _spread(state.room, nodes)
             for size, members in _of_packages(state.room, inside):
@@ -129,8 +139,10 @@ def _choices(state: State, arena: _Arena, size: int, marks: Marks, budget: Budge
     """Cores of exactly ``size`` groups, those first that leave the fewest cores in them."""
     groups = state.room.groups
     found = []
-    for members in islice(_multisets(_alike(state, arena.groups, marks), size), _GROUPS):
-        if not budget.step():
+    for seen, members in enumerate(_multisets(_alike(state, arena.groups, marks), size)):
+        if seen == _GROUPS:
+            budget.cut()
+        if seen == _GROUPS or not budget.step():
             break
         free = sum(state.free[index] for index in members)
         touched = {groups[index].node for index in members}
@@ -178,16 +190,17 @@ def _multisets(kinds: Sequence[Sequence[int]], size: int) -> Iterator[tuple[int,
                 yield (*kinds[0][:number], *rest)
 
 
-def _node_sets(state: State, wish: Wish, nodes: list[int], count: int) -> Iterable[tuple[int, ...]]:
+def _node_sets(state: State, wish: Wish, nodes: list[int], count: int, budget: Budget) -> Iterable[tuple[int, ...]]:
     """Sets of ``count`` of the nodes that have the memory together."""
     memory = {node: state.memory_of(node, wish.page_size) for node in nodes}
-    sets = _all_sets(state, [node for node in nodes if memory[node] or not wish.memory], count)
+    sets = _all_sets(state, [node for node in nodes if memory[node] or not wish.memory], count, budget)
     return (chosen for chosen in sets if sum(memory[node] for node in chosen) >= wish.memory)
 
 
-def _all_sets(state: State, nodes: list[int], count: int) -> Iterable[tuple[int, ...]]:
+def _all_sets(state: State, nodes: list[int], count: int, budget: Budget) -> Iterable[tuple[int, ...]]:
     if comb(len(nodes), count) <= _SETS:
         return combinations(nodes, count)
+    budget.cut()
     places = state.room.nodes
     return {
         tuple(sorted(sorted(nodes, key=lambda other: place.distance(places[other]))[:count]))
@@ -199,7 +212,7 @@ def _unlike(state: State, sets: Iterable[tuple[int, ...]], marks: Marks) -> Iter
     """Of single nodes in the same state, with neighbours in the same state, only the first."""
     seen = set()
     for nodes in sets:
-        if len(nodes) == 1 and nodes[0] not in marks.nodes:
+        if len(nodes) == 1 and nodes[0] not in marks.nodes and nodes[0] not in state.sharing:
             like = _look(state, nodes[0])
             if like in seen:
                 continue

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtkit.host.placement.bound import lower_bound
 from virtkit.host.placement.options import Budget, Marks, options
-from virtkit.host.placement.score import Rules, Score, shape, stranded
+from virtkit.host.placement.score import Rules, Score, Shape, shape, stranded
 from virtkit.host.placement.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from virtkit.host.placement.room import Room
-    from virtkit.host.placement.score import Shape
     from virtkit.host.placement.state import Choice
     from virtkit.host.placement.wish import Wish
 
@@ -54,9 +53,12 @@ def search(
 
 
 def _alone(room: Room, wish: Wish) -> Shape | None:
-    """What it takes at least."""
-    first = next(options(State(room), wish, None, Marks(frozenset(), frozenset()), Budget(_LOOKS)), None)
-    return None if first is None else shape(room, first)
+    """What it takes at least. Where that is not found in time, one of each: it is not known to fit nowhere."""
+    budget = Budget(_LOOKS)
+    first = next(options(State(room), wish, None, Marks(frozenset(), frozenset()), budget), None)
+    if first is None:
+        return None if budget.complete else Shape(1, 1, 1)
+    return shape(room, first)
 
 
 def _rank(room: Room, wish: Wish) -> tuple[bool, bool, float, str]:
@@ -101,7 +103,7 @@ class _Hunt:
         self.state = self._start()
         budget = Budget(self.steps)
         self._descend(0, self.rules.score(self.state, list(self._stay))[:5], bound, budget)
-        return not budget.spent
+        return budget.complete
 
     def _keep(self) -> bool:
         """Whether the present state is better than what was kept."""

@@ -30,6 +30,7 @@ class State:
         self.pages = [dict(place.pools) for place in room.nodes]
         self.cpus = [len(place.cpus) for place in room.nodes]  # that no machine has for itself
         self.floating = [place.floating for place in room.nodes]
+        self.sharing = _sharing(room)
         self.choices: dict[Wish, Choice] = {}
         self._shared: dict[Wish, Choice] = {}
 
@@ -91,6 +92,14 @@ class State:
             for other, where in self._shared.items()
             if near & set(where.nodes)
         )
+
+
+def _sharing(room: Room) -> frozenset[int]:
+    """Nodes with a cache that is another node's, too: what one gets, the other notices."""
+    of_cache: dict[int, set[int]] = {}
+    for group in room.groups:
+        of_cache.setdefault(group.cache, set()).add(group.node)
+    return frozenset(node for nodes in of_cache.values() if len(nodes) > 1 for node in nodes)
 
 
 def portions(room: Room, wish: Wish, choice: Choice) -> Iterator[tuple[int, int]]:
