@@ -12,7 +12,7 @@ from virtkit.host.placement.room import make_room
 from virtkit.host.placement.wish import Seat, Wish
 from virtkit.recipes.placement.auto import ALL_ARE_MACHINES, of_wishes
 from virtkit.recipes.placement.machines import Known, policy_of, wish_of
-from virtkit.recipes.placement.proposal import Host, pins_of, refuse, taken, unaware
+from virtkit.recipes.placement.proposal import Host, beside, pins_of, refuse, taken, unaware
 from virtkit.vm.domain import Domain
 from virtkit.vm.pinning import Pins
 
@@ -109,6 +109,16 @@ def test_a_guest_that_takes_siblings_for_cores_is_told() -> None:
     )
 
 
+def test_machines_that_float_on_cores_of_anothers_own_are_told() -> None:
+    wish = Wish("db", 4, GIB, policy="dedicated")
+    plan = place(make_room(TWO_NODES.topology), [wish])
+    loose, off, aside = _known(Wish("ci", 2, GIB)), _known(Wish("off", 2, GIB), active=False), Wish("web", 2, GIB)
+    others = [loose, off, _known(aside, {0, 8}, {0, 8})]
+    (said,) = beside(others, plan, {"db"}, TWO_NODES)
+    assert said.startswith("ci may run on these CPUs, too: virtkit host place, without names")
+    assert beside(others, plan, set(), TWO_NODES) == ()
+
+
 def test_auto_gives_cpus_of_their_own_to_those_for_whom_there_are_some() -> None:
     chosen = of_wishes([Wish("a", 4, GIB), Wish("b", 4, GIB), Wish("c", 14, GIB)], [], TWO_NODES, stay=False)
     assert {len(cpus) for name in "ab" for cpus in chosen[name].pins.vcpus.values()} == {1}
@@ -144,3 +154,9 @@ def test_what_fits_nowhere_is_refused_with_what_is_short_and_what_would_fit(
         refuse(plan.shortages[0])
     assert refused.value.message == message
     assert refused.value.hint == hint
+
+
+def test_auto_pins_on_a_small_host_although_others_float_there() -> None:
+    loose = _known(Wish("ci", 2, GIB))
+    chosen = of_wishes([Wish("a", 2, GIB)], [loose], _host(Shape(1, 1, 1, 2, 1)), stay=True)["a"]
+    assert chosen.pins.vcpus == {0: (0,), 1: (1,)}

@@ -84,5 +84,7 @@ def of_wishes(wishes: Sequence[Wish], known: Sequence[Known], host: Host, *, sta
 def _place(wishes: Sequence[Wish], known: Sequence[Known], host: Host, *, stay: bool) -> Placement:
     names = {wish.name for wish in wishes}
     others = taken(host, [each for each in known if each.name not in names])
+    if host.housekeeping == frozenset():  # too small to keep anything apart, so not from machines that float either
+        others = others._replace(vcpus={})
     room = make_room(host.topology, usable=host.usable, housekeeping=host.housekeeping, taken=others)
     return place(room, wishes, {each.name: each.seat for each in known if each.name in names and each.seat}, stay=stay)

@@ -79,13 +79,8 @@ def propose(asked: Mapping[str, Policy | None], system: System, housekeeping: Cp
     if asked and placement.shortages:
         refuse(placement.shortages[0])
     own = {wish.name for wish in wishes if wish.own_cores}
-    return Proposal(
-        host,
-        room,
-        placement,
-        _tenants(known, placement),
-        _plan(host, placement, own, system, unaware(chosen, placement, host)),
-    )
+    said = (*unaware(chosen, placement, host), *beside(others, placement, own, host))
+    return Proposal(host, room, placement, _tenants(known, placement), _plan(host, placement, own, system, said))
 
 
 def taken(host: Host, others: Iterable[Known]) -> Taken:
@@ -120,6 +115,18 @@ def refuse(shortage: Shortage) -> None:
     if shortage.shared_fits:
         ways.append(f"virtkit host place {shortage.name}=shared")
     raise NotSupportedError(str(shortage), hint="; or: ".join(ways) or "virtkit host topology")
+
+
+def beside(others: Iterable[Known], placement: Placement, own: set[str], host: Host) -> tuple[str, ...]:
+    """Who floats where those of ``own`` are to have cores for themselves."""
+    cpus = frozenset[int]().union(*(seat.cpus for name, seat in placement.seats.items() if name in own))
+    names = [
+        each.name
+        for each in others
+        if each.active and not each.wish.own_cores and (each.seat.cpus if each.seat else host.topology.cpus) & cpus
+    ]
+    may = f"{', '.join(names)} may run on these CPUs, too"
+    return (f"{may}: virtkit host place, without names, gives all machines their places",) if names else ()
 
 
 def unaware(known: Iterable[Known], placement: Placement, host: Host) -> tuple[str, ...]:
