@@ -48,7 +48,12 @@ def test_the_version_is_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("words", "hint"),
-    [(("bogus",), "virtkit --help"), (("disk", "bogus"), "virtkit disk --help")],
+    [
+        (("bogus",), "virtkit --help"),
+        (("disk", "bogus"), "virtkit disk --help"),
+        (("host", "tune", "web"), "virtkit host tune --help"),
+        (("host", "hugepages", "free", "all"), "virtkit host hugepages free --help"),
+    ],
     ids=str,
 )
 def test_wrong_usage_ends_with_2_and_the_help_to_ask_for(words: tuple[str, ...], hint: str) -> None:

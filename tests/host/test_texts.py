@@ -124,3 +124,9 @@ def test_without_a_topic_they_are_listed(capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_topic_is_told_with_those_there_are() -> None:
     with pytest.raises(NotFoundError, match=r"is no topic and no knob, topics are article, cache-modes"):
         texts.topic("../kernel", "en")
+
+
+def test_the_beginning_of_a_topic_is_enough_to_be_told_its_name() -> None:
+    with pytest.raises(NotFoundError) as refused:
+        texts.topic("cache", "en")
+    assert refused.value.hint == "virtkit host explain cache-modes"

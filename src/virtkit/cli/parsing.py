@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *, prog: str | None = None, description: str | None = None, epilog: str | None = None) -> None:
         super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=_Help)
-
+        self.set_defaults(prog=self.prog)  # the last one that reads has the last word
         self.mixed = False  # options may stand between files whose number is open
         self.signed = False  # -1G is a value
         self.following: Sequence[str] = ()  # what stands behind it on the command line
@@ -53,6 +53,13 @@ class Parser(argparse.ArgumentParser):
             return self.parse_known_intermixed_args(args, namespace)
         finally:
             self.mixed = True
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  as argparse has it
+        """A word too many is told by the verb that does not know it, whose help is the one to read."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            raise UsageError(f"unrecognized arguments: {' '.join(unknown)}", hint=f"{found.prog} --help")
+        return found
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"{self.prog} --help")

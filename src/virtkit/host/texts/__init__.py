@@ -30,8 +30,10 @@ def names() -> list[str]:
 def topic(name: str, language: Language) -> Topic:
     """NotFoundError."""
     if name not in names():
+        near = [f"virtkit host explain {known}" for known in names() if name and known.startswith(name)]
         raise NotFoundError(
-            f"{name}: is no topic and no knob, topics are {', '.join(names())}", hint="virtkit host knobs"
+            f"{name}: is no topic and no knob, topics are {', '.join(names())}",
+            hint=near[0] if near else "virtkit host knobs",
         )
     with open(os.path.join(_FOLDER, f"{name}.{language}.txt"), encoding="utf-8") as file:
         title, about, _, *lines = file.read().splitlines()
