@@ -79,8 +79,9 @@ def test_a_disk_is_as_asked_and_the_other_devices_stay(
 
 
 def test_native_io_needs_a_cache_mode_that_passes_the_page_cache_by() -> None:
-    with pytest.raises(UsageError, match="cache of vda is not given, expected none or directsync with io native"):
+    with pytest.raises(UsageError, match="cache of vda is not given, expected none or directsync with io native") as no:
         edits.set_disk(fresh(), "vda", DiskSettings(io="native"))
+    assert no.value.hint.endswith("disk vda --cache none, or ... --io threads")
     assert changed(lambda domain: edits.set_disk(domain, "vda", DiskSettings(cache="none", io="native"))) == {
         "disk[vda]/driver@cache": "none",
         "disk[vda]/driver@io": "native",

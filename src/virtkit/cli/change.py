@@ -34,7 +34,7 @@ def carry_out(
 ) -> int:
     """Honours ``--plan`` and ``-y``. Set ``ask`` to False where the verb alone says all (start, stop).
 
-    ``told`` says what JSON has besides, once all is done. ``details``: the differences are shown before anything
+    ``told`` says what JSON has besides, changed or not. ``details``: the differences are shown before anything
     changes, with ``-y``, too.
     """
     if args.plan:
@@ -42,7 +42,7 @@ def carry_out(
         console.plan(replace(plan, notes=(*plan.notes, *roots)))
         return PLAN_HAS_CHANGES if plan else 0
     if not plan:
-        _say(console, plan, None)
+        _say(console, plan, None, told)
         return 0
     refuse_others(plan, _as_root(args))
     shown = [*_lines(plan, details=details), *(f"note: {note}" for note in plan.notes)]

@@ -79,7 +79,7 @@ def _run(argv: Sequence[str], console: Console) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), console.tell)
     try:
-        args = _parser(argv).parse_args(argv)
+        args = _parser(argv).read(argv)
     except SystemExit:  # --help has been answered
         return 0
     args.typed = argv

@@ -54,9 +54,10 @@ class Parser(argparse.ArgumentParser):
         finally:
             self.mixed = True
 
-    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  as argparse has it
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
         """A word too many is told by the verb that does not know it, whose help is the one to read."""
-        found, unknown = self.parse_known_args(args, namespace)
+        found: argparse.Namespace
+        found, unknown = self.parse_known_args(words)  # type: ignore[no-untyped-call]
         if unknown:
             raise UsageError(f"unrecognized arguments: {' '.join(unknown)}", hint=f"{found.prog} --help")
         return found

@@ -101,7 +101,10 @@ def set_disk(domain: Domain, target: str, wanted: DiskSettings) -> None:
             Text(f"driver@{field}").write(disk, "" if value == "default" else value)
     if disk.io == "native" and disk.cache not in ("none", "directsync"):
         found = disk.cache or "not given"  # QEMU: aio=native was specified, but it requires cache.direct=on
-        raise UsageError(f"{domain.name}: cache of {target} is {found}, expected none or directsync with io native")
+        raise UsageError(
+            f"{domain.name}: cache of {target} is {found}, expected none or directsync with io native",
+            hint=f"virtkit vm set {domain.name} disk {target} --cache none, or ... --io threads",
+        )
     if wanted.iothread is not None:
         _set_iothread(domain, disk, wanted.iothread)
     if wanted.boot is not None:

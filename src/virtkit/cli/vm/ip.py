@@ -29,7 +29,7 @@ def _ip(args: argparse.Namespace, console: Console) -> int:
         console.data([dict(address._asdict()) for address in found])
     elif not found:
         unknown = f"{args.name}: neither its agent nor libvirt's leases nor this host's neighbour table know an address"
-        raise NotFoundError(unknown, hint=f"virtkit vm show {args.name}")
+        raise NotFoundError(unknown, hint=f"does it run, has it a card: virtkit vm show {args.name}")
     else:
         for address in found:
             console.line(facts.address(address))
