@@ -31,8 +31,10 @@ _FAULTS = {  # of a score
 
 def build(parser: Arguments) -> None:
     parser.description = (
-        "shared: vCPUs float in a node; dedicated: whole cores of its own, siblings are pairs of vCPUs; "
-        "isolate: a whole core for each vCPU"
+        "policies:\n"
+        "  shared     vCPUs float in a node\n"
+        "  dedicated  whole cores of its own, siblings are pairs of vCPUs\n"
+        "  isolate    a whole core for each vCPU"
     )
     about = "a machine, with its policy or by the one that it is pinned by; without any: all that run, anew"
     parser.add_argument("machines", metavar="NAME[=POLICY]", nargs="*", help=about)
