@@ -28,15 +28,20 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDe admin@desk"
 TCG = ("--accelerator", "tcg", "--no-network", "-y")
 
 
+OTHERS = set[str]()  # what other tests left, or still need
+
+
 def names(images: Path) -> set[str]:
-    """Without the disk of the guest that other tests share."""
-    return {path.name for path in images.iterdir()} - {"guest.qcow2"}
+    """What the test made."""
+    return {path.name for path in images.iterdir()} - OTHERS
 
 
 @pytest.fixture
 def images(kvm: Host, name: str) -> Iterator[Path]:
     """The host's own images, without what a test left there."""
     before = set(kvm.images.iterdir())
+    OTHERS.clear()
+    OTHERS.update(path.name for path in before)
     (kvm.images / "key.pub").write_text(f"{KEY}\n")
     try:
         yield kvm.images
