@@ -100,7 +100,10 @@ def test_every_file_is_named_with_its_size_and_goes(kvm: Host, machine: str) -> 
     assert machine not in kvm.machines()
     assert files(kvm, machine) == set()
     assert (kvm.images / "shared.iso").exists()
-    undone = kvm.virtkit("undo", "-y", check=False)
+    for words in ((), ("--plan",), ("-y",)):
+        undone = kvm.virtkit("undo", *words, check=False)
+        assert f"(remove machine {machine}): nothing brings back what it took away" in undone.stderr
+    undone = kvm.virtkit("undo", "-y", "--force", check=False)
     assert "2 of the 2 files that it would start from are deleted for good" in undone.stderr
     assert machine not in kvm.machines()
 

@@ -9,11 +9,13 @@ from virtkit.cli import options
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from virtkit.cli.options import Arguments
     from virtkit.cli.show import Console
-    from virtkit.core.change import Change
+    from virtkit.core.change import Change, Step
     from virtkit.core.engine import Undone
+    from virtkit.core.journal import Journal
     from virtkit.core.plan import Json
 
 
@@ -60,6 +62,8 @@ def undo(args: argparse.Namespace, console: Console) -> int:
         raise BusyError(f"{change.name}: is {change.state}", hint=f"virtkit rollback {change.number}")
     title = f"undo {change.name}"
     back, kept = wayback.planned(change, delete_data=args.disks)
+    if not args.force:
+        _refuse_final(change, back, journal)
     lines = [f"put back: {step.text}" for step in back]
     if args.plan:
         _show_plan(console, title, lines, [step.text for step in kept])
@@ -70,6 +74,28 @@ def undo(args: argparse.Namespace, console: Console) -> int:
         done = engine.undo(journal, change.number, System(), report, force=args.force, delete_data=args.disks)
     _show_result(console, title, done)
     return 0
+
+
+def _refuse_final(change: Change, back: Sequence[Step], journal: Journal) -> None:
+    """NotSupportedError before anything is touched, with the change that can be undone instead."""
+    gone = _final(change, back)
+    if gone is None:
+        return
+    from virtkit.core import wayback
+    from virtkit.core.errors import NotSupportedError
+
+    hint = "virtkit history"
+    for earlier in reversed(journal.changes()):
+        there, _ = wayback.planned(earlier)
+        if earlier.number < change.number and there and not earlier.running and _final(earlier, there) is None:
+            hint = f"virtkit undo {earlier.number}   (the one before it: {earlier.title})"
+            break
+    raise NotSupportedError(f"{change.name}: nothing brings back what it took away: {gone.text}", hint=hint)
+
+
+def _final(change: Change, back: Sequence[Step]) -> Step | None:
+    """The step of a change in force that cannot be put back."""
+    return next((step for step in back if change.committed and step.action().final), None)
 
 
 def _show_plan(console: Console, title: str, lines: list[str], kept: list[str]) -> None:
