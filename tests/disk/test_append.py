@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support import holding
 from support.images import KIB, MIB, run
+from support.mounts import small_file_system
 from virtkit.core.errors import BusyError, NotSupportedError, SystemCallError, UsageError
 from virtkit.core.progress import Advanced
 from virtkit.disk.access import Access
@@ -89,12 +89,13 @@ def test_broken_off_it_is_as_long_as_before(disk: Path) -> None:
     assert disk.read_bytes() == DATA
 
 
-def test_where_the_file_system_has_no_room_it_is_as_long_as_before(disk: Path) -> None:
-    free = os.statvfs(disk)
-    too_much = free.f_frsize * free.f_blocks * 2
-    with pytest.raises(SystemCallError):
-        append(str(disk), too_much, preallocation="falloc")
-    assert disk.read_bytes() == DATA
+def test_where_the_file_system_has_no_room_it_is_as_long_as_before(tmp_path: Path) -> None:
+    with small_file_system(tmp_path / "small", size=8 * MIB) as folder:
+        disk = folder / "disk.raw"
+        disk.write_bytes(DATA)
+        with pytest.raises(SystemCallError):
+            append(str(disk), 16 * MIB, preallocation="falloc")
+        assert disk.read_bytes() == DATA
 
 
 def test_a_block_device_is_refused(loop_device: str) -> None:
