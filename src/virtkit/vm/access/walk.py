@@ -124,21 +124,23 @@ def _shown(path: str, there: os.stat_result) -> str:
 
 
 def _mend(system: System, user: User, path: str, need: int, tag: int) -> str:
-    """For this user alone where ACLs can, else for the class that it is in."""
+    """For this user alone where ACLs can, else for its class; where an ACL is there, chmod would move its mask."""
     letters = "".join(letter for bit, letter in ((READ, "r"), (WRITE, "w"), (PASS, "x")) if need & bit)
     quoted = shlex.quote(path)
     if tag == _OWNER:
         return f"chmod u+{letters} {quoted}"
-    if system.exists("/usr/bin/setfacl") and _has_acls(system, path):
+    has_one = _has_acl(system, path)
+    if has_one or (has_one is not None and system.exists("/usr/bin/setfacl")):
         return f"setfacl -m u:{user.name}:{letters} {quoted}"
     return f"chmod {'o' if tag == _OTHER else 'g'}+{letters} {quoted}"
 
 
-def _has_acls(system: System, path: str) -> bool:
+def _has_acl(system: System, path: str) -> bool | None:
+    """None where the file system can have none."""
     try:
         os.getxattr(system.path(path), _XATTR)
     except OSError as error:
-        return error.errno == errno.ENODATA
+        return False if error.errno == errno.ENODATA else None
     return True
 
 
