@@ -133,7 +133,7 @@ def imported(host: Host, place: Path, rounds: int) -> None:
     (place / "vm.ovf").write_text(appliances.ovf({"disk.vmdk": 10240}, name=NEW))
     (place / "vm.mf").write_text(appliances.manifest(place, "vm.ovf", "disk.vmdk"))
     package = appliances.ova(place / "vm.ova", place, "vm.ovf", "vm.mf", "disk.vmdk")
-    ours = f"vm import {package} --name {NEW} --no-network --accelerator tcg --directory {place} -y"
+    ours = f"vm import {package} --name {NEW} --no-network --accelerator tcg --directory {place} --drivers none -y"
     theirs = f"{BY_HAND}virt-v2v -q -i ova {package} -o local -os {place} -of qcow2 -on {NEW}"
     race(
         host,
