@@ -17,6 +17,7 @@ import pytest
 import bench.host.knobs
 from bench.host.knobs import DONE
 from guest import workshop
+from support.depth import only_deep
 from support.qemu import Machine
 from virtkit.core.errors import NotSupportedError
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.netns,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(os.environ.get("VIRTKIT_DEPTH", "1") == "1", reason="takes a minute: set VIRTKIT_DEPTH=2"),
+    only_deep("takes a minute"),
 ]
 
 TRIAL = Path(bench.host.knobs.__file__)

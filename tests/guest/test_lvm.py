@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from guest import workshop
-from support.depth import deep
+from support.depth import only_deep
 from support.qemu import Machine
 from virtkit.core.errors import NotSupportedError
 
@@ -121,7 +121,7 @@ for path, why in kept.items():
 """
 
 
-@pytest.mark.skipif(deep(1) == 1, reason="10 s of LVM's own work: VIRTKIT_DEPTH=2")
+@only_deep("10 s of LVM's own work")
 def test_the_volumes_of_a_removed_machine_go_and_what_would_take_more_along_stays(agent: Agent) -> None:
     for command in ("create vg/web 8M", "create vg/kept 8M", "snapshot vg/kept of-it"):
         virtkit(agent, f"lvm {command} -y")

@@ -6,13 +6,13 @@ One guest, about a minute: only with VIRTKIT_DEPTH above 1.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from guest import workshop
+from support.depth import only_deep
 from support.qemu import Machine
 from virtkit.core.errors import NotSupportedError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.netns,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(os.environ.get("VIRTKIT_DEPTH", "1") == "1", reason="boots a guest: set VIRTKIT_DEPTH=2"),
+    only_deep("boots a guest"),
 ]
 
 NVME = "nvme,serial=a,subsys=s,bus=p1,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=4,max_ioqpairs=10"

@@ -15,6 +15,7 @@ import pytest
 from guest import workshop
 from host.specs import Spec
 from host.test_specs import RECORDS, SPECS, agrees
+from support.depth import only_deep
 from support.qemu import Machine
 from virtkit.core.errors import NotSupportedError
 from virtkit.host.kernel import Kernel
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.netns,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(os.environ.get("VIRTKIT_DEPTH", "1") == "1", reason="takes minutes: set VIRTKIT_DEPTH=2"),
+    only_deep("takes minutes"),
 ]
 SAVE = """\
 import json

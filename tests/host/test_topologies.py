@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from host.shapes import Shape, topology
 from host.trees import MEMORY, machine
 from support import others
+from support.depth import only_deep
 from virtkit.core.cpuset import format_list
 from virtkit.core.errors import UsageError
 from virtkit.host.kernel import Kernel
@@ -66,7 +67,7 @@ def test_hwlocs_xml_gives_what_the_files_of_the_machine_give(name: str) -> None:
     assert differences(_recorded(name.removesuffix("-xml")), theirs) == set()
 
 
-@pytest.mark.skipif(os.environ.get("VIRTKIT_DEPTH", "1") == "1", reason="takes half a minute: set VIRTKIT_DEPTH=2")
+@only_deep("takes half a minute")
 def test_every_recorded_machine_is_as_hwloc_reads_it_today() -> None:
     if not shutil.which("lstopo-no-graphics"):
         pytest.skip("needs lstopo: apt install hwloc-nox")

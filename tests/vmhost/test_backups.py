@@ -179,6 +179,12 @@ def test_what_a_backup_stands_on_is_verified_with_it(kvm: Host, still: str, targ
     kvm.run("qemu-img", "rebase", "-u", "-F", "qcow2", "-b", disk(kvm, still), f"{target}/0002/vda.qcow2")
     said = kvm.json("vm", "backup", "verify", target, "--number", "2", check=False)
     assert "expected ../0001/vda.qcow2" in said[1]["fault"]
+    note = kvm.folder / f"{target.lstrip('/')}/0002/point.json"
+    note.write_text(note.read_text().replace('"since": 1', '"since": 2'))
+    said = kvm.json("vm", "backup", "verify", target, "--number", "2", check=False)
+    assert [each["fault"].rpartition(": ")[2] for each in said] == [
+        "stands on backup 2, which is no earlier one that is there"
+    ]
 
 
 def test_where_qemu_cannot_write_is_refused_before_anything_happens(kvm: Host, still: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from functools import cache
 from random import Random
@@ -13,6 +12,7 @@ import pytest
 from host.placement.mixes import dedicated, mixed
 from host.shapes import EPYC, Shape, topology
 from host.trees import machine
+from support.depth import deep
 from virtkit.core.units import GIB, MIB
 from virtkit.host.kernel import Kernel
 from virtkit.host.placement import Placement, place
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from virtkit.host.topology import Topology
 
-DEEP = os.environ.get("VIRTKIT_DEPTH", "1") != "1"
+DEEP = deep(1) > 1
 MIXES = 100 if DEEP else 2
 RECORDED = [
     "128arm-2pa2n8cluster4co", "16amd64-8n2c", "16em64t-4s2c2t", "16ia64-8n2s", "20s390-2g6s4c", "256ppc-8n8s4t",

@@ -34,10 +34,12 @@ def verify(target: str, number: int | None = None, report: Sink = silent) -> tup
 
 
 def _down(images: dict[Image, Volume], keys: list[Image]) -> Iterator[Image]:
-    for number, disk in keys:
-        while (number, disk) in images:
+    """These and what they stand on. An image stands on an earlier one, or its note is wrong."""
+    for top, disk in keys:
+        above, number = top + 1, top
+        while number < above and (number, disk) in images:
             yield number, disk
-            number = images[number, disk].since  # noqa: PLW2901  one step down
+            above, number = number, images[number, disk].since
 
 
 def _fault(target: str, images: dict[Image, Volume], key: Image, report: Sink) -> str:
@@ -51,8 +53,8 @@ def _fault(target: str, images: dict[Image, Volume], key: Image, report: Sink) -
         return f"{file}: size is {found.size}, expected {volume.size}"
     if found.digest != volume.digest:
         return f"{file}: SHA-256 of its content is {found.digest[:16]}, expected {volume.digest[:16]}"
-    if volume.since and (volume.since, disk) not in images:
-        return f"{file}: stands on backup {volume.since}, which is not there"
+    if volume.since and not (volume.since < number and (volume.since, disk) in images):
+        return f"{file}: stands on backup {volume.since}, which is no earlier one that is there"
     below = store.below(volume.since, disk) if volume.since else ""
     return (
         "" if found.below == below else f"{file}: stands on {found.below or 'nothing'}, expected {below or 'nothing'}"
