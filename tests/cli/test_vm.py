@@ -72,6 +72,12 @@ def test_a_machine_that_is_not_there_is_an_error_with_the_next_command() -> None
     assert done.stderr == "virtkit: nobody: no such machine at test:///default\n  try: virtkit vm list\n"
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("set cpu web1 4", "set web1 cpu 4"), ("hotplug nic a", "hotplug a nic")])
+def test_words_in_another_order_are_told_in_the_right_one(typed: str, meant: str) -> None:
+    done = virtkit(*typed.split())
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"  try: virtkit vm {meant}")
+
+
 def test_an_error_is_json_too() -> None:
     done = virtkit("ip", "nobody", "--output", "json")
     assert json.loads(done.stdout)["hint"] == "virtkit vm list"

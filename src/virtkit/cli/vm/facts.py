@@ -36,12 +36,23 @@ def something(args: argparse.Namespace, *fields: str) -> None:
 
 def parts(parser: Arguments, known: Mapping[str, Part]) -> Iterator[Arguments]:
     """What of a machine a verb is about: its arguments are there already, the verb's flags are the caller's."""
+    _refuse_swapped(parser, known)
     commands = parser.add_subparsers(metavar="WHAT", required=True, dest="part")
     for name, (fill, run, about) in known.items():
         part = commands.add_parser(name, help=about)
         fill(part)
         part.set_defaults(run=run)
         yield part
+
+
+def _refuse_swapped(parser: Arguments, known: Mapping[str, Part]) -> None:
+    """UsageError for ``set cpu web1 4``."""
+    from virtkit.core.errors import UsageError
+
+    first, second, *rest = *parser.following, "", ""
+    if first in known and second and not second.startswith("-") and second not in known:
+        meant = " ".join([parser.prog, second, first, *filter(None, rest)])
+        raise UsageError(f"{first}: stands before the machine's name, expected after it", hint=meant)
 
 
 def address(found: Address) -> str:
