@@ -64,16 +64,16 @@ def node_cpus(system: System) -> dict[int, Cpus]:
 def _pairs(said: str) -> dict[str, int]:
     """``VmRSS:     262604 kB`` -> bytes by name."""
     lines = (line.split() for line in said.splitlines())
-    return {words[0].rstrip(":"): int(words[1]) * KIB for words in lines if len(words) == 3 and words[2] == "kB"}  # noqa: PLR2004
+    return {words[0].rstrip(":"): int(words[1]) * KIB for words in lines if words[2:] == ["kB"]}
 
 
 def _last_cpu(stat: str) -> int:
     """Field 39 of proc_pid_stat(5); the second, a name in parentheses, may hold anything."""
     words = stat.rpartition(")")[2].split()
-    return int(words[36]) if len(words) > 36 else 0  # noqa: PLR2004
+    return int("".join(words[36:37]) or 0)
 
 
 def _delay(schedstat: str) -> int:
     """``running delayed slices``: Documentation/scheduler/sched-stats.rst."""
     words = schedstat.split()
-    return int(words[1]) if len(words) == 3 else 0  # noqa: PLR2004
+    return int("".join(words[1:2]) or 0)
